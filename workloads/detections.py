@@ -1,0 +1,44 @@
+"""The one validated type for boxes with scores and classes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True, slots=True)
+class Detections:
+    """Boxes found in one image, best score first.
+
+    Attributes:
+        boxes_xyxy: (N, 4) float32, pixels of the upright image, half-open, inside the image.
+        scores: (N,) float32, higher is better.
+        labels: (N,) int32 class indices.
+        width, height: size of the upright image in pixels.
+
+    Raises:
+        ValueError: if shapes disagree or a box is empty, inverted or outside the image.
+    """
+
+    boxes_xyxy: NDArray[np.float32]
+    scores: NDArray[np.float32]
+    labels: NDArray[np.int32]
+    width: int
+    height: int
+
+    def __post_init__(self) -> None:
+        n = len(self.scores)
+        if self.boxes_xyxy.shape != (n, 4) or self.labels.shape != (n,):
+            raise ValueError(
+                f"Detections: boxes_xyxy {self.boxes_xyxy.shape}, scores {self.scores.shape} and "
+                f"labels {self.labels.shape} must be (N, 4), (N,) and (N,)"
+            )
+        x0, y0, x1, y1 = self.boxes_xyxy.T
+        inside = (x0 >= 0) & (y0 >= 0) & (x1 <= self.width) & (y1 <= self.height)
+        if not (inside & (x0 < x1) & (y0 < y1)).all():
+            raise ValueError(f"Detections: a box is empty or outside {self.width}x{self.height}")
+
+    def __len__(self) -> int:
+        return len(self.scores)

@@ -1,0 +1,110 @@
+"""The exception tree, with the exit code and the HTTP status of each error.
+
+WsolError                 1    500   something failed
+├── ConfigError           2    422   a setting, option, name or argument is wrong
+├── InputRejected         2    422   one image or annotation cannot be used (jobs quarantine it)
+│   ├── TooLarge          2    413   over a limit on bytes or pixels
+│   └── NotAnImage        2    415   not a file of an allowed image format
+├── NotFound              4    404   a run, alias, model version, folder or split is missing
+├── Conflict              5    409   the name is taken by something finished or different
+├── IntegrityError        6    500   files differ from their manifest
+├── ResourceError         7    507   disk full, port occupied, too few CPUs or GPUs
+├── ClusterError          8    503   the cluster cannot be reached
+└── Overloaded            9    503   the service cannot take more work now
+
+Exit code 3 is no error: the job finished, but some inputs were quarantined.
+Exit code 130 is Ctrl-C.
+
+Every message is one line that says what was given, what is allowed and what to do.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+EXIT_QUARANTINED = 3
+EXIT_INTERRUPTED = 130
+
+
+class WsolError(Exception):
+    """Base of all errors that users see as one line."""
+
+    exit_code = 1
+    http_status = 500
+
+
+class ConfigError(WsolError):
+    """A setting, option, name or argument is wrong."""
+
+    exit_code = 2
+    http_status = 422
+
+
+class InputRejected(WsolError):
+    """One image or annotation cannot be used; jobs quarantine it with this reason."""
+
+    exit_code = 2
+    http_status = 422
+
+
+class TooLarge(InputRejected):
+    """An input is over a limit on bytes or pixels."""
+
+    http_status = 413
+
+
+class NotAnImage(InputRejected):
+    """An input is not a file of an allowed image format."""
+
+    http_status = 415
+
+
+class NotFound(WsolError):
+    """A run, alias, model version, folder or split is missing."""
+
+    exit_code = 4
+    http_status = 404
+
+
+class Conflict(WsolError):
+    """The name is taken by something finished or different."""
+
+    exit_code = 5
+    http_status = 409
+
+
+class IntegrityError(WsolError):
+    """Files differ from their manifest."""
+
+    exit_code = 6
+    http_status = 500
+
+
+class ResourceError(WsolError):
+    """Disk full, port occupied, too few CPUs or GPUs."""
+
+    exit_code = 7
+    http_status = 507
+
+
+class ClusterError(WsolError):
+    """The cluster cannot be reached."""
+
+    exit_code = 8
+    http_status = 503
+
+
+class Overloaded(WsolError):
+    """The service cannot take more work now."""
+
+    exit_code = 9
+    http_status = 503
+
+
+def unknown_name(kind: str, given: str, allowed: Iterable[str]) -> str:
+    """One line for an unknown name: what was given, the nearest match, all that is allowed."""
+    names = sorted(allowed)
+    near = difflib.get_close_matches(given, names, n=1, cutoff=0.5)
+    hint = f"; did you mean '{near[0]}'?" if near else ""
+    return f"unknown {kind} '{given}'{hint} (allowed: {', '.join(names)})"

@@ -1,0 +1,93 @@
+"""The contract of a metric: a mergeable accumulator.
+
+`update` on every image in any order, on any number of workers, then `merge`, gives bit for bit
+what one process gives: accumulators hold integer counts or lists that are sorted at the end.
+"""
+
+from __future__ import annotations
+
+import abc
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import ClassVar, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from workloads.localization.maps import normalize, upsample
+from workloads.predictions import Prediction
+
+
+@dataclass(frozen=True)
+class Evaluated:
+    """One image as metrics see it: its prediction, rescored, with maps in the image's frame.
+
+    Attributes:
+        prediction: stored scores and maps with the ground truth.
+        scores: (K,) float32 class scores after co-occurrence rescoring.
+        cutoff: the model's cut-off, relative to the normalised map, in [0, 1).
+    """
+
+    prediction: Prediction
+    scores: NDArray[np.float32]
+    cutoff: float
+
+    @cached_property
+    def _cache(self) -> dict[int, NDArray[np.float32]]:
+        return {}
+
+    def map01(self, label: int) -> NDArray[np.float32]:
+        """(height, width) map of one class, upsampled to the image and normalised to [0, 1]."""
+        if label not in self._cache:
+            p = self.prediction
+            self._cache[label] = normalize(upsample(p.map_of(label), p.width, p.height))
+        return self._cache[label]
+
+
+@dataclass(frozen=True, slots=True)
+class MetricResult:
+    """The value of a metric in [0, 1].
+
+    Attributes:
+        value: over all classes.
+        per_class: class index to value, for the classes that have any.
+        centre: the same metric for the centre baseline; None where it has none.
+        counted: how many cases (images, or image-class pairs) entered.
+        skipped: how many were left out by definition (difficult objects, say).
+        details: anything else worth keeping, JSON values (curves, variants).
+    """
+
+    value: float
+    per_class: dict[int, float]
+    centre: float | None
+    counted: int
+    skipped: int = 0
+    details: dict[str, object] = field(default_factory=dict)
+
+
+class Metric(abc.ABC):
+    """Base of all metrics: `Metric(num_classes)`."""
+
+    name: ClassVar[str]
+    title: ClassVar[str]
+
+    def __init__(self, num_classes: int) -> None:
+        self.num_classes = num_classes
+
+    @abc.abstractmethod
+    def update(self, image: Evaluated) -> None:
+        """Count one image."""
+
+    @abc.abstractmethod
+    def merge(self, other: Self) -> None:
+        """Add the counts of another accumulator of the same kind."""
+
+    @abc.abstractmethod
+    def result(self) -> MetricResult:
+        """The value so far. Without any case the value is NaN."""
+
+
+def mean_over_classes(values: Sequence[float]) -> float:
+    """Mean of per-class values, NaN if there are none."""
+    return float(np.mean(values)) if len(values) else float("nan")

@@ -1,0 +1,125 @@
+"""Stored scores and maps: what a network said about each image, computed once.
+
+Cut-offs, the co-occurrence weight and every metric are functions of these rows, so searching
+and measuring need no network.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from workloads.artifacts import atomic_file
+from workloads.errors import NotFound
+from workloads.records import TRUTH_FIELDS, GroundTruth, truth_columns, truth_from_row
+
+PREDICTION_SCHEMA = pa.schema(
+    [
+        *TRUTH_FIELDS,
+        pa.field("scores", pa.list_(pa.float32()), nullable=False),
+        pa.field("map_labels", pa.list_(pa.int32()), nullable=False),
+        pa.field("map_height", pa.int32(), nullable=False),
+        pa.field("map_width", pa.int32(), nullable=False),
+        pa.field("maps", pa.binary(), nullable=False),  # float32 little-endian (n, h, w)
+    ]
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """What a network said about one image, beside its ground truth.
+
+    Attributes:
+        width, height: size of the upright image in pixels.
+        scores: (K,) float32 in [0, 1].
+        map_labels: (n,) int32, the classes whose maps are stored.
+        maps: (n, h, w) float32 raw responses in the frame of the whole upright image.
+    """
+
+    image_id: str
+    split: str
+    width: int
+    height: int
+    truth: GroundTruth
+    scores: NDArray[np.float32]
+    map_labels: NDArray[np.int32]
+    maps: NDArray[np.float32]
+
+    def map_of(self, label: int) -> NDArray[np.float32]:
+        """(h, w) raw map of one class.
+
+        Raises:
+            NotFound: no map of this class was stored.
+        """
+        found = np.flatnonzero(self.map_labels == label)
+        if not len(found):
+            raise NotFound(
+                f"image {self.image_id}: no map of class {label} is stored "
+                f"(stored: {self.map_labels.tolist()})"
+            )
+        stored: NDArray[np.float32] = self.maps[found[0]]
+        return stored
+
+
+def classes_to_store(
+    truth: GroundTruth, scores: NDArray[np.float32], top: int
+) -> NDArray[np.int32]:
+    """Classes whose maps are worth keeping: all true ones and the `top` best scored."""
+    best = np.argsort(-scores, kind="stable")[:top]
+    wanted = set(truth.labels) | set(truth.difficult_labels) | {int(k) for k in best}
+    return np.asarray(sorted(wanted), dtype=np.int32)
+
+
+def write_predictions(path: Path, predictions: list[Prediction]) -> None:
+    """Write one Parquet part whole or not at all."""
+    rows = [_row(p) for p in predictions]
+    with atomic_file(path) as temporary:
+        pq.write_table(pa.Table.from_pylist(rows, schema=PREDICTION_SCHEMA), temporary)
+
+
+def read_predictions(folder: Path) -> Iterator[Prediction]:
+    """All predictions of an artifact in the order of its parts."""
+    for part in sorted(folder.glob("*.parquet")):
+        yield from read_part(part)
+
+
+def read_part(part: Path) -> Iterator[Prediction]:
+    """The predictions of one part."""
+    for batch in pq.ParquetFile(part).iter_batches(batch_size=64):
+        for row in batch.to_pylist():
+            yield _prediction(row)
+
+
+def _row(p: Prediction) -> dict[str, object]:
+    return {
+        "image_id": p.image_id,
+        "split": p.split,
+        "width": p.width,
+        "height": p.height,
+        **truth_columns(p.truth),
+        "scores": p.scores.tolist(),
+        "map_labels": p.map_labels.tolist(),
+        "map_height": p.maps.shape[1],
+        "map_width": p.maps.shape[2],
+        "maps": p.maps.astype("<f4").tobytes(),
+    }
+
+
+def _prediction(row: dict[str, object]) -> Prediction:
+    shape = (len(row["map_labels"]), row["map_height"], row["map_width"])  # type: ignore[arg-type]
+    return Prediction(
+        image_id=str(row["image_id"]),
+        split=str(row["split"]),
+        width=row["width"],  # type: ignore[arg-type]
+        height=row["height"],  # type: ignore[arg-type]
+        truth=truth_from_row(row),
+        scores=np.asarray(row["scores"], dtype=np.float32),
+        map_labels=np.asarray(row["map_labels"], dtype=np.int32),
+        maps=np.frombuffer(row["maps"], dtype="<f4").reshape(shape),  # type: ignore[call-overload]
+    )
