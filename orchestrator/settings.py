@@ -1,0 +1,231 @@
+"""The typed form of `ray_config.yaml`, the one file that a user edits.
+
+Every default of the system stands here (or in the typed options of a component that this file
+includes), once. Unknown keys are refused with the nearest match.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+from pydantic import Field
+
+from workloads.datasets.digits import DigitsOptions
+from workloads.errors import ConfigError, NotFound
+from workloads.images import ImageLimits
+from workloads.metrics import MetricOptions
+from workloads.options import Options
+
+CONFIG_VARIABLE = "WSOL_CONFIG"
+CONFIG_FILE = "ray_config.yaml"
+
+
+class Tracking(Options):
+    """Where MLflow keeps runs and models."""
+
+    uri: str | None = Field(
+        default=None, description="tracking server; null means SQLite in the workspace"
+    )
+    experiment: str = Field(default="wsol", description="MLflow experiment of all runs")
+    timeout_s: float = Field(default=10.0, gt=0, description="limit of one call to the server")
+    retries: int = Field(default=1, ge=0, description="repeats of a failed call to the server")
+
+
+class TrainResources(Options):
+    """What one training run takes."""
+
+    workers: int = Field(default=2, ge=1, description="data-parallel training processes")
+    cpus_per_worker: float = Field(default=1, gt=0, description="CPUs, and threads, of each")
+    gpus_per_worker: float = Field(
+        default=0, ge=0, description="GPUs of each; above 0 trains with nccl and bf16"
+    )
+    max_failures: int = Field(default=2, ge=0, description="restarts from the last checkpoint")
+    start_timeout_s: float = Field(default=120, gt=0, description="wait for workers to start")
+
+
+class PoolResources(Options):
+    """What a pool of inference actors takes (evaluate, annotate)."""
+
+    actors: int = Field(default=2, ge=1, description="actors at the same time")
+    cpus_per_actor: float = Field(default=1, gt=0, description="CPUs of each actor")
+    gpus_per_actor: float = Field(default=0, ge=0, description="GPUs of each actor")
+    chunk_images: int = Field(
+        default=128, ge=1, description="images per unit of work; what a crash can cost"
+    )
+
+
+class IngestResources(Options):
+    """What ingestion takes and how large its shards are."""
+
+    cpus_per_task: float = Field(default=1, gt=0, description="CPUs of each task")
+    shard_mb: float = Field(default=64.0, gt=0, description="image bytes per shard, MiB")
+
+
+class TuneResources(Options):
+    """What the search on stored maps takes."""
+
+    concurrent_trials: int = Field(default=2, ge=1, description="trials at the same time")
+
+
+class Resources(Options):
+    """Resources per job, by verb."""
+
+    ingest: IngestResources = IngestResources()
+    train: TrainResources = TrainResources()
+    evaluate: PoolResources = PoolResources()
+    tune: TuneResources = TuneResources()
+    annotate: PoolResources = PoolResources()
+
+
+class Serving(Options):
+    """The endpoint and its limits."""
+
+    host: str = Field(default="127.0.0.1", description="address to listen on; loopback")
+    port: int = Field(default=8000, ge=1, le=65535, description="port to listen on")
+    replicas: int = Field(default=1, ge=1, description="copies of the model")
+    cpus_per_replica: float = Field(default=1, gt=0, description="CPUs of each copy")
+    gpus_per_replica: float = Field(default=0, ge=0, description="GPUs of each copy")
+    max_batch_size: int = Field(default=16, ge=1, description="images per dynamic batch")
+    batch_wait_s: float = Field(default=0.005, ge=0, description="wait for a batch to fill")
+    max_queue: int = Field(default=256, ge=1, description="waiting requests; more get 503")
+    max_request_mb: float = Field(default=16.0, gt=0, description="body limit, MiB; else 413")
+    request_timeout_s: float = Field(default=30.0, gt=0, description="limit of one request")
+
+
+class Data(Options):
+    """The data set of the job."""
+
+    dataset: str = Field(default="digits", description="a name from `wsol list datasets`")
+    root: Path | None = Field(
+        default=None, description="its folder; null: make the embedded digits in the workspace"
+    )
+    train_split: str = Field(default="train", description="split to learn from")
+    val_split: str = Field(default="val", description="split to tune and choose on")
+    test_split: str = Field(default="test", description="split to report")
+    digits: DigitsOptions = DigitsOptions()
+
+
+class Search(Options):
+    """The search of cut-offs and the co-occurrence weight on the validation split."""
+
+    trials: int = Field(default=30, ge=1, description="trials per method")
+    seed: int = Field(default=0, description="seed of the random trials")
+    metric: Literal["box_f1", "gt_known", "classification_map"] = Field(
+        default="box_f1", description="what a trial maximises"
+    )
+    cutoff_range: tuple[float, float] = Field(
+        default=(0.05, 0.8), description="cut-offs, relative to the normalised map"
+    )
+    alpha_range: tuple[float, float] = Field(
+        default=(0.0, 0.5), description="co-occurrence weights"
+    )
+
+
+class Registry(Options):
+    """Where model versions go."""
+
+    model: str = Field(default="wsol-digits", description="name of the registered model")
+    alias: str = Field(default="champion", description="alias of the winner")
+    select_by: Literal["box_f1", "gt_known", "classification_map"] = Field(
+        default="box_f1", description="validation metric that chooses the winner"
+    )
+
+
+class Job(Options):
+    """The main job: what `wsol run` does, in order."""
+
+    name: str = Field(
+        default="demo", pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$", description="run name"
+    )
+    data: Data = Data()
+    recipes: tuple[str, ...] = Field(
+        default=("digits-cam-tiny", "digits-spn-tiny"),
+        min_length=1,
+        description="what to train, names from `wsol list recipes`",
+    )
+    epochs: int | None = Field(default=None, ge=1, description="instead of the recipes' epochs")
+    stored_maps: int = Field(
+        default=10, ge=1, description="maps kept per image beside those of its true classes"
+    )
+    search: Search = Search()
+    metrics: MetricOptions = MetricOptions(pointing_tolerance_px=4.0)
+    registry: Registry = Registry()
+    annotate: Path | None = Field(
+        default=None, description="folder to annotate; null: the test images without labels"
+    )
+
+
+class Settings(Options):
+    """All of `ray_config.yaml`."""
+
+    cluster: str = Field(default="local", description="a name from `wsol list clusters`")
+    workspace: Path = Field(
+        default=Path("wsol-workspace"), description="folder of data, shards, runs and tracking"
+    )
+    tracking: Tracking = Tracking()
+    resources: Resources = Resources()
+    images: ImageLimits = ImageLimits()
+    serving: Serving = Serving()
+    job: Job = Job()
+
+    def resolved(self) -> Settings:
+        """The same with an absolute workspace, as it is shipped to workers."""
+        return self.model_copy(update={"workspace": self.workspace.expanduser().resolve()})
+
+
+def load_settings(path: Path | None = None, overrides: tuple[str, ...] = ()) -> Settings:
+    """Settings of a file with `key.path=value` overrides (values are YAML).
+
+    Without a path: $WSOL_CONFIG, else ./ray_config.yaml if it exists, else the defaults.
+
+    Raises:
+        NotFound: the named file is missing.
+        ConfigError: not YAML, an unknown key (with the nearest match) or a bad value.
+    """
+    path = path or _default_path()
+    values = _read_yaml(path) if path else {}
+    for override in overrides:
+        _apply(values, override)
+    return Settings.parse(values, str(path or "settings")).resolved()
+
+
+def _default_path() -> Path | None:
+    named = os.environ.get(CONFIG_VARIABLE)
+    if named:
+        return Path(named)
+    here = Path(CONFIG_FILE)
+    return here if here.is_file() else None
+
+
+def _read_yaml(path: Path) -> dict[str, Any]:
+    try:
+        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise NotFound(f"{path}: no such configuration file") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        problem = " ".join(str(error).split())
+        raise ConfigError(f"{path}: not valid YAML: {problem}") from None
+    if values is None:
+        return {}
+    if not isinstance(values, dict):
+        raise ConfigError(f"{path}: must hold keys and values, not a {type(values).__name__}")
+    return values
+
+
+def _apply(values: dict[str, Any], override: str) -> None:
+    key, equals, text = override.partition("=")
+    if not equals:
+        raise ConfigError(f"--set {override}: write it as key.path=value")
+    *parents, last = key.split(".")
+    for parent in parents:
+        inner = values.setdefault(parent, {})
+        if not isinstance(inner, dict):
+            raise ConfigError(f"--set {override}: '{parent}' holds a value, not keys")
+        values = inner
+    try:
+        values[last] = yaml.safe_load(text)
+    except yaml.YAMLError:
+        raise ConfigError(f"--set {override}: '{text}' is not a YAML value") from None

@@ -1,0 +1,126 @@
+"""Every path of a workspace and of a run, in one place."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class RunPaths:
+    """Paths of one training run: one recipe on one set of shards."""
+
+    folder: Path
+
+    @property
+    def name(self) -> str:
+        return self.folder.name
+
+    @property
+    def spec(self) -> Path:
+        """What was asked for; written first."""
+        return self.folder / "spec.json"
+
+    @property
+    def events(self) -> Path:
+        """Metrics per epoch, JSON lines, written before any tracker hears of them."""
+        return self.folder / "events.jsonl"
+
+    @property
+    def progress(self) -> Path:
+        """Latest position within the epoch."""
+        return self.folder / "progress.json"
+
+    @property
+    def ray_storage(self) -> Path:
+        """Ray Train's own storage: checkpoints and their bookkeeping."""
+        return self.folder / "ray"
+
+    @property
+    def model(self) -> Path:
+        """The trained model with untuned thresholds; its manifest marks the run as finished."""
+        return self.folder / "model"
+
+    @property
+    def tuned_model(self) -> Path:
+        """The model with its tuned thresholds: what is registered."""
+        return self.folder / "tuned-model"
+
+    @property
+    def search(self) -> Path:
+        """Result of the search: parameters, value, all trials, curves."""
+        return self.folder / "search.json"
+
+    def predictions(self, split: str) -> Path:
+        """Stored scores and maps of a split."""
+        return self.folder / "predictions" / split
+
+    def metrics(self, split: str) -> Path:
+        """Metrics of a split."""
+        return self.folder / "metrics" / f"{split}.json"
+
+
+@dataclass(frozen=True, slots=True)
+class JobPaths:
+    """Paths of one `wsol run`."""
+
+    folder: Path
+
+    @property
+    def settings(self) -> Path:
+        return self.folder / "settings.json"
+
+    @property
+    def unlabelled(self) -> Path:
+        """The images to annotate when the user names no folder."""
+        return self.folder / "unlabelled"
+
+    @property
+    def annotations(self) -> Path:
+        return self.folder / "annotations"
+
+    @property
+    def served(self) -> Path:
+        """The endpoint's answer for one image."""
+        return self.folder / "served.json"
+
+    @property
+    def report(self) -> Path:
+        return self.folder / "report.html"
+
+    def stage(self, name: str) -> Path:
+        """Record of a finished stage."""
+        return self.folder / "stages" / f"{name}.json"
+
+    def run(self, recipe: str) -> RunPaths:
+        return RunPaths(self.folder / "train" / recipe)
+
+
+@dataclass(frozen=True, slots=True)
+class Workspace:
+    """Paths of everything below the workspace folder."""
+
+    folder: Path
+
+    @property
+    def tracking_database(self) -> Path:
+        return self.folder / "mlflow.db"
+
+    @property
+    def tracking_artifacts(self) -> Path:
+        return self.folder / "mlflow-artifacts"
+
+    def made_data(self, name: str) -> Path:
+        """A data set that the project made, in the layout in which it is distributed."""
+        return self.folder / "data" / name
+
+    def shards(self, name: str) -> Path:
+        return self.folder / "shards" / name
+
+    def run(self, name: str) -> RunPaths:
+        """A training run started on its own (`wsol train`)."""
+        return RunPaths(self.folder / "runs" / name)
+
+    def job(self, name: str) -> JobPaths:
+        """A `wsol run`."""
+        return JobPaths(self.folder / "jobs" / name)
