@@ -13,7 +13,7 @@ from typing import Any, Literal
 import yaml
 from pydantic import Field
 
-from workloads.datasets.digits import DigitsOptions
+from workloads.datasets.digits import DigitsOptions, SingleDigitsOptions
 from workloads.errors import ConfigError, NotFound
 from workloads.images import ImageLimits
 from workloads.metrics import MetricOptions
@@ -100,12 +100,13 @@ class Data(Options):
 
     dataset: str = Field(default="digits", description="a name from `wsol list datasets`")
     root: Path | None = Field(
-        default=None, description="its folder; null: make the embedded digits in the workspace"
+        default=None, description="its folder; null: an embedded data set, made in the workspace"
     )
     train_split: str = Field(default="train", description="split to learn from")
     val_split: str = Field(default="val", description="split to tune and choose on")
     test_split: str = Field(default="test", description="split to report")
     digits: DigitsOptions = DigitsOptions()
+    single_digits: SingleDigitsOptions = SingleDigitsOptions()
 
 
 class Search(Options):

@@ -82,8 +82,11 @@ def atomic_folder(path: Path) -> Iterator[Path]:
 def seal(folder: Path, **facts: Any) -> dict[str, Any]:
     """Write the manifest of a folder: `facts`, every file's SHA-256, and a digest over all.
 
-    The digest covers facts and files, so it names the artifact's content.
+    The digest covers facts and files, so it names the artifact's content. Temporary files of
+    a writer that was killed are removed first.
     """
+    for stale in folder.rglob(".*.tmp"):
+        stale.unlink(missing_ok=True)
     files = {str(p.relative_to(folder)): sha256(p) for p in sorted(_files(folder))}
     body = {**facts, "files": files}
     manifest = {**body, "digest": digest(body)}

@@ -17,6 +17,7 @@ class Backbone(nn.Module, abc.ABC):
         stride: input pixels per map position, in both directions.
         input_size: the side of the square input that the published networks use.
         mean, std: per-channel normalisation of RGB in [0, 1].
+        ignored_weights: tensors of published weight files that this network has no use for.
     """
 
     name: ClassVar[str]
@@ -25,6 +26,7 @@ class Backbone(nn.Module, abc.ABC):
     input_size: ClassVar[int]
     mean: ClassVar[tuple[float, float, float]] = (0.485, 0.456, 0.406)
     std: ClassVar[tuple[float, float, float]] = (0.229, 0.224, 0.225)
+    ignored_weights: ClassVar[tuple[str, ...]] = ()
 
     @abc.abstractmethod
     def forward(self, images: Tensor) -> Tensor:

@@ -7,9 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 
-def upsample(
-    raw: NDArray[np.float32], width: int, height: int
-) -> NDArray[np.float32]:
+def upsample(raw: NDArray[np.float32], width: int, height: int) -> NDArray[np.float32]:
     """(h, w) map to (height, width), bilinear with half-pixel centres."""
     resized = cv2.resize(
         np.ascontiguousarray(raw, dtype=np.float32), (width, height), interpolation=cv2.INTER_LINEAR

@@ -73,9 +73,7 @@ class Method(nn.Module, abc.ABC):
     presets: ClassVar[Mapping[str, Mapping[str, object]]] = {"paper": {}}
     search_space: ClassVar[SearchSpace] = SearchSpace(training=("learning_rate", "weight_decay"))
 
-    def __init__(
-        self, backbone: Backbone, num_classes: int, task: Task, options: Options
-    ) -> None:
+    def __init__(self, backbone: Backbone, num_classes: int, task: Task, options: Options) -> None:
         super().__init__()
         self.backbone = backbone
         self.num_classes = num_classes

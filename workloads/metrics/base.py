@@ -14,9 +14,31 @@ from typing import ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field
 
+from workloads.localization.component_tree import DEFAULT_THRESHOLDS
 from workloads.localization.maps import normalize, upsample
+from workloads.localization.points import ToleranceShape
+from workloads.model_card import Cutoffs
+from workloads.options import Options
 from workloads.predictions import Prediction
+
+
+class MetricOptions(Options):
+    """What the protocols leave open. Every result says in its details which were used."""
+
+    iou: float = Field(
+        default=0.5, gt=0.0, le=1.0, description="IoU from which a box counts as right"
+    )
+    thresholds: int = Field(
+        default=DEFAULT_THRESHOLDS, ge=1, le=10_000, description="cut-offs k/K that are swept"
+    )
+    pointing_tolerance_px: float = Field(
+        default=15.0, ge=0.0, description="pixels of the image; 15 is meant for VOC's 500"
+    )
+    pointing_shape: ToleranceShape = Field(
+        default="square", description="square as SPN's code, disc as TorchRay's"
+    )
 
 
 @dataclass(frozen=True)
@@ -26,12 +48,12 @@ class Evaluated:
     Attributes:
         prediction: stored scores and maps with the ground truth.
         scores: (K,) float32 class scores after co-occurrence rescoring.
-        cutoff: the model's cut-off, relative to the normalised map, in [0, 1).
+        cutoffs: the model's parameters; `scores` are rescored already.
     """
 
     prediction: Prediction
     scores: NDArray[np.float32]
-    cutoff: float
+    cutoffs: Cutoffs
 
     @cached_property
     def _cache(self) -> dict[int, NDArray[np.float32]]:
@@ -67,13 +89,14 @@ class MetricResult:
 
 
 class Metric(abc.ABC):
-    """Base of all metrics: `Metric(num_classes)`."""
+    """Base of all metrics: `Metric(num_classes, options)`."""
 
     name: ClassVar[str]
     title: ClassVar[str]
 
-    def __init__(self, num_classes: int) -> None:
+    def __init__(self, num_classes: int, options: MetricOptions | None = None) -> None:
         self.num_classes = num_classes
+        self.options = options or MetricOptions()
 
     @abc.abstractmethod
     def update(self, image: Evaluated) -> None:
@@ -87,7 +110,24 @@ class Metric(abc.ABC):
     def result(self) -> MetricResult:
         """The value so far. Without any case the value is NaN."""
 
+    def require_same_kind(self, other: Metric) -> None:
+        """Raise ValueError if two accumulators do not count the same thing."""
+        ours = (type(self), self.num_classes, self.options)
+        theirs = (type(other), other.num_classes, other.options)
+        if ours != theirs:
+            raise ValueError(f"cannot merge accumulators of {theirs} into {ours}")
+
 
 def mean_over_classes(values: Sequence[float]) -> float:
     """Mean of per-class values, NaN if there are none."""
     return float(np.mean(values)) if len(values) else float("nan")
+
+
+def ratios(hits: NDArray[np.int64], counts: NDArray[np.int64]) -> dict[int, float]:
+    """(K,) hits and counts to class index -> hits / counts, for the classes that have any."""
+    return {int(k): float(hits[k] / counts[k]) for k in np.flatnonzero(counts)}
+
+
+def ratio(hits: int | np.integer, count: int | np.integer) -> float:
+    """hits / count, NaN without any count."""
+    return float(hits / count) if count else float("nan")

@@ -1,0 +1,317 @@
+"""Annotate a folder of images with a model: every file exactly once, killed or not.
+
+An annotation folder holds
+
+    listing.json            what was asked: files, model, limits; written first
+    parts/                  one part per chunk of the listing: the ledger
+    annotations.coco.json   the exports, made from the parts alone
+    annotations.parquet
+    quarantine.jsonl        files without annotations, and why
+    manifest.json           written last: counts and the digest of every file
+
+On a cluster, the image folder, the model and the annotation folder must be on storage that all
+nodes see under the same path.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import IO, Any
+
+from orchestrator.chunks import run_pool
+from orchestrator.cluster import connect
+from orchestrator.progress import Progress
+from orchestrator.register import fetch_model
+from orchestrator.settings import Settings
+from workloads.annotation import (
+    Listing,
+    annotate_chunk,
+    part_path,
+    read_parts,
+    write_part,
+)
+from workloads.artifacts import (
+    MANIFEST,
+    is_sealed,
+    read_json,
+    read_manifest,
+    seal,
+    verify,
+    write_json,
+    write_text,
+)
+from workloads.errors import ConfigError, Conflict, IntegrityError, NotFound
+from workloads.formats import FORMATS, AnnotatedImage
+from workloads.images import ImageLimits
+from workloads.listing import ListedFile, list_images
+from workloads.localizer import Localizer, read_card
+
+KIND = "annotation"
+LISTING = "listing.json"
+PARTS = "parts"
+QUARANTINE = "quarantine.jsonl"
+
+
+@dataclass(frozen=True, slots=True)
+class AnnotateResult:
+    """A finished annotation folder. `listed` is always `read + quarantined`.
+
+    Attributes:
+        model: the model's content digest.
+        boxes: boxes in all images together.
+        images_per_s: speed of the run that finished it, from the start of its workers; 0 if an
+            earlier run had done all images.
+        files: format name to export.
+        quarantine: list of the files without annotations, JSON lines.
+    """
+
+    out: Path
+    model: str
+    listed: int
+    read: int
+    quarantined: int
+    boxes: int
+    images_per_s: float
+    files: dict[str, Path]
+    quarantine: Path
+
+
+def annotate(
+    settings: Settings,
+    folder: Path,
+    model: str,
+    out: Path,
+    formats: Sequence[str] | None = None,
+) -> AnnotateResult:
+    """Annotate all images below a folder, or continue; a finished annotation is a no-op.
+
+    Args:
+        model: a model folder, NAME@ALIAS or NAME/VERSION.
+        out: the annotation folder; it may not be in `folder`.
+        formats: names from FORMATS, None for all; a finished annotation gets the missing ones
+            added.
+
+    Raises:
+        NotFound: no such folder or model, or no file in the folder.
+        ConfigError: an unknown format, or `out` is in `folder`.
+        Conflict: `out` holds something else, the annotation of another model, or the folder
+            changed since the first start; or another process is writing there.
+        IntegrityError: files and parts do not add up, or a finished file was changed.
+        OSError: as the file system says (a full disk, say); start again to continue.
+    """
+    wanted = _checked_formats(formats)
+    folder, out = folder.resolve(), out.resolve()
+    request = _request(settings, folder, out, fetch_model(settings, model))
+    with _claim(out, request) as listing:
+        if not _is_finished(out, wanted):
+            speed = _annotate_missing(settings, out, listing, request)
+            _finish(out, listing, request, wanted, speed)
+    return _result(out)
+
+
+class Annotator:
+    """An actor that holds the model and writes one part per chunk."""
+
+    def __init__(
+        self,
+        model: str,
+        digest: str,
+        folder: str,
+        out: str,
+        limits: dict[str, Any],
+        device: str,
+        threads: int,
+    ) -> None:
+        self.localizer = Localizer.load(Path(model), device=device, threads=threads)
+        if self.localizer.digest != digest:
+            raise IntegrityError(f"{model}: changed while the job was running; restore it")
+        self.folder = Path(folder)
+        self.parts = Path(out) / PARTS
+        self.limits = ImageLimits(**limits)
+        self.listing = _read_listing(Path(out))
+
+    def __call__(self, unit: dict[str, Any]) -> dict[str, Any]:
+        index = int(unit["index"])
+        files = self.listing.chunk(index)
+        first_id = self.listing.first_id(index)
+        result = annotate_chunk(self.localizer, self.folder, files, first_id, self.limits)
+        write_part(part_path(self.parts, index), result)
+        return {"images": len(files)}
+
+
+def _checked_formats(formats: Sequence[str] | None) -> list[str]:
+    """Each format once; an unknown name is said before any work."""
+    return [FORMATS[name].name for name in dict.fromkeys(formats or sorted(FORMATS))]
+
+
+def _request(settings: Settings, folder: Path, out: Path, model: Path) -> dict[str, Any]:
+    """Everything that decides the annotation, as it stands in listing.json."""
+    if out.is_relative_to(folder):
+        raise ConfigError(f"{out}: is in the image folder {folder}; choose an --out beside it")
+    files = list_images(folder)
+    if not files:
+        raise NotFound(f"{folder}: no files there (hidden ones do not count); add images to it")
+    card = read_card(model)
+    return {
+        "folder": str(folder),
+        "model": {
+            "path": str(model),
+            "digest": read_manifest(model, "model")["digest"],
+            "method": card.method,
+            "backbone": card.backbone,
+        },
+        "classes": list(card.classes),
+        "limits": settings.images.model_dump(mode="json"),
+        "chunk_images": settings.resources.annotate.chunk_images,
+        "files": [list(asdict(file).values()) for file in files],
+    }
+
+
+@contextmanager
+def _claim(out: Path, request: dict[str, Any]) -> Iterator[Listing]:
+    """The listing of the job, as long as this process is the only one that works on it."""
+    path = out / LISTING
+    if not path.exists():
+        _refuse_foreign(out)
+        write_json(path, request)
+    with path.open("r+") as stream:
+        _lock(stream, out)
+        _refuse_changed(out, read_json(path), request)
+        yield _read_listing(out)
+
+
+def _refuse_foreign(out: Path) -> None:
+    if out.exists() and (not out.is_dir() or any(p.suffix != ".tmp" for p in out.iterdir())):
+        raise Conflict(
+            f"{out}: not an annotation folder (it has no {LISTING}) and not empty; "
+            "choose another --out"
+        )
+
+
+def _lock(stream: IO[str], out: Path) -> None:
+    # The system lets go of the lock when the process ends, in whatever way.
+    try:
+        fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise Conflict(
+            f"{out}: another process is annotating there; wait for it or choose another --out"
+        ) from None
+
+
+def _refuse_changed(out: Path, started: dict[str, Any], request: dict[str, Any]) -> None:
+    changes = {
+        "the model": started["model"]["digest"] != request["model"]["digest"],
+        "the files of the folder": started["files"] != request["files"],
+        "images.max_bytes or images.max_pixels": started["limits"] != request["limits"],
+    }
+    changed = [what for what, differs in changes.items() if differs]
+    if changed:
+        raise Conflict(
+            f"{out}: was started before {' and '.join(changed)} changed; "
+            "restore that, choose another --out, or remove the folder to start over"
+        )
+
+
+def _read_listing(out: Path) -> Listing:
+    stored = read_json(out / LISTING)
+    files = tuple(ListedFile(*values) for values in stored["files"])
+    return Listing(files, stored["chunk_images"])
+
+
+def _is_finished(out: Path, formats: Sequence[str]) -> bool:
+    if not is_sealed(out):
+        return False
+    manifest = verify(out, KIND)
+    return set(formats) <= set(manifest["formats"])
+
+
+def _annotate_missing(
+    settings: Settings, out: Path, listing: Listing, request: dict[str, Any]
+) -> float:
+    """Write the parts that are missing; images per second."""
+    missing = [i for i in listing.chunks if not part_path(out / PARTS, i).exists()]
+    if not missing:
+        return 0.0
+    resources = settings.resources.annotate
+    options = {
+        "model": request["model"]["path"],
+        "digest": request["model"]["digest"],
+        "folder": request["folder"],
+        "out": str(out),
+        "limits": request["limits"],
+        "device": "cuda" if resources.gpus_per_actor else "cpu",
+        "threads": max(1, int(resources.cpus_per_actor)),
+    }
+    units = [{"index": index} for index in missing]
+    total = len(listing.files)
+    done = total - sum(len(listing.chunk(index)) for index in missing)
+    with connect(settings), Progress(total, "images", "annotate", done) as progress:
+        for row in run_pool(units, Annotator, options, resources, "annotate"):
+            progress.advance(row["images"])
+        return progress.per_second
+
+
+def _finish(
+    out: Path, listing: Listing, request: dict[str, Any], formats: Sequence[str], speed: float
+) -> None:
+    """Check the counts, write the exports, and seal."""
+    (out / MANIFEST).unlink(missing_ok=True)
+    counts = _counts(out, listing)
+    write_text(out / QUARANTINE, "".join(_quarantine_lines(out, listing)))
+    for name in formats:
+        export = FORMATS[name]()
+        export.write(_images(out, listing), request["classes"], out / export.file_name())
+    seal(
+        out,
+        kind=KIND,
+        model=request["model"],
+        formats=[name for name in sorted(FORMATS) if (out / FORMATS[name].file_name()).exists()],
+        images_per_s=round(speed, 2),
+        **counts,
+    )
+
+
+def _counts(out: Path, listing: Listing) -> dict[str, int]:
+    read = quarantined = boxes = 0
+    for part in read_parts(out / PARTS, listing):
+        read += len(part.rows)
+        quarantined += len(part.quarantined)
+        boxes += part.boxes
+    listed = len(listing.files)
+    if read + quarantined != listed:
+        raise IntegrityError(
+            f"{out}: {read} read and {quarantined} quarantined are not the {listed} listed files; "
+            f"remove {out / PARTS} and run the same command again"
+        )
+    return {"listed": listed, "read": read, "quarantined": quarantined, "boxes": boxes}
+
+
+def _images(out: Path, listing: Listing) -> Iterator[AnnotatedImage]:
+    for part in read_parts(out / PARTS, listing):
+        yield from part.rows
+
+
+def _quarantine_lines(out: Path, listing: Listing) -> Iterator[str]:
+    for part in read_parts(out / PARTS, listing):
+        for file in part.quarantined:
+            yield json.dumps(asdict(file), ensure_ascii=False) + "\n"
+
+
+def _result(out: Path) -> AnnotateResult:
+    manifest = read_manifest(out, KIND)
+    return AnnotateResult(
+        out=out,
+        model=manifest["model"]["digest"],
+        listed=manifest["listed"],
+        read=manifest["read"],
+        quarantined=manifest["quarantined"],
+        boxes=manifest["boxes"],
+        images_per_s=manifest["images_per_s"],
+        files={name: out / FORMATS[name].file_name() for name in manifest["formats"]},
+        quarantine=out / QUARANTINE,
+    )

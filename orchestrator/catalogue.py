@@ -1,0 +1,179 @@
+"""What `wsol list` knows: everything that can be named in a setting, with typed facts.
+
+Each kind is imported only when it is asked for: methods and backbones bring torch with them.
+"""
+
+from __future__ import annotations
+
+import inspect
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from workloads.options import Options
+
+Facts = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One named thing.
+
+    Attributes:
+        facts: typed values, JSON all of them; the keys are the same for all of a kind.
+    """
+
+    name: str
+    summary: str
+    facts: Facts
+
+    def as_json(self) -> Facts:
+        """One flat object."""
+        return {"name": self.name, "summary": self.summary, **self.facts}
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """One kind of things and how to list them."""
+
+    summary: str
+    entries: Callable[[], list[Entry]]
+
+
+def methods() -> list[Entry]:
+    """Localization methods with their presets, options and searchable parameters."""
+    from workloads.methods import METHODS
+
+    return [
+        Entry(
+            name,
+            summary_of(sys.modules[method.__module__]),  # one file each, its head says more
+            {
+                "presets": {preset: dict(values) for preset, values in method.presets.items()},
+                "options": option_facts(method.options_type),
+                "searched": method.search_space._asdict(),
+            },
+        )
+        for name, method in METHODS.items()
+    ]
+
+
+def backbones() -> list[Entry]:
+    """Networks with the input they were published with."""
+    from workloads.backbones import BACKBONES
+
+    return [
+        Entry(
+            name,
+            summary_of(backbone),
+            {
+                "input_size": backbone.input_size,
+                "stride": backbone.stride,
+                "out_channels": backbone.out_channels,
+            },
+        )
+        for name, backbone in BACKBONES.items()
+    ]
+
+
+def datasets() -> list[Entry]:
+    """Data sets by the layout in which they are distributed."""
+    from workloads.datasets import DATASETS
+
+    return [Entry(n, summary_of(d), {"task": d.task}) for n, d in DATASETS.items()]
+
+
+def metrics() -> list[Entry]:
+    """What `wsol evaluate` measures."""
+    from workloads.metrics import METRICS
+
+    return [Entry(n, summary_of(m), {"title": m.title}) for n, m in METRICS.items()]
+
+
+def formats() -> list[Entry]:
+    """Export formats of annotations."""
+    from workloads.formats import FORMATS
+
+    return [Entry(n, summary_of(f), {"file": f.file_name()}) for n, f in FORMATS.items()]
+
+
+def recipes() -> list[Entry]:
+    """Trainings that have a name."""
+    from workloads.recipes import load_recipe, recipe_names
+
+    return [
+        Entry(
+            recipe.name,
+            recipe.summary,
+            {
+                "method": recipe.method,
+                "preset": recipe.preset,
+                "backbone": recipe.backbone,
+                "initial": recipe.initial,
+                "dataset": recipe.dataset,
+                "metric": recipe.metric,
+                "epochs": recipe.train.epochs,
+                "published": recipe.published and recipe.published.model_dump(mode="json"),
+            },
+        )
+        for recipe in map(load_recipe, recipe_names())
+    ]
+
+
+def clusters() -> list[Entry]:
+    """Places where jobs run."""
+    from clusters import cluster_names, load_cluster
+
+    return [
+        Entry(c.name, c.summary, c.model_dump(mode="json", exclude={"name", "summary"}))
+        for c in map(load_cluster, cluster_names())
+    ]
+
+
+def benchmarks() -> list[Entry]:
+    """Measurements that `wsol bench` runs."""
+    from workloads.benchmarks import BENCHMARKS
+
+    return [Entry(name, summary_of(function), {}) for name, function in BENCHMARKS.items()]
+
+
+KINDS: dict[str, Kind] = {
+    "methods": Kind("localization methods, for recipes", methods),
+    "backbones": Kind("networks that methods are built on, for recipes", backbones),
+    "datasets": Kind("data sets, for job.data.dataset and wsol ingest", datasets),
+    "metrics": Kind("what wsol evaluate measures", metrics),
+    "formats": Kind("export formats of wsol annotate", formats),
+    "recipes": Kind("trainings with a name, for job.recipes and wsol train", recipes),
+    "clusters": Kind("where jobs run, for cluster", clusters),
+    "benchmarks": Kind("measurements, for wsol bench", benchmarks),
+}
+
+
+def summary_of(thing: object) -> str:
+    """The first sentence of a docstring, without its full stop."""
+    first = (inspect.getdoc(thing) or "").split("\n\n", 1)[0]
+    return " ".join(first.split()).removesuffix(".")
+
+
+def option_facts(options: type[Options]) -> list[Facts]:
+    """Name, type, default (null if required) and description of each option."""
+    schema = options.model_json_schema()["properties"] if options.model_fields else {}
+    return [
+        {
+            "name": name,
+            "type": _type_of(schema[name]),
+            "default": schema[name].get("default"),
+            "description": field.description,
+        }
+        for name, field in options.model_fields.items()
+    ]
+
+
+def _type_of(schema: Facts) -> str:
+    """A type as people read it: `number`, `integer or null`, or the allowed values."""
+    if "enum" in schema or "const" in schema:
+        return " | ".join(str(v) for v in schema.get("enum", [schema.get("const")]))
+    if "anyOf" in schema:
+        return " or ".join(_type_of(one) for one in schema["anyOf"])
+    return str(schema.get("type", "object"))

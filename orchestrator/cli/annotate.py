@@ -1,0 +1,53 @@
+"""`wsol annotate`: boxes for a folder of images."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from orchestrator.cli.common import (
+    ConfigOption,
+    OutputOption,
+    SetOption,
+    champion,
+    read_settings,
+    report,
+)
+from orchestrator.cli.output import Output, working
+
+
+def annotate(
+    context: typer.Context,
+    folder: Annotated[Path, typer.Argument(help="Images, in subfolders too.")],
+    out: Annotated[Path, typer.Option(metavar="FOLDER", help="Where the annotations go.")],
+    model: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME@ALIAS",
+            help="Also NAME/VERSION or a model's folder; else the settings' champion.",
+            show_default=False,
+        ),
+    ] = None,
+    formats: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--format", help="See `wsol list formats`; repeat for more.", show_default="all"
+        ),
+    ] = None,
+    config: ConfigOption = None,
+    overrides: SetOption = None,
+    output: OutputOption = Output.TABLE,
+) -> None:
+    """Annotate a whole image collection with a registered model.
+
+    A stopped job continues where it was; a finished one is a no-op. Exit code 3 if any image
+    was quarantined.
+    """
+    settings = read_settings(context, config, overrides)
+    from orchestrator.annotate import annotate as work
+
+    with working():
+        result = work(settings, folder, model or champion(settings), out, formats=formats)
+    report(result, output)

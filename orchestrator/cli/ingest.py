@@ -1,0 +1,44 @@
+"""`wsol ingest`: a data set on disk to shards."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from orchestrator.cli.common import (
+    ConfigOption,
+    OutputOption,
+    SetOption,
+    read_settings,
+    report,
+)
+from orchestrator.cli.output import Output, working
+
+
+def ingest(
+    context: typer.Context,
+    root: Annotated[
+        Path, typer.Option(metavar="FOLDER", help="The data set as it is distributed.")
+    ],
+    out: Annotated[Path, typer.Option(metavar="FOLDER", help="Where the shards go.")],
+    dataset: Annotated[
+        str | None,
+        typer.Option(help="Its layout, see `wsol list datasets`; else job.data.dataset."),
+    ] = None,
+    config: ConfigOption = None,
+    overrides: SetOption = None,
+    output: OutputOption = Output.TABLE,
+) -> None:
+    """Read a data set once into Parquet shards; unusable images are quarantined with reasons.
+
+    A finished ingest is a no-op, a stopped one continues. Exit code 3 if any input was
+    quarantined.
+    """
+    settings = read_settings(context, config, overrides)
+    from orchestrator.ingest import ingest as work
+
+    with working():
+        result = work(settings, dataset or settings.job.data.dataset, root, out)
+    report(result, output)

@@ -1,0 +1,157 @@
+"""Answers on stdout, everything else for people on stderr.
+
+With `-o json` stdout holds one JSON value and nothing else. There is no colour when a stream
+is not a terminal or NO_COLOR is set.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+import os
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager, redirect_stdout
+from enum import Enum, StrEnum
+from pathlib import PurePath
+from typing import Any
+
+from rich import box
+from rich.console import Console, RenderableType
+from rich.table import Table
+
+EXIT_BROKEN_PIPE = 141  # as the shell reports SIGPIPE
+_PIPE_WIDTH = 200  # columns of a table that goes to a file or a pipe
+
+
+class Output(StrEnum):
+    """The form of an answer."""
+
+    TABLE = "table"
+    JSON = "json"
+
+
+def emit(value: Any, output: Output, table: Callable[[], RenderableType]) -> None:
+    """Write the answer of a verb to stdout."""
+    try:
+        if output is Output.JSON:
+            json.dump(plain(value), sys.stdout, indent=2, allow_nan=False)
+            sys.stdout.write("\n")
+        else:
+            _console(stderr=False).print(table())
+        sys.stdout.flush()
+    except BrokenPipeError:
+        silence_stdout()
+        raise SystemExit(EXIT_BROKEN_PIPE) from None
+
+
+def note(text: str) -> None:
+    """One line for people, on stderr."""
+    _console(stderr=True).print(text, markup=False, highlight=False, soft_wrap=True)
+
+
+@contextmanager
+def working() -> Iterator[None]:
+    """While a verb works, what libraries print goes to stderr: stdout is for the answer."""
+    with redirect_stdout(sys.stderr):
+        yield
+
+
+def make_table(columns: Iterable[str], rows: Iterable[Iterable[object]]) -> Table:
+    """A plain table; None is shown as a dash, numbers are right-aligned."""
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
+    body = [list(row) for row in rows]
+    for index, column in enumerate(columns):
+        numeric = bool(body) and all(_is_number(row[index]) for row in body)
+        first = index == 0  # names stay whole: they are what a user copies
+        table.add_column(column, justify="right" if numeric else "left", no_wrap=first)
+    for row in body:
+        table.add_row(*(cell(value) for value in row))
+    return table
+
+
+def facts_table(facts: Mapping[str, object]) -> Table:
+    """Names and values, one below the other."""
+    table = Table(box=None, show_header=False, pad_edge=False)
+    table.add_column(no_wrap=True, style="bold")
+    table.add_column(overflow="fold")
+    for name, value in facts.items():
+        table.add_row(name.replace("_", " "), cell(value))
+    return table
+
+
+def cell(value: object) -> str:
+    """A value as people read it."""
+    match value:
+        case None:
+            return "–"
+        case bool():
+            return "yes" if value else "no"
+        case float():
+            return f"{value:.4g}"
+        case Mapping():
+            return ", ".join(f"{k}={cell(v)}" for k, v in value.items()) or "–"
+        case list() | tuple():
+            return ", ".join(cell(v) for v in value) or "–"
+    return escape(str(value))
+
+
+def escape(text: str) -> str:
+    """Text that Rich does not read as markup."""
+    return text.replace("[", r"\[")
+
+
+def plain(value: Any) -> Any:
+    """A value as JSON has it: dataclasses as objects, paths as strings, NaN as null."""
+    match value:
+        case Enum():
+            return plain(value.value)
+        case None | bool() | int() | str():
+            return value
+        case float():
+            return value if math.isfinite(value) else None
+        case PurePath():
+            return str(value)
+        case Mapping():
+            return {str(k): plain(v) for k, v in value.items()}
+        case list() | tuple():
+            return [plain(v) for v in value]
+    if dataclasses.is_dataclass(value):
+        return {f.name: plain(getattr(value, f.name)) for f in dataclasses.fields(value)}
+    if hasattr(value, "model_dump"):
+        return plain(value.model_dump(mode="json"))
+    if hasattr(value, "tolist"):  # numpy's arrays and scalars
+        return plain(value.tolist())
+    raise TypeError(f"no JSON form of {type(value).__name__}")
+
+
+def silence_stdout() -> None:
+    """Nobody reads stdout any more: keep Python from complaining about it at exit."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+class _PeopleConsole(Console):
+    """A console whose reader may leave (`2>&1 | head`) without ending the job."""
+
+    def on_broken_pipe(self) -> None:
+        self.quiet = True
+
+
+def _console(*, stderr: bool) -> Console:
+    stream = sys.stderr if stderr else sys.stdout
+    terminal = stream.isatty()
+    colour = terminal and not os.environ.get("NO_COLOR")
+    kind = _PeopleConsole if stderr else Console
+    return kind(
+        file=stream,
+        force_terminal=colour,
+        color_system="auto" if colour else None,
+        width=None if terminal else _PIPE_WIDTH,
+        highlight=False,
+        emoji=False,
+    )
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)

@@ -1,0 +1,61 @@
+"""`wsol run`: the main job."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from orchestrator.cli.common import (
+    ConfigOption,
+    OutputOption,
+    SetOption,
+    exit_if_quarantined,
+    read_settings,
+)
+from orchestrator.cli.output import Output, emit, facts_table, make_table, plain, working
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+
+def run(
+    context: typer.Context,
+    name: Annotated[
+        str | None, typer.Option(help="Name of the job; else job.name.", show_default=False)
+    ] = None,
+    fresh: Annotated[
+        bool, typer.Option("--fresh", help="Throw away what an earlier job of that name made.")
+    ] = False,
+    config: ConfigOption = None,
+    overrides: SetOption = None,
+    output: OutputOption = Output.TABLE,
+) -> None:
+    """Do everything: data, shards, training, search, registry, metrics, annotation, report.
+
+    A stopped job continues with its first unfinished stage. Exit code 3 if any input was
+    quarantined.
+    """
+    wanted = [] if name is None else [f"job.name={name}"]
+    settings = read_settings(context, config, [*(overrides or ()), *wanted])
+    from orchestrator.pipeline import run as work
+
+    with working():
+        result = plain(work(settings, fresh=fresh))
+    emit(result, output, lambda: _answer(result))
+    exit_if_quarantined(result)
+
+
+def _answer(result: dict[str, Any]) -> RenderableType:
+    from rich.console import Group
+
+    rows = result["table"]
+    columns = list(dict.fromkeys(column for row in rows for column in row))
+    champion = result["champion"]
+    facts = {
+        "champion": f"{champion['name']}/{champion['version']}",
+        "annotations": result["annotations"],
+        "report": result["report"],
+    }
+    table = make_table(columns, [[row.get(column) for column in columns] for row in rows])
+    return Group(table, facts_table(facts))

@@ -1,0 +1,35 @@
+"""`wsol serve`: an HTTP endpoint."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from orchestrator.cli.common import ConfigOption, SetOption, champion, read_settings
+
+
+def serve(
+    context: typer.Context,
+    model: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME@ALIAS",
+            help="Also NAME/VERSION or a model's folder; else the settings' champion.",
+            show_default=False,
+        ),
+    ] = None,
+    host: Annotated[str | None, typer.Option(help="Else serving.host.", show_default=False)] = None,
+    port: Annotated[
+        int | None, typer.Option(help="Else serving.port.", min=1, max=65535, show_default=False)
+    ] = None,
+    config: ConfigOption = None,
+    overrides: SetOption = None,
+) -> None:
+    """Serve a registered model over HTTP until Ctrl-C."""
+    given = {"host": host, "port": port}
+    wanted = [f"serving.{key}={value}" for key, value in given.items() if value is not None]
+    settings = read_settings(context, config, [*(overrides or ()), *wanted])
+    from orchestrator.serve import serve as work
+
+    work(settings, model or champion(settings), block=True)

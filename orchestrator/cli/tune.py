@@ -1,0 +1,37 @@
+"""`wsol tune`: the cut-offs of a trained run."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from orchestrator.cli.common import (
+    ConfigOption,
+    OutputOption,
+    SetOption,
+    read_settings,
+    report,
+    run_name,
+)
+from orchestrator.cli.output import Output, working
+
+
+def tune(
+    context: typer.Context,
+    run: Annotated[str, typer.Argument(help="A finished run of `wsol train`.")],
+    config: ConfigOption = None,
+    overrides: SetOption = None,
+    output: OutputOption = Output.TABLE,
+) -> None:
+    """Search cut-off, co-occurrence weight and score threshold on stored validation maps.
+
+    No network runs; the tuned model is written beside the trained one.
+    """
+    settings = read_settings(context, config, overrides)
+    from orchestrator.runs import tune_run
+    from orchestrator.workspace import Workspace
+
+    with working():
+        result = tune_run(settings, Workspace(settings.workspace).run(run_name(run)))
+    report(result, output, hidden=("trials", "curve"))

@@ -1,0 +1,68 @@
+"""`wsol data make`: an embedded data set, in the workspace or where the user wants it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from orchestrator.ingest import make_once
+from orchestrator.progress import Progress
+from orchestrator.settings import Settings
+from workloads.datasets import DATASETS
+from workloads.datasets.digits import Digits, DigitsOptions, made_with, make_digits
+from workloads.errors import ConfigError, Conflict, unknown_name
+
+
+@dataclass(frozen=True, slots=True)
+class MadeData:
+    """A data set that the project made.
+
+    Attributes:
+        dataset: its name for `wsol ingest --dataset`.
+        images: how many, per split.
+    """
+
+    dataset: str
+    root: Path
+    images: dict[str, int]
+
+
+def make(settings: Settings, dataset: str, out: Path | None = None) -> MadeData:
+    """Make an embedded data set; an equal one that is there already is kept.
+
+    Raises:
+        ConfigError: the project does not make this data set.
+        Conflict: `out` holds something else.
+    """
+    options = _options(settings, dataset)
+    root = make_once(settings, dataset) if out is None else _make_at(out, dataset, options)
+    images = {split: options.count(split) for split in ("train", "val", "test")}
+    return MadeData(dataset, root, images)
+
+
+def made_names() -> list[str]:
+    """Names of the data sets that the project makes."""
+    return [name for name, kind in DATASETS.items() if issubclass(kind, Digits)]
+
+
+def _options(settings: Settings, dataset: str) -> DigitsOptions:
+    if dataset not in made_names():
+        raise ConfigError(unknown_name("embedded data set", dataset, made_names()))
+    options: DigitsOptions = getattr(settings.job.data, dataset.replace("-", "_"))
+    return options
+
+
+def _make_at(out: Path, dataset: str, options: DigitsOptions) -> Path:
+    root = out.expanduser().resolve()
+    if not root.exists():
+        total = options.train + options.val + options.test
+        with Progress(total, "images", f"make {dataset}") as progress:
+            make_digits(root, options, lambda done, _: progress.advance_to(done))
+    elif not _is_made_with(root, options):
+        raise Conflict(f"{root}: holds something else; choose another --out or remove it")
+    return root
+
+
+def _is_made_with(root: Path, options: DigitsOptions) -> bool:
+    made = made_with(root)
+    return made is not None and made.model_dump() == options.model_dump()

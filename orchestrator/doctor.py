@@ -1,0 +1,269 @@
+"""What `wsol doctor` looks at. No check changes anything, and none imports Ray or torch."""
+
+from __future__ import annotations
+
+import os
+import platform
+import shutil
+import socket
+import stat
+import subprocess
+import sys
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import Literal
+
+import psutil  # type: ignore[import-untyped]
+
+from clusters import load_cluster
+from orchestrator.packages import requirements
+from orchestrator.settings import Settings, load_settings
+from orchestrator.settings_check import check_names, settings_file
+from orchestrator.text import one_line
+from workloads.errors import WsolError
+
+_PYTHON = (3, 11)
+_GIB = 2**30
+_LEAST_MEMORY_GB, _GOOD_MEMORY_GB = 2.0, 4.0
+_LEAST_DISK_GB, _GOOD_DISK_GB = 1.0, 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One finding; `fix` says what to do if the status is not ok."""
+
+    name: str
+    status: Literal["ok", "warn", "fail"]
+    detail: str
+    fix: str | None = None
+
+
+def examine(config: Path | None = None, overrides: tuple[str, ...] = ()) -> list[Check]:
+    """All checks in a fixed order. Wrong settings are a finding; the rest then uses defaults."""
+    settings, finding = _settings(config, overrides)
+    checks = [check_python(), check_packages(), finding]
+    for name, look in _CHECKS.items():
+        try:
+            checks.append(look(settings))
+        except Exception as error:  # a broken machine must not stop the other checks
+            checks.append(Check(name, "fail", f"{type(error).__name__}: {error}"))
+    return checks
+
+
+def check_python() -> Check:
+    """The interpreter."""
+    found = f"{platform.python_version()} ({sys.executable})"
+    if sys.version_info[:2] == _PYTHON:
+        return Check("python", "ok", found)
+    return Check("python", "fail", found, "use Python 3.11: `make` builds the environment")
+
+
+def check_packages(required: list[str] | None = None) -> Check:
+    """Every direct dependency, at a version that the project allows."""
+    from packaging.requirements import Requirement
+
+    problems, count = [], 0
+    for requirement in map(Requirement, required or requirements()):
+        if requirement.marker and not requirement.marker.evaluate({"extra": ""}):
+            continue
+        count += 1
+        try:
+            found = metadata.version(requirement.name)
+        except metadata.PackageNotFoundError:
+            problems.append(f"{requirement.name} is missing")
+            continue
+        if not requirement.specifier.contains(found, prereleases=True):
+            problems.append(f"{requirement} is needed, found {found}")
+    if problems:
+        return Check("packages", "fail", "; ".join(problems), "run `make`: it installs the lock")
+    return Check("packages", "ok", f"{count} packages at allowed versions")
+
+
+def check_names_exist(settings: Settings) -> Check:
+    """The cluster description, and the other names in the settings."""
+    try:
+        check_names(settings)
+    except WsolError as error:
+        return Check("names", "fail", str(error), "see `wsol list`")
+    cluster = load_cluster(settings.cluster)
+    return Check("names", "ok", f"cluster {cluster.name}: {cluster.summary}")
+
+
+def check_cores(settings: Settings) -> Check:
+    """CPUs of the cluster against those that training reserves."""
+    cores = len(os.sched_getaffinity(0))
+    cluster = load_cluster(settings.cluster)
+    logical = cluster.cpus or max(2, cores)
+    resources = settings.resources.train
+    needed = resources.workers * resources.cpus_per_worker
+    detail = f"{cores} cores, {logical} for Ray; training takes {needed:g}"
+    if needed > logical:
+        return Check("cores", "fail", detail, "lower resources.train.workers")
+    if cores < needed:
+        return Check("cores", "warn", detail, "workers will share cores; it works, slowly")
+    return Check("cores", "ok", detail)
+
+
+def check_memory(settings: Settings) -> Check:
+    """Free memory, within the limit of a container."""
+    free = min(psutil.virtual_memory().available, _container_free()) / _GIB
+    detail = f"{free:.1f} GiB free"
+    if free < _LEAST_MEMORY_GB:
+        return Check("memory", "fail", detail, f"free {_LEAST_MEMORY_GB:g} GiB at least")
+    if free < _GOOD_MEMORY_GB:
+        return Check("memory", "warn", detail, "use fewer workers and actors")
+    return Check("memory", "ok", detail)
+
+
+def check_shared_memory(settings: Settings) -> Check:
+    """The file system in memory against Ray's object store."""
+    wanted = load_cluster(settings.cluster).object_store_mb * 2**20
+    folder = Path("/dev/shm")  # noqa: S108 - looked at, nothing is put there
+    if not folder.is_dir():
+        return Check("shared memory", "ok", "this system has no /dev/shm")
+    free = shutil.disk_usage(folder).free
+    detail = f"{free / _GIB:.1f} GiB free in {folder}, object store {wanted / _GIB:.1f} GiB"
+    if free < wanted:
+        fix = "Ray falls back to slow files: give the container more (docker run --shm-size)"
+        return Check("shared memory", "warn", detail, fix)
+    return Check("shared memory", "ok", detail)
+
+
+def check_workspace(settings: Settings) -> Check:
+    """The workspace can be written and holds enough free space."""
+    folder = _existing(settings.workspace)
+    if not folder.is_dir():
+        return Check("workspace", "fail", f"{folder} is not a folder", "set another workspace")
+    if not os.access(folder, os.W_OK | os.X_OK):
+        return Check("workspace", "fail", f"{folder} cannot be written", "set another workspace")
+    free = shutil.disk_usage(folder).free / _GIB
+    detail = f"{settings.workspace}, {free:.1f} GiB free"
+    if free < _LEAST_DISK_GB:
+        return Check("workspace", "fail", detail, f"free {_LEAST_DISK_GB:g} GiB at least")
+    if free < _GOOD_DISK_GB:
+        return Check("workspace", "warn", detail, "large data sets will not fit")
+    return Check("workspace", "ok", detail)
+
+
+def check_gpu(settings: Settings) -> Check:
+    """GPUs as the driver sees them, against those that the settings ask for."""
+    found = _gpus()
+    resources = settings.resources
+    wanted = max(
+        resources.train.workers * resources.train.gpus_per_worker,
+        resources.evaluate.gpus_per_actor,
+        resources.annotate.gpus_per_actor,
+        settings.serving.gpus_per_replica,
+    )
+    detail = "; ".join(found) or "none"
+    if wanted > len(found):
+        fix = "set gpus_per_worker, gpus_per_actor and gpus_per_replica to 0, or add GPUs"
+        return Check("gpu", "fail", f"{detail}; the settings ask for {wanted:g}", fix)
+    if found and not wanted:
+        fix = "set resources.train.gpus_per_worker to 1 to use it"
+        return Check("gpu", "warn", f"{detail}; the settings ask for none", fix)
+    return Check("gpu", "ok", detail if found else "none, and none is asked for")
+
+
+def check_port(settings: Settings) -> Check:
+    """The endpoint's address is free."""
+    host, port = settings.serving.host, settings.serving.port
+    try:
+        family, kind, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        with socket.socket(family, kind) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(address)
+    except OSError as error:
+        fix = "set another serving.host or serving.port; only `wsol serve` needs it"
+        return Check("port", "warn", f"{host}:{port}: {error.strerror}", fix)
+    return Check("port", "ok", f"{host}:{port} is free")
+
+
+def check_tracking(settings: Settings) -> Check:
+    """The tracking server answers, if one is set."""
+    uri, limit = settings.tracking.uri, settings.tracking.timeout_s
+    if uri is None:
+        return Check("tracking", "ok", "SQLite in the workspace")
+    if not uri.startswith(("http:", "https:")):
+        return Check("tracking", "ok", one_line(uri))
+    try:
+        # The line above leaves only the schemes of a web server.
+        with urllib.request.urlopen(f"{uri.rstrip('/')}/health", timeout=limit):  # noqa: S310
+            pass
+    except urllib.error.HTTPError as error:
+        if error.code >= 500:
+            return Check("tracking", "warn", one_line(f"{uri}: HTTP {error.code}"))
+    except (OSError, ValueError) as error:
+        fix = "start it, or set tracking.uri to null for SQLite in the workspace"
+        return Check("tracking", "fail", one_line(f"{uri}: {error}"), fix)
+    return Check("tracking", "ok", one_line(f"{uri} answers"))
+
+
+def check_token(settings: Settings) -> Check:
+    """Ray's token belongs to its owner alone."""
+    if os.environ.get("RAY_AUTH_MODE") == "disabled":
+        fix = "unset RAY_AUTH_MODE: without it, whoever reaches a Ray port runs code here"
+        return Check("ray token", "warn", "RAY_AUTH_MODE=disabled", fix)
+    default = Path.home() / ".ray" / "auth_token"
+    path = Path(os.environ.get("RAY_AUTH_TOKEN_PATH", default))
+    if not path.exists():
+        return Check("ray token", "ok", "none yet; the first job makes it")
+    mode = stat.S_IMODE(path.stat().st_mode)
+    if mode & 0o077:
+        return Check("ray token", "warn", f"{path} has mode {mode:04o}", f"chmod 600 {path}")
+    return Check("ray token", "ok", f"{path} has mode {mode:04o}")
+
+
+_CHECKS: dict[str, Callable[[Settings], Check]] = {
+    "names": check_names_exist,
+    "cores": check_cores,
+    "memory": check_memory,
+    "shared memory": check_shared_memory,
+    "workspace": check_workspace,
+    "gpu": check_gpu,
+    "port": check_port,
+    "tracking": check_tracking,
+    "ray token": check_token,
+}
+
+
+def _settings(config: Path | None, overrides: tuple[str, ...]) -> tuple[Settings, Check]:
+    try:
+        settings = load_settings(config, overrides)
+    except WsolError as error:
+        fix = "see `wsol config schema` and the comments in ray_config.yaml"
+        return Settings().resolved(), Check("settings", "fail", str(error), fix)
+    file = settings_file(config)
+    return settings, Check("settings", "ok", str(file) if file else "no file; the defaults")
+
+
+def _existing(path: Path) -> Path:
+    return next((p for p in (path, *path.parents) if p.exists()), Path("/"))
+
+
+def _container_free() -> float:
+    folder = Path("/sys/fs/cgroup")
+    try:
+        limit = int((folder / "memory.max").read_text())
+        used = int((folder / "memory.current").read_text())
+        pages = dict(line.split() for line in _lines((folder / "memory.stat").read_text()))
+    except (OSError, ValueError):  # no such group, or its limit is "max"
+        return float("inf")
+    return limit - used + int(pages.get("inactive_file", 0))  # the kernel gives those back
+
+
+def _gpus() -> list[str]:
+    command = ["nvidia-smi", "--query-gpu=name,memory.total", "--format=csv,noheader"]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=10, check=True)
+    except (OSError, subprocess.SubprocessError):
+        return []
+    return list(_lines(done.stdout))
+
+
+def _lines(text: str) -> Iterator[str]:
+    return (line.strip() for line in text.splitlines() if line.strip())

@@ -1,0 +1,101 @@
+"""The event log of a run: JSON lines that outlive everything, trackers read them later.
+
+An event is any JSON object. Those with `metrics` (names to numbers) are sent to the tracker, with
+`epoch` as their step and `time_ms` as their time.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from workloads.errors import IntegrityError, ResourceError
+
+
+class EventLog:
+    """Append-only JSON lines, one `os.write` each.
+
+    What was appended survives a SIGKILL of this process. One process writes a log at a time.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        path.parent.mkdir(parents=True, exist_ok=True)
+
+    def append(self, event: Mapping[str, Any]) -> None:
+        """Write one event; `time_ms` (UTC, since 1970) is added when it is missing.
+
+        NaN and infinities are kept as Python's JSON writes them: a diverged loss is news.
+
+        Raises:
+            ResourceError: the disk is full.
+        """
+        body = {"time_ms": time.time_ns() // 1_000_000, **event}
+        line = json.dumps(body, ensure_ascii=False, default=float).encode() + b"\n"
+        descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
+        try:
+            _drop_torn_line(descriptor)
+            if os.write(descriptor, line) < len(line):
+                _drop_torn_line(descriptor)
+                raise ResourceError(f"{self.path}: disk full; free some space and run it again")
+        finally:
+            os.close(descriptor)
+
+
+def read_events(path: Path) -> list[dict[str, Any]]:
+    """All events in order, none if there is no log; a torn last line is left out.
+
+    Raises:
+        IntegrityError: a line is not a JSON object.
+    """
+    return [event for event, _ in events_after(path, 0)]
+
+
+def events_after(path: Path, position: int) -> Iterator[tuple[dict[str, Any], int]]:
+    """Events after a position in bytes, each with the position after it.
+
+    A position behind the end means that the log was made anew: it is read from its start.
+
+    Raises:
+        IntegrityError: a line is not a JSON object.
+    """
+    try:
+        with path.open("rb") as stream:
+            if position > os.fstat(stream.fileno()).st_size:
+                position = 0
+            stream.seek(position)
+            for line in stream:
+                if not line.endswith(b"\n"):
+                    return  # being written, or torn by a crash
+                position += len(line)
+                yield _parse(path, line), position
+    except FileNotFoundError:
+        return
+
+
+def _parse(path: Path, line: bytes) -> dict[str, Any]:
+    try:
+        event = json.loads(line)
+    except ValueError:
+        event = None
+    if not isinstance(event, dict):
+        raise IntegrityError(f"{path}: not an event: {line[:80]!r}; remove that line")
+    return event
+
+
+def _drop_torn_line(descriptor: int) -> None:
+    """Cut what follows the last newline: a writer was killed, or the disk was full."""
+    size = end = os.fstat(descriptor).st_size
+    while end > 0:
+        start = max(0, end - 4096)
+        newline = os.pread(descriptor, end - start, start).rfind(b"\n")
+        if newline >= 0:
+            end = start + newline + 1
+            break
+        end = start
+    if end < size:
+        os.ftruncate(descriptor, end)

@@ -1,0 +1,334 @@
+"""`wsol run`: the main job, from raw images to annotated images and a served answer."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import socket
+import urllib.request
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from orchestrator.annotate import annotate
+from orchestrator.cluster import connect
+from orchestrator.evaluate import evaluate, save_metrics
+from orchestrator.ingest import ingest, make_once
+from orchestrator.predict import predict
+from orchestrator.register import fetch_model, register, set_champion
+from orchestrator.report import write_report
+from orchestrator.results_table import results_table
+from orchestrator.serve import running
+from orchestrator.settings import Settings
+from orchestrator.stages import Stages
+from orchestrator.tracking import Run, Tracker
+from orchestrator.train import train
+from orchestrator.tune import log_search, tune
+from orchestrator.workspace import JobPaths, Workspace
+from workloads.artifacts import atomic_folder, digest, read_json, write_json
+from workloads.errors import Conflict, WsolError
+from workloads.localizer import retune_model
+from workloads.model_card import Cutoffs
+from workloads.recipes import load_recipe
+from workloads.shards import read_shards
+
+ANNOTATED_IMAGES = 100
+
+
+@dataclass(frozen=True, slots=True)
+class JobResult:
+    """What a finished job leaves.
+
+    Attributes:
+        table: one row per method and one for the centre baseline; values in [0, 1] or None.
+        champion: the registered version that won on validation.
+        served: the endpoint's answer for one image.
+        report: path of the self-contained HTML report.
+        quarantined: inputs left out by ingestion and annotation, with where they are listed.
+        seconds: time of each stage, of the run in which it was made.
+    """
+
+    name: str
+    table: list[dict[str, Any]]
+    champion: dict[str, Any]
+    served: dict[str, Any]
+    annotations: str
+    report: str
+    quarantined: int
+    quarantine_lists: list[str]
+    seconds: dict[str, float]
+
+
+def run(settings: Settings, *, fresh: bool = False) -> JobResult:
+    """Run the job of the settings, or continue it; finished stages are not repeated.
+
+    Raises:
+        Conflict: the name belongs to a job with other settings.
+    """
+    for recipe in settings.job.recipes:
+        load_recipe(recipe)  # a wrong name is said before any work
+    paths = Workspace(settings.workspace).job(settings.job.name)
+    _claim(settings, paths, fresh)
+    with connect(settings):
+        tracker = Tracker(settings)
+        parent = tracker.start_run(
+            settings.job.name, params={}, tags={"wsol.run": str(paths.folder)}, parent=None
+        )
+        try:
+            result = _Job(settings, paths, tracker, parent).run()
+        except BaseException:
+            tracker.close(parent, "FAILED")
+            raise
+        tracker.close(parent, "FINISHED")
+    return result
+
+
+class _Job:
+    """One stage per method; each stage takes what it needs from the outputs before it."""
+
+    def __init__(self, settings: Settings, paths: JobPaths, tracker: Tracker, parent: Run) -> None:
+        self.settings = settings
+        self.job = settings.job
+        self.paths = paths
+        self.tracker = tracker
+        self.parent = parent
+        self.stages = Stages(paths)
+
+    def run(self) -> JobResult:
+        root = self.stages.run("data", self.make_data)["root"]
+        ingested = self.stages.run("ingest", lambda: self.ingest(Path(root)))
+        shards = Path(ingested["folder"])
+        for start in sorted({s for r in self.job.recipes if (s := load_recipe(r).initial)}):
+            self.stages.run(f"pretrain-{start}", lambda s=start: self.pretrain(s))
+        for recipe in self.job.recipes:
+            self.stages.run(f"train-{recipe}", lambda r=recipe: self.train(r, shards))
+            self.stages.run(f"maps-{recipe}", lambda r=recipe: self.store_maps(r, shards))
+            self.stages.run(f"tune-{recipe}", lambda r=recipe: self.tune(r))
+            self.stages.run(f"register-{recipe}", lambda r=recipe: self.register(r))
+        champion = self.stages.run("champion", self.choose_champion)
+        for recipe in self.job.recipes:
+            self.stages.run(f"evaluate-{recipe}", lambda r=recipe: self.evaluate(r, shards))
+        annotated = self.stages.run("annotate", lambda: self.annotate(champion, shards))
+        served = self.stages.run("serve", lambda: self.serve(champion))
+        report = self.stages.run("report", lambda: self.report(shards))
+        lists = [o for o in (ingested, annotated) if o["quarantined"]]
+        return JobResult(
+            name=self.job.name,
+            table=self.table(),
+            champion=champion,
+            served=served["answer"],
+            annotations=annotated["folder"],
+            report=report["path"],
+            quarantined=sum(o["quarantined"] for o in lists),
+            quarantine_lists=[str(Path(o["folder"]) / "quarantine.jsonl") for o in lists],
+            seconds=self.stages.seconds,
+        )
+
+    def make_data(self) -> dict[str, Any]:
+        data = self.job.data
+        if data.root is not None:
+            return {"root": str(data.root.expanduser().resolve())}
+        return {"root": str(make_once(self.settings, data.dataset))}
+
+    def ingest(self, root: Path, dataset: str | None = None) -> dict[str, Any]:
+        dataset = dataset or self.job.data.dataset
+        key = digest({"root": str(root), "dataset": dataset})[:12]
+        out = Workspace(self.settings.workspace).shards(f"{dataset}-{key}")
+        result = ingest(self.settings, dataset, root, out)
+        return {
+            "folder": str(result.folder),
+            "digest": result.digest,
+            "listed": result.listed,
+            "read": result.read,
+            "quarantined": result.quarantined,
+        }
+
+    def pretrain(self, recipe: str) -> dict[str, Any]:
+        """What other recipes start from, on a data set that the project makes."""
+        dataset = load_recipe(recipe).dataset
+        shards = self.ingest(make_once(self.settings, dataset), dataset)
+        return self.train(recipe, Path(shards["folder"]))
+
+    def train(self, recipe: str, shards: Path) -> dict[str, Any]:
+        start = load_recipe(recipe).initial
+        initial = Path(self.stages.outputs[f"pretrain-{start}"]["model"]) if start else None
+        result = train(
+            self.settings,
+            recipe,
+            shards,
+            self.paths.run(recipe),
+            resume=True,
+            epochs=self.job.epochs,
+            initial=initial,
+            parent=self.parent.uid,
+        )
+        return {
+            "model": str(result.model),
+            "digest": result.digest,
+            "metrics": result.metrics,
+            "tracking_run": result.tracking_run,
+        }
+
+    def store_maps(self, recipe: str, shards: Path) -> dict[str, Any]:
+        paths, split = self.paths.run(recipe), self.job.data.val_split
+        return {
+            "folder": str(
+                predict(self.settings, paths.model, shards, split, paths.predictions(split))
+            )
+        }
+
+    def tune(self, recipe: str) -> dict[str, Any]:
+        paths = self.paths.run(recipe)
+        stored = Path(self.stages.outputs[f"maps-{recipe}"]["folder"])
+        result = tune(self.settings, paths.model, stored, paths.search)
+        log_search(self.tracker, result, f"search-{recipe}", paths.search, self.parent.uid)
+        return {
+            "cutoff": result.cutoff,
+            "alpha": result.alpha,
+            "score_threshold": result.score_threshold,
+            "values": result.values,
+        }
+
+    def register(self, recipe: str) -> dict[str, Any]:
+        paths = self.paths.run(recipe)
+        best = self.stages.outputs[f"tune-{recipe}"]
+        trained = self.stages.outputs[f"train-{recipe}"]
+        cutoffs = Cutoffs(**{k: best[k] for k in ("cutoff", "alpha", "score_threshold")})
+        retune_model(
+            paths.model, paths.tuned_model, cutoffs, {"validation": best["values"], "job": "tune"}
+        )
+        version = register(
+            self.settings,
+            paths.tuned_model,
+            self.job.registry.model,
+            tags={"recipe": recipe, **{f"val.{k}": v for k, v in best["values"].items()}},
+            run_id=trained["tracking_run"],
+        )
+        return {"name": version.name, "version": version.version, "digest": version.digest}
+
+    def choose_champion(self) -> dict[str, Any]:
+        metric = self.job.registry.select_by
+        values = {r: self.stages.outputs[f"tune-{r}"]["values"][metric] for r in self.job.recipes}
+        winner = max(self.job.recipes, key=lambda recipe: values[recipe])
+        version = self.stages.outputs[f"register-{winner}"]
+        alias = self.job.registry.alias
+        set_champion(self.settings, version["name"], version["version"], alias)
+        return {**version, "alias": alias, "recipe": winner, "metric": metric, "values": values}
+
+    def evaluate(self, recipe: str, shards: Path) -> dict[str, Any]:
+        """The registered version, not the checkpoint: what is reported is what is served."""
+        version = self.stages.outputs[f"register-{recipe}"]
+        paths, split = self.paths.run(recipe), self.job.data.test_split
+        reference = f"{version['name']}/{version['version']}"
+        result = evaluate(self.settings, reference, shards, split, paths.predictions(split))
+        save_metrics(paths.metrics(split), result)
+        return {"metrics": str(paths.metrics(split))}
+
+    def annotate(self, champion: dict[str, Any], shards: Path) -> dict[str, Any]:
+        folder = self.job.annotate or self._unlabelled(shards)
+        result = annotate(self.settings, folder, reference_of(champion), self.paths.annotations)
+        return {
+            "folder": str(result.out),
+            "images": str(folder),
+            "listed": result.listed,
+            "read": result.read,
+            "quarantined": result.quarantined,
+            "boxes": result.boxes,
+        }
+
+    def _unlabelled(self, shards: Path) -> Path:
+        """Test images as plain files, without anything that tells what is in them."""
+        if not self.paths.unlabelled.exists():
+            with atomic_folder(self.paths.unlabelled) as folder:
+                records = read_shards(shards, self.job.data.test_split)
+                for record, _ in zip(records, range(ANNOTATED_IMAGES), strict=False):
+                    (folder / f"{Path(record.image_id).name}.jpg").write_bytes(record.image)
+        return self.paths.unlabelled
+
+    def serve(self, champion: dict[str, Any]) -> dict[str, Any]:
+        """Ask the endpoint about one annotated image; both must say the same."""
+        folder = Path(self.stages.outputs["annotate"]["images"])
+        coco = read_json(self.paths.annotations / "annotations.coco.json")
+        image = next((i for i in coco["images"]), None)
+        if image is None:
+            raise WsolError(f"{folder}: no readable image to ask the endpoint about")
+        serving = self.settings.serving.model_copy(update={"port": _free_port()})
+        settings = self.settings.model_copy(update={"serving": serving})
+        with running(settings, reference_of(champion)) as url:
+            answer = _post(f"{url}/v1/detect", (folder / image["file_name"]).read_bytes())
+        annotated = sum(a["image_id"] == image["id"] for a in coco["annotations"])
+        if len(answer["detections"]) != annotated:
+            raise WsolError(
+                f"{image['file_name']}: the endpoint found {len(answer['detections'])} boxes, "
+                f"annotate found {annotated}; this is a fault of the project, please report it"
+            )
+        value = {"image": image["file_name"], "answer": answer}
+        write_json(self.paths.served, value)
+        return value
+
+    def report(self, shards: Path) -> dict[str, Any]:
+        write_report(self.settings, self.paths, self.stages.outputs, self.table(), shards)
+        self.tracker.log_artifact(self.parent, self.paths.report)
+        return {"path": str(self.paths.report)}
+
+    def table(self) -> list[dict[str, Any]]:
+        results = {
+            recipe: read_json(Path(self.stages.outputs[f"evaluate-{recipe}"]["metrics"]))
+            for recipe in self.job.recipes
+        }
+        return results_table(results)
+
+
+def reference_of(champion: dict[str, Any]) -> str:
+    """The registered version itself: an alias may move while the job runs."""
+    return f"{champion['name']}/{champion['version']}"
+
+
+def _claim(settings: Settings, paths: JobPaths, fresh: bool) -> None:
+    if fresh and paths.folder.exists():
+        shutil.rmtree(paths.folder)
+    wanted = _deciding(settings)
+    if not paths.settings.exists():
+        write_json(paths.settings, wanted)
+        return
+    changed = _differences(read_json(paths.settings), wanted)
+    if changed:
+        raise Conflict(
+            f"job '{settings.job.name}' was started with other settings ({'; '.join(changed)}); "
+            "choose another name with --name, restore them, or start over with --fresh"
+        )
+
+
+def _deciding(settings: Settings) -> dict[str, Any]:
+    """The settings that decide a job's results."""
+    return {
+        "job": settings.job.model_dump(mode="json"),
+        "images": settings.images.model_dump(mode="json"),
+        "train.workers": settings.resources.train.workers,
+    }
+
+
+def _differences(old: Any, new: Any, where: str = "") -> list[str]:
+    if isinstance(old, dict) and isinstance(new, dict):
+        keys = sorted(old.keys() | new.keys())
+        return [
+            d
+            for k in keys
+            for d in _differences(old.get(k), new.get(k), f"{where}.{k}".lstrip("."))
+        ]
+    return [] if old == new else [f"{where}: {json.dumps(old)} -> {json.dumps(new)}"]
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def _post(url: str, image: bytes) -> dict[str, Any]:
+    request = urllib.request.Request(  # noqa: S310 - our own endpoint on loopback
+        url, data=image, headers={"Content-Type": "application/octet-stream"}
+    )
+    with urllib.request.urlopen(request, timeout=60) as response:  # noqa: S310
+        answer: dict[str, Any] = json.load(response)
+    return answer

@@ -1,0 +1,115 @@
+"""Store class scores and maps of a split, once, through a Ray Data actor pool."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from orchestrator.chunks import run_pool
+from orchestrator.cluster import connect
+from orchestrator.progress import Progress
+from orchestrator.settings import Settings
+from workloads.artifacts import is_sealed, read_json, read_manifest, seal, write_json
+from workloads.errors import Conflict, IntegrityError
+from workloads.images import ImageLimits, decode
+from workloads.loading import RowGroup, row_groups
+from workloads.predictions import Prediction, classes_to_store, write_predictions
+
+REQUEST = "request.json"
+
+
+def predict(settings: Settings, model: Path, shards: Path, split: str, out: Path) -> Path:
+    """Stored predictions of a model on a split; continues where it was stopped.
+
+    Raises:
+        NotFound: no such model, shards or split.
+        Conflict: `out` holds the predictions of another model, other shards or other settings.
+        IntegrityError: parts and shards do not add up.
+    """
+    request = {
+        "model": read_manifest(model, "model")["digest"],
+        "shards": read_manifest(shards, "shards")["digest"],
+        "split": split,
+        "stored_maps": settings.job.stored_maps,
+    }
+    groups = row_groups(shards, split)
+    if _finished(out, request):
+        return out
+    write_json(out / REQUEST, request)
+    with connect(settings):
+        _compute(settings, model, groups, split, out)
+    rows = sum(group.rows for group in groups)
+    seal(out, kind="predictions", rows=rows, request=request)
+    return out
+
+
+def _finished(out: Path, request: dict[str, Any]) -> bool:
+    if not (out / REQUEST).exists():
+        return False
+    if read_json(out / REQUEST) != request:
+        raise Conflict(
+            f"{out}: holds predictions of another model, other shards or other settings; "
+            "choose another --out or remove the folder"
+        )
+    return is_sealed(out)
+
+
+def _compute(
+    settings: Settings, model: Path, groups: list[RowGroup], split: str, out: Path
+) -> None:
+    parts = [out / f"part-{index:05d}.parquet" for index in range(len(groups))]
+    missing = [i for i, part in enumerate(parts) if not part.exists()]
+    units = [
+        {"path": str(groups[i].path), "index": groups[i].index, "part": str(parts[i])}
+        for i in missing
+    ]
+    resources = settings.resources.evaluate
+    options = {
+        "model": str(model),
+        "top": settings.job.stored_maps,
+        "limits": settings.images.model_dump(),
+        "device": "cuda" if resources.gpus_per_actor else "cpu",
+        "threads": max(1, int(resources.cpus_per_actor)),
+    }
+    total = sum(group.rows for group in groups)
+    before = total - sum(groups[i].rows for i in missing)
+    with Progress(total, "images", f"maps of {split}", done=before) as progress:
+        for row in run_pool(units, Predictor, options, resources, "evaluate"):
+            progress.advance(row["rows"])
+    absent = [part.name for part in parts if not part.exists()]
+    if absent:
+        raise IntegrityError(f"{out}: {absent[0]} was not written; run the same command again")
+
+
+class Predictor:
+    """An actor that holds the model and writes one part per row group."""
+
+    def __init__(
+        self, model: str, top: int, limits: dict[str, Any], device: str, threads: int
+    ) -> None:
+        from workloads.localizer import Localizer
+
+        self.localizer = Localizer.load(Path(model), device=device, threads=threads)
+        self.top = top
+        self.limits = ImageLimits(**limits)
+
+    def __call__(self, unit: dict[str, Any]) -> dict[str, Any]:
+        records = RowGroup(Path(unit["path"]), int(unit["index"]), 0).read()
+        responses = self.localizer.predict([decode(r.image, self.limits) for r in records])
+        predictions = []
+        for record, response in zip(records, responses, strict=True):
+            labels = classes_to_store(record.truth, response.scores, self.top)
+            predictions.append(
+                Prediction(
+                    image_id=record.image_id,
+                    split=record.split,
+                    width=record.width,
+                    height=record.height,
+                    truth=record.truth,
+                    scores=response.scores,
+                    map_labels=labels,
+                    maps=response.maps[labels],
+                )
+            )
+        write_predictions(Path(unit["part"]), predictions)
+        return {"rows": len(predictions)}

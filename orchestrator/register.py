@@ -1,0 +1,332 @@
+"""The model registry: one version holds weights, thresholds, classes and where they came from.
+
+A version is found again by the digest of its files, which is checked whenever it is fetched.
+Unlike tracking, a registry that cannot be reached is an error here.
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+import urllib.parse
+import urllib.request
+import uuid
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from orchestrator.mlflow_store import (
+    MlflowStore,
+    capped,
+    clean_key,
+    is_missing,
+    root_cause,
+)
+from orchestrator.settings import Settings
+from workloads.artifacts import verify
+from workloads.errors import (
+    ClusterError,
+    ConfigError,
+    IntegrityError,
+    NotFound,
+    ResourceError,
+    WsolError,
+    unknown_name,
+)
+
+DIGEST_TAG = "wsol.digest"
+KIND = "model"
+_DISK_FULL = ("No space left on device", "disk is full", "Disk quota exceeded")
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+_ALIAS = re.compile(r"(?!latest$)(?![vV]?[0-9]+$)[A-Za-z0-9_-]+")
+_REFERENCE = re.compile(rf"(?P<name>{_NAME.pattern})(?:@(?P<alias>[\w-]+)|/(?P<version>[0-9]+))")
+
+
+@dataclass(frozen=True, slots=True)
+class ModelVersion:
+    """A registered version.
+
+    Attributes:
+        digest: of the model folder's manifest, 64 hex digits.
+        uri: MLflow's name for it.
+        run_id: the MLflow run that its files belong to.
+        source: where the files lie.
+    """
+
+    name: str
+    version: int
+    digest: str
+    uri: str
+    run_id: str | None
+    source: str
+
+    @property
+    def reference(self) -> str:
+        """What `fetch_model` and the command line take."""
+        return f"{self.name}/{self.version}"
+
+
+def register(
+    settings: Settings,
+    model_folder: Path,
+    name: str,
+    tags: Mapping[str, Any],
+    run_id: str | None = None,
+) -> ModelVersion:
+    """Register a model folder; a version with the same digest is returned, not made again.
+
+    Args:
+        tags: shown with the version: method, recipe, metric values.
+        run_id: MLflow run that trained it; None makes a run that only holds the files.
+
+    Raises:
+        NotFound, IntegrityError: as `verify`; or there is no such run.
+        ConfigError: a name that the registry cannot hold.
+        ClusterError: MLflow fails.
+    """
+    if not _NAME.fullmatch(name):
+        raise ConfigError(f"model name '{name}': use letters, digits, '.', '_' and '-' only")
+    manifest = verify(model_folder, KIND)
+    store = MlflowStore(settings)
+    with _answering(store, f"register {model_folder}"):
+        _require_name(store, name)
+        found = _with_digest(store, name, manifest["digest"])
+        if found is None:
+            owner, location = _upload(store, model_folder, manifest["digest"], name, run_id)
+            facts = {clean_key(k): capped(str(v)) for k, v in tags.items()}
+            found = store.client.create_model_version(
+                name,
+                location,
+                owner,
+                tags={**facts, DIGEST_TAG: manifest["digest"]},
+                description=_description(facts, manifest["digest"]),
+            )
+        return _model_version(found)
+
+
+def set_champion(settings: Settings, name: str, version: int | str, alias: str) -> ModelVersion:
+    """Point an alias of a registered model at a version.
+
+    Raises:
+        NotFound: no such model or version.
+        ConfigError: a name that cannot be an alias.
+        ClusterError: MLflow fails.
+    """
+    if not _ALIAS.fullmatch(alias):
+        raise ConfigError(
+            f"alias '{alias}': use letters, digits, '_' and '-'; not 'latest', not a number"
+        )
+    store = MlflowStore(settings)
+    with _answering(store, f"set the alias {name}@{alias}"):
+        found = _version(store, name, str(version))
+        store.client.set_registered_model_alias(name, alias, found.version)
+        return _model_version(found)
+
+
+def champion(settings: Settings, name: str, alias: str) -> ModelVersion:
+    """The version that an alias points at.
+
+    Raises:
+        NotFound: no such model or alias; the message lists those that exist.
+        ClusterError: MLflow fails.
+    """
+    return find_version(settings, f"{name}@{alias}")
+
+
+def find_version(settings: Settings, reference: str) -> ModelVersion:
+    """The version that `NAME@ALIAS` or `NAME/VERSION` stands for.
+
+    Raises:
+        NotFound: no such model, alias or version; the message lists those that exist.
+        ClusterError: MLflow fails.
+    """
+    parts = _REFERENCE.fullmatch(reference)
+    if parts is None:
+        raise NotFound(
+            f"model '{reference}': no such folder; give a model folder, NAME@ALIAS or NAME/VERSION"
+        )
+    store = MlflowStore(settings)
+    with _answering(store, f"look up {reference}"):
+        version = parts["version"] or _version_of_alias(store, parts["name"], parts["alias"])
+        return _model_version(_version(store, parts["name"], version))
+
+
+def fetch_model(settings: Settings, reference: str) -> Path:
+    """The verified folder of a model.
+
+    Files of a local store are used where they are; those of a server are kept in the
+    workspace by digest, so that each is downloaded once.
+
+    Args:
+        reference: a model folder, `NAME@ALIAS` or `NAME/VERSION`.
+
+    Raises:
+        NotFound: no such folder, model, alias or version; the message lists those that exist.
+        IntegrityError: a file is not the one that was registered.
+        ClusterError: MLflow fails.
+    """
+    folder = Path(reference).expanduser()
+    if folder.is_dir():
+        verify(folder, KIND)
+        return folder.resolve()
+    version = find_version(settings, reference)
+    folder = _local_folder(version.source) or _downloaded(settings, version)
+    _check(folder, version)
+    return folder
+
+
+def _check(folder: Path, version: ModelVersion) -> None:
+    try:
+        manifest = verify(folder, KIND)
+    except (IntegrityError, NotFound) as error:
+        raise type(error)(f"model {version.reference}: {error}") from None
+    if manifest["digest"] != version.digest:
+        raise IntegrityError(
+            f"model {version.reference}: {folder} holds another model than was registered "
+            f"(digest {manifest['digest'][:12]}, not {version.digest[:12]}); register it again"
+        )
+
+
+def _local_folder(source: str) -> Path | None:
+    parts = urllib.parse.urlparse(source)
+    if parts.scheme == "file":
+        return Path(urllib.request.url2pathname(parts.path))
+    return Path(source) if not parts.scheme else None
+
+
+def _downloaded(settings: Settings, version: ModelVersion) -> Path:
+    """The version's files below the workspace; damaged ones are fetched again."""
+    folder = settings.workspace / "models" / version.digest
+    try:
+        if verify(folder, KIND)["digest"] == version.digest:
+            return folder
+    except (NotFound, IntegrityError):
+        shutil.rmtree(folder, ignore_errors=True)
+    temporary = folder.with_name(f".{folder.name}.{uuid.uuid4().hex}.tmp")
+    try:
+        files = _download(settings, version, temporary)
+        _check(files, version)
+        try:
+            files.replace(folder)
+        except OSError:  # another process was faster; its files passed the same check
+            if not folder.is_dir():
+                raise
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+    return folder
+
+
+def _download(settings: Settings, version: ModelVersion, target: Path) -> Path:
+    store = MlflowStore(settings)
+    with _answering(store, f"download {version.reference}"):
+        return store.download(version.source, target)
+
+
+def _upload(
+    store: MlflowStore, folder: Path, digest: str, name: str, run_id: str | None
+) -> tuple[str, str]:
+    """Store the files with a run; the run's id and the place of the files."""
+    if run_id is not None and not store.has_run(run_id):
+        raise NotFound(f"MLflow run '{run_id}': not in {store.shown_uri}; leave it out or sync it")
+    uid = f"register/{name}/{digest}"
+    owner = run_id or store.open_run(uid, f"register {name}", {}, {DIGEST_TAG: digest})
+    place = f"model-{digest[:12]}"  # a run that is tuned again keeps both models
+    store.log_artifact(owner, folder, place)
+    if run_id is None:
+        store.client.set_terminated(owner, "FINISHED")
+    root = store.client.get_run(owner).info.artifact_uri
+    return owner, f"{root.rstrip('/')}/{place}"
+
+
+def _require_name(store: MlflowStore, name: str) -> None:
+    try:
+        store.client.get_registered_model(name)
+    except Exception as error:
+        if not is_missing(error):
+            raise
+        store.client.create_registered_model(
+            name, description="Localizers with their thresholds; versions are told by digest."
+        )
+
+
+def _names(store: MlflowStore) -> list[str]:
+    return [m.name for m in store.client.search_registered_models(max_results=1000)]
+
+
+def _with_digest(store: MlflowStore, name: str, digest: str) -> Any:
+    same = store.client.search_model_versions(
+        f"name = '{name}' AND tag.`{DIGEST_TAG}` = '{digest}'", max_results=1
+    )
+    return same[0] if same else None
+
+
+def _registered(store: MlflowStore, name: str) -> Any:
+    try:
+        return store.client.get_registered_model(name)
+    except Exception as error:
+        if not is_missing(error):
+            raise
+    names = _names(store)
+    if not names:
+        raise NotFound(f"unknown model '{name}': nothing is registered in {store.shown_uri} yet")
+    raise NotFound(unknown_name("model", name, names))
+
+
+def _version_of_alias(store: MlflowStore, name: str, alias: str) -> str:
+    aliases = _registered(store, name).aliases
+    if alias in aliases:
+        return str(aliases[alias])
+    if not aliases:
+        raise NotFound(f"model '{name}' has no alias '{alias}', nor any other; use {name}/VERSION")
+    raise NotFound(unknown_name(f"alias of model '{name}'", alias, aliases))
+
+
+def _version(store: MlflowStore, name: str, version: str) -> Any:
+    _registered(store, name)
+    found = store.client.search_model_versions(f"name = '{name}'", max_results=1000)
+    by_version = {str(v.version): v for v in found}
+    if version not in by_version:
+        raise NotFound(unknown_name(f"version of model '{name}'", version, by_version))
+    return by_version[version]
+
+
+def _model_version(found: Any) -> ModelVersion:
+    digest = found.tags.get(DIGEST_TAG)
+    if digest is None:
+        raise NotFound(
+            f"model {found.name}/{found.version}: has no tag {DIGEST_TAG}, so it was not "
+            "registered by wsol; register its folder"
+        )
+    return ModelVersion(
+        name=found.name,
+        version=int(found.version),
+        digest=digest,
+        uri=f"models:/{found.name}/{found.version}",
+        run_id=found.run_id or None,
+        source=found.source,
+    )
+
+
+def _description(facts: Mapping[str, str], digest: str) -> str:
+    lines = "\n".join(f"- {key}: {value}" for key, value in sorted(facts.items()))
+    return (
+        "A localizer, complete: weights, thresholds, classes and preprocessing "
+        f"(safetensors and JSON, digest {digest[:12]}).\n\n{lines}"
+    ).rstrip()
+
+
+@contextmanager
+def _answering(store: MlflowStore, doing: str) -> Iterator[None]:
+    try:
+        yield
+    except WsolError:
+        raise
+    except Exception as error:  # MLflow, its databases and file stores raise all kinds
+        problem = f"could not {doing}: {store.shown_uri}: {root_cause(error)}"
+        if any(words in problem for words in _DISK_FULL):
+            raise ResourceError(f"{problem}; free some space and run it again") from error
+        raise ClusterError(
+            f"{problem}; see that the tracking server runs, or set tracking.uri"
+        ) from error

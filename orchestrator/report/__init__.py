@@ -1,0 +1,91 @@
+"""The report of a job: one self-contained HTML page that loads nothing."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import jinja2
+
+from orchestrator.report.cases import select
+from orchestrator.report.charts import charts
+from orchestrator.report.methods import Method, read_methods
+from orchestrator.report.pictures import rows_of
+from orchestrator.report.run import facts, footer, quarantined, served, stages
+from orchestrator.report.tables import metric_rows, metric_title, per_class, percent, together
+from orchestrator.settings import Settings
+from orchestrator.workspace import JobPaths
+from workloads.artifacts import write_text
+
+__all__ = ["write_report"]
+
+TEMPLATE = "report.html.j2"
+
+
+def write_report(
+    settings: Settings,
+    paths: JobPaths,
+    outputs: dict[str, dict[str, Any]],
+    table: list[dict[str, Any]],
+    shards: Path,
+) -> None:
+    """Write `paths.report`, whole or not at all.
+
+    Args:
+        outputs: stage name to what the stage gave, in the order in which they ran.
+        table: rows of `results_table`; the last one is the centre baseline.
+        shards: folder of the shards that the job was made of.
+
+    Raises:
+        NotFound, IntegrityError: something that the job made is missing or damaged.
+    """
+    methods = read_methods(settings, paths, outputs["champion"]["recipe"])
+    page = _template().render(
+        job=settings.job.name,
+        split=settings.job.data.test_split,
+        methods=methods,
+        champion=_champion(settings, outputs["champion"]),
+        facts=facts(settings, shards),
+        metrics=metric_rows(table, methods),
+        charts=charts(methods),
+        per_class=per_class(methods, settings.job.registry.select_by),
+        together=together(methods[0].card),
+        annotated=outputs["annotate"],
+        served=served(settings, paths, outputs["annotate"]),
+        stages=stages(paths, list(outputs)),
+        quarantined=quarantined(outputs),
+        footer=footer(paths, shards, methods[0]),
+        **_pictures(settings, methods, shards),
+    )
+    write_text(paths.report, page)
+
+
+def _template() -> jinja2.Template:
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader(__name__, ""),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["percent"] = percent
+    return environment.get_template(TEMPLATE)
+
+
+def _champion(settings: Settings, champion: dict[str, Any]) -> dict[str, Any]:
+    values = champion["values"]
+    return {
+        **champion,
+        "metric": metric_title(champion["metric"]),
+        "split": settings.job.data.val_split,
+        "value": values[champion["recipe"]],
+        "others": [{"name": k, "value": v} for k, v in values.items() if k != champion["recipe"]],
+    }
+
+
+def _pictures(settings: Settings, methods: list[Method], shards: Path) -> dict[str, Any]:
+    stored = [(method.predictions, method.card) for method in methods]
+    selection = select(stored)
+    split = settings.job.data.test_split
+    rows = list(rows_of(selection.chosen, stored, shards, split, settings.images))
+    return {"selection": selection, "rows": rows}

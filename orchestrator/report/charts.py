@@ -1,0 +1,121 @@
+"""Which curves a report shows, from what the job stored of each method."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from markupsafe import Markup
+
+from orchestrator.report.figures import Line, Trial, curves, trials
+from orchestrator.report.methods import Method
+from orchestrator.report.tables import metric_title, percent
+
+CURVE_POINTS = 201
+_DASHES = ("--", "-", ":")
+
+
+@dataclass(frozen=True, slots=True)
+class Chart:
+    """A drawing and the text below it."""
+
+    svg: Markup
+    caption: str
+
+
+def charts(methods: Sequence[Method]) -> list[Chart]:
+    """All charts, in the order of the job: training, search, test."""
+    drawn = (_loss, _learning, _search_curve, _trials, _test_curves)
+    return [chart for draw in drawn if (chart := draw(methods)) is not None]
+
+
+def _loss(methods: Sequence[Method]) -> Chart | None:
+    return _epochs(methods, "loss", "Training loss", percent_axis=False)
+
+
+def _learning(methods: Sequence[Method]) -> Chart | None:
+    return _epochs(
+        methods, "val_classification_map", "Classification mAP, validation", percent_axis=True
+    )
+
+
+def _epochs(methods: Sequence[Method], key: str, title: str, *, percent_axis: bool) -> Chart | None:
+    lines = []
+    for index, method in enumerate(methods):
+        values = [epoch.get(key, math.nan) for epoch in method.epochs]
+        if any(map(math.isfinite, values)):
+            lines.append(Line(index, [epoch["epoch"] for epoch in method.epochs], values))
+    if not lines:
+        return None
+    ends = ", ".join(
+        f"{methods[line.method].name} {_last(line, percent_axis=percent_axis)}" for line in lines
+    )
+    svg = curves(lines, "epoch", title, f"{title} by epoch", percent=percent_axis, epochs=True)
+    return Chart(svg, f"After the last epoch: {ends}.")
+
+
+def _last(line: Line, *, percent_axis: bool) -> str:
+    value = [y for y in line.y if math.isfinite(y)][-1]
+    return f"{percent(value)} %" if percent_axis else f"{value:.3f}"
+
+
+def _search_curve(methods: Sequence[Method]) -> Chart | None:
+    lines = [_curve_line(index, method) for index, method in enumerate(methods)]
+    title = f"{metric_title('gt_known')}, validation"
+    chosen = ", ".join(f"{m.name} {m.card.cutoffs.cutoff:.2f}" for m in methods)
+    svg = curves(lines, "cut-off of the map", title, f"{title}, by cut-off")
+    return Chart(
+        svg,
+        f"Right boxes, the class given. Dots: the cut-offs that the search chose ({chosen}).",
+    )
+
+
+def _curve_line(index: int, method: Method) -> Line:
+    curve = method.search["curve"]
+    step = -(-len(curve["cutoffs"]) // CURVE_POINTS)
+    x, y = curve["cutoffs"][::step], _numbers(curve["gt_known"][::step])
+    chosen = method.card.cutoffs.cutoff
+    nearest = min(range(len(x)), key=lambda i: abs(x[i] - chosen))
+    return Line(index, x, y, mark=(chosen, y[nearest]))
+
+
+def _trials(methods: Sequence[Method]) -> Chart | None:
+    metric = methods[0].search["metric"]
+    points = [
+        Trial(index, trial["cutoff"], *_numbers([trial[metric]]), trial["alpha"])
+        for index, method in enumerate(methods)
+        for trial in method.search["trials"]
+    ]
+    if not points:
+        return None
+    title = f"Search trials: {metric_title(metric)}, validation"
+    best = ", ".join(
+        f"{m.name} α = {m.card.cutoffs.alpha:.2f}, score ≥ {m.card.cutoffs.score_threshold:.2f}"
+        for m in methods
+    )
+    svg = trials(points, "cut-off of the map", title, f"{title}, by cut-off and α")
+    return Chart(svg, f"The fuller a dot, the larger α, the weight of co-occurrence. Won: {best}.")
+
+
+def _test_curves(methods: Sequence[Method]) -> Chart | None:
+    lines: list[Line] = []
+    deltas: list[str] = []
+    for index, method in enumerate(methods):
+        details = method.results["metrics"].get("max_box_acc_v2", {}).get("details", {})
+        x, by_iou = details.get("curve_cutoffs", []), details.get("by_iou", {})
+        deltas = list(by_iou) or deltas
+        for dashes, values in zip(_DASHES, by_iou.values(), strict=False):
+            lines.append(Line(index, x, _numbers(values["curve"]), dashes))
+    if not lines:
+        return None
+    title = "Box accuracy of all components, test"
+    names = ("dashed", "solid", "dotted")
+    key = ", ".join(f"{name} {delta}" for name, delta in zip(names, deltas, strict=False))
+    svg = curves(lines, "cut-off of the map", title, f"{title}, by cut-off and IoU")
+    return Chart(svg, f"The best box of any component, the class given, IoU of at least: {key}.")
+
+
+def _numbers(values: Sequence[float | None]) -> list[float]:
+    """JSON's null, a value without any case, as the NaN that leaves a gap."""
+    return [math.nan if value is None else value for value in values]

@@ -1,0 +1,76 @@
+"""`wsol tune` and `wsol register`: the steps after `wsol train`, for one run by its name."""
+
+from __future__ import annotations
+
+from pydantic import JsonValue
+
+from orchestrator.mlflow_store import MlflowStore, root_cause
+from orchestrator.predict import predict
+from orchestrator.register import ModelVersion, register, set_champion
+from orchestrator.settings import Settings
+from orchestrator.tracking import Tracker
+from orchestrator.train import TrainSpec
+from orchestrator.tune import TuneResult, log_search, tune
+from orchestrator.workspace import RunPaths
+from workloads.artifacts import is_sealed, read_json
+from workloads.errors import ClusterError, NotFound
+from workloads.localizer import retune_model
+from workloads.model_card import Cutoffs
+
+
+def tune_run(settings: Settings, paths: RunPaths) -> TuneResult:
+    """Store the validation maps of a finished run, search on them, write the tuned model.
+
+    Raises:
+        NotFound: no such run, or it is not finished.
+    """
+    spec = _spec_of(paths)
+    split = spec.val_split
+    stored = predict(settings, paths.model, spec.shards, split, paths.predictions(split))
+    result = tune(settings, paths.model, stored, paths.search)
+    cutoffs = Cutoffs(
+        cutoff=result.cutoff, alpha=result.alpha, score_threshold=result.score_threshold
+    )
+    measured: dict[str, JsonValue] = dict(result.values)
+    retune_model(paths.model, paths.tuned_model, cutoffs, {"validation": measured})
+    log_search(Tracker(settings), result, "search", paths.search, str(paths.folder))
+    return result
+
+
+def register_run(settings: Settings, paths: RunPaths, alias: str | None) -> ModelVersion:
+    """Register the tuned model of a run, and point an alias at it if one is given.
+
+    Raises:
+        NotFound: no such run, or it is not finished or not tuned.
+        ClusterError: MLflow fails.
+    """
+    spec = _spec_of(paths)
+    if not is_sealed(paths.tuned_model):
+        raise NotFound(f"run '{paths.name}' is not tuned; first: wsol tune {paths.name}")
+    measured = read_json(paths.search)["values"]
+    tags = {"recipe": spec.recipe.name, **{f"val.{k}": v for k, v in measured.items()}}
+    model = settings.job.registry.model
+    version = register(settings, paths.tuned_model, model, tags, _tracked(settings, paths))
+    return set_champion(settings, model, version.version, alias) if alias else version
+
+
+def _spec_of(paths: RunPaths) -> TrainSpec:
+    """What a finished run was asked for."""
+    if not paths.spec.exists():
+        known = sorted(p.name for p in paths.folder.parent.glob("*") if (p / "spec.json").exists())
+        raise NotFound(f"no run '{paths.name}' in {paths.folder.parent} (there: {known or 'none'})")
+    if not is_sealed(paths.model):
+        raise NotFound(f"run '{paths.name}' is not finished; continue it: wsol train ... --resume")
+    values = read_json(paths.spec)
+    values.pop("identity")
+    return TrainSpec.parse(values, str(paths.spec))
+
+
+def _tracked(settings: Settings, paths: RunPaths) -> str | None:
+    """MLflow's id of the training run."""
+    store = MlflowStore(settings)
+    try:
+        return store.find_run(str(paths.folder))
+    except Exception as error:  # MLflow, its databases and file stores raise all kinds
+        problem = f"could not look up run '{paths.name}': {root_cause(error)}"
+        raise ClusterError(f"{problem}; see that the tracking server runs") from error

@@ -1,0 +1,166 @@
+"""Search cut-offs and the co-occurrence weight with Ray Tune, on stored validation maps."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from orchestrator.cluster import connect
+from orchestrator.progress import Progress
+from orchestrator.mlflow_store import RUN_TAG
+from orchestrator.settings import Settings
+from orchestrator.tracking import Tracker
+from workloads.artifacts import read_manifest, write_json
+from workloads.errors import WsolError
+from workloads.localizer import read_card
+from workloads.predictions import read_predictions
+from workloads.search import SearchTable, cutoff_curve, objective
+
+MEASURED = ("box_f1", "gt_known", "classification_map")
+
+
+@dataclass(frozen=True, slots=True)
+class TuneResult:
+    """The best parameters and every trial.
+
+    Attributes:
+        cutoff, alpha, score_threshold: the best parameters.
+        values: all metrics at the best parameters on the validation split.
+        trials: parameters and metrics of every trial, in order.
+        curve: box accuracy at every cut-off, from one pass.
+    """
+
+    metric: str
+    cutoff: float
+    alpha: float
+    score_threshold: float
+    values: dict[str, float]
+    trials: list[dict[str, float]]
+    curve: dict[str, Any]
+    predictions: str
+
+
+def tune(settings: Settings, model: Path, predictions: Path, out: Path) -> TuneResult:
+    """Random search, started from the best cut-off of the one-pass curve.
+
+    The same seed gives the same trials, and ties go to the earlier trial, so a search that was
+    killed and started again ends with the same parameters.
+
+    Raises:
+        NotFound: no finished predictions in the folder.
+        WsolError: a trial failed.
+    """
+    search = settings.job.search
+    digest = read_manifest(predictions, "predictions")["digest"]
+    card = read_card(model)
+    table = SearchTable.build(
+        read_predictions(predictions), np.asarray(card.cooccurrence), settings.job.metrics
+    )
+    curve = cutoff_curve(table)
+    with connect(settings):
+        trials = _trials(settings, table, float(curve["best_cutoff"]), out)
+    best = max(trials, key=lambda trial: trial[search.metric])  # the first of equals
+    result = TuneResult(
+        metric=search.metric,
+        cutoff=best["cutoff"],
+        alpha=best["alpha"],
+        score_threshold=best["score_threshold"],
+        values={name: best[name] for name in MEASURED},
+        trials=trials,
+        curve=curve,
+        predictions=digest,
+    )
+    write_json(out, asdict(result))
+    return result
+
+
+def log_search(
+    tracker: Tracker, result: TuneResult, name: str, file: Path, parent: str
+) -> None:
+    """The search as one MLflow run with a child for every trial."""
+    uid = f"{parent}/{name}"
+    sweep = tracker.start_run(name, {"metric": result.metric}, {RUN_TAG: uid}, parent)
+    best = {"cutoff": result.cutoff, "alpha": result.alpha, **result.values}
+    tracker.log_metrics(sweep, best)
+    tracker.log_artifact(sweep, file)
+    for index, trial in enumerate(result.trials):
+        params = {key: trial[key] for key in ("cutoff", "alpha")}
+        label = f"{name}-{index:03d}"
+        child = tracker.start_run(label, params, {RUN_TAG: f"{uid}/{index}"}, uid)
+        tracker.log_metrics(child, {key: trial[key] for key in MEASURED})
+        tracker.close(child, "FINISHED")
+    tracker.close(sweep, "FINISHED")
+
+
+def _trials(
+    settings: Settings, table: SearchTable, first_cutoff: float, out: Path
+) -> list[dict[str, float]]:
+    from ray import tune as ray_tune
+    from ray.tune.search.basic_variant import BasicVariantGenerator
+
+    search = settings.job.search
+    low, high = search.cutoff_range
+    logging.getLogger("ray.tune").setLevel(logging.ERROR)
+    with Progress(search.trials, "trials", "search cut-offs and alpha") as progress:
+        tuner = ray_tune.Tuner(
+            ray_tune.with_parameters(_trial, table=table),
+            param_space={
+                "cutoff": ray_tune.uniform(low, high),
+                "alpha": ray_tune.uniform(*search.alpha_range),
+            },
+            tune_config=ray_tune.TuneConfig(
+                metric=search.metric,
+                mode="max",
+                num_samples=search.trials,
+                max_concurrent_trials=settings.resources.tune.concurrent_trials,
+                reuse_actors=True,
+                search_alg=BasicVariantGenerator(
+                    points_to_evaluate=[
+                        {"cutoff": min(max(first_cutoff, low), high), "alpha": 0.0}
+                    ],
+                    random_state=search.seed,
+                ),
+            ),
+            run_config=ray_tune.RunConfig(
+                name="search",
+                storage_path=str(out.parent / "ray-tune"),
+                verbose=0,
+                callbacks=[_progress_callback(progress)],
+            ),
+        )
+        results = tuner.fit()
+    if results.errors:
+        raise WsolError(f"a search trial failed: {results.errors[0]}") from results.errors[0]
+    return [_row(r) for r in sorted(results, key=lambda r: r.metrics["trial_id"])]
+
+
+def _trial(config: dict[str, float], table: SearchTable) -> None:
+    from ray import tune as ray_tune
+
+    ray_tune.report(objective(table, config["cutoff"], config["alpha"]))
+
+
+def _row(result: Any) -> dict[str, float]:
+    names = ("cutoff", *MEASURED, "score_threshold")
+    return {**result.config, **{name: float(result.metrics[name]) for name in names}}
+
+
+def _progress_callback(progress: Progress) -> Any:
+    from ray.tune import Callback
+
+    class ProgressCallback(Callback):
+        def __init__(self, shown: Progress | None) -> None:
+            self.shown = shown
+
+        def __getstate__(self) -> dict[str, Any]:
+            return {"shown": None}  # Tune saves its callbacks, and a bar cannot be saved
+
+        def on_trial_complete(self, iteration: int, trials: Any, trial: Any, **_: Any) -> None:
+            if self.shown:
+                self.shown.advance(1)
+
+    return ProgressCallback(progress)

@@ -1,0 +1,31 @@
+"""What all tests share: a quiet environment, and a mark on what starts Ray or a server."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+# Set before anything is imported that reads them.
+for _name, _value in {
+    "RAY_AUTH_MODE": "token",
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "OMP_NUM_THREADS": "1",
+    "MPLBACKEND": "Agg",
+    "NO_COLOR": "1",
+    "TERM": "dumb",
+}.items():
+    os.environ.setdefault(_name, _value)
+os.environ.pop("FORCE_COLOR", None)
+os.environ.pop("WSOL_CONFIG", None)
+os.environ.pop("WSOL_DEBUG", None)
+
+_INTEGRATION = Path(__file__).parent / "integration"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Everything in tests/integration is marked as such."""
+    for item in items:
+        if _INTEGRATION in item.path.parents:
+            item.add_marker("integration")

@@ -1,0 +1,292 @@
+"""Annotating a folder on Ray: complete, resumable, byte for byte the same, and safe."""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+from pycocotools.coco import COCO
+from samples import CLASSES, make_images, make_model, make_settings
+
+from orchestrator.annotate import AnnotateResult, annotate
+from orchestrator.settings import Settings
+from workloads import artifacts
+from workloads.annotation import part_path
+from workloads.errors import ConfigError, Conflict, IntegrityError, NotFound, WsolError
+from workloads.images import ImageLimits, decode
+from workloads.localizer import Localizer
+
+EXPORTS = ("annotations.coco.json", "annotations.parquet", "quarantine.jsonl")
+BAD = {"notes.txt", "empty.jpg", "cut\n.jpg", "link.jpg"}
+
+
+@pytest.fixture(scope="module")
+def images(tmp_path_factory) -> Path:
+    """30 images and four files that are none."""
+    folder = make_images(tmp_path_factory.mktemp("data") / "images 'ü'", 30)
+    (folder / "notes.txt").write_text("not an image")
+    (folder / "empty.jpg").write_bytes(b"")
+    (folder / "cut\n.jpg").write_bytes((folder / "part 0" / "image '0000'.jpg").read_bytes()[:300])
+    (folder / "link.jpg").symlink_to("/etc/hostname")
+    (folder / ".hidden.jpg").write_bytes(b"hidden")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def whole(ray_cluster, images, model_folder, tmp_path_factory) -> AnnotateResult:
+    """A finished annotation of `images`; not to be changed."""
+    folder = tmp_path_factory.mktemp("whole")
+    return annotate(
+        settings_with(make_settings(folder / "workspace"), actors=2),
+        images,
+        str(model_folder),
+        folder / "out",
+    )
+
+
+@pytest.fixture
+def copy(whole, tmp_path) -> Path:
+    """A copy of the finished annotation folder."""
+    shutil.copytree(whole.out, tmp_path / "out")
+    return tmp_path / "out"
+
+
+@pytest.fixture
+def work(settings, images, model_folder, tmp_path):
+    """Annotate `images`; arguments that a test does not name are the usual ones."""
+
+    def run(**arguments):
+        usual = {"folder": images, "model": str(model_folder), "out": tmp_path / "out"}
+        return annotate(**{"settings": settings, **usual, **arguments})
+
+    return run
+
+
+def settings_with(settings: Settings, **pool) -> Settings:
+    resources = settings.resources
+    changed = resources.annotate.model_copy(update=pool)
+    resources = resources.model_copy(update={"annotate": changed})
+    return settings.model_copy(update={"resources": resources})
+
+
+def exports(out: Path) -> dict[str, bytes]:
+    return {name: (out / name).read_bytes() for name in EXPORTS}
+
+
+def unfinish(out: Path) -> None:
+    """As if the job had been killed behind its last part."""
+    for name in ("manifest.json", *EXPORTS):
+        (out / name).unlink()
+
+
+def test_every_file_is_read_or_quarantined(whole):
+    assert (whole.listed, whole.read, whole.quarantined) == (34, 30, 4)
+    assert whole.boxes > 30
+    assert whole.images_per_s > 0
+    assert sorted(whole.files) == ["coco", "parquet"]
+    assert artifacts.verify(whole.out, "annotation")["model"]["digest"] == whole.model
+
+
+def test_the_boxes_are_those_of_the_localizer(whole, images, model_folder):
+    coco = COCO(str(whole.files["coco"]))
+    assert len(coco.imgs) == 30
+    assert len(coco.anns) == whole.boxes
+    localizer = Localizer.load(model_folder)
+    for image in coco.imgs.values():
+        data = (images / image["file_name"]).read_bytes()
+        found = localizer.detect([decode(data, ImageLimits())])[0]
+        assert (image["width"], image["height"]) == (found.width, found.height)
+        ours = coco.imgToAnns[image["id"]]
+        assert [a["score"] for a in ours] == found.scores.tolist()
+        assert [a["category_id"] - 1 for a in ours] == found.labels.tolist()
+        boxes = [[x, y, x + w, y + h] for x, y, w, h in (a["bbox"] for a in ours)]
+        assert boxes == found.boxes_xyxy.tolist()
+
+
+def test_the_exports_agree(whole):
+    rows = pq.read_table(whole.files["parquet"]).to_pylist()
+    assert sum(row["score"] is not None for row in rows) == whole.boxes
+    assert len({row["image_id"] for row in rows}) == whole.read
+    assert {row["class"] for row in rows if row["class"]} <= set(CLASSES)
+    document = artifacts.read_json(whole.files["coco"])
+    assert {(i["id"], i["file_name"]) for i in document["images"]} == {
+        (row["image_id"], row["file_name"]) for row in rows
+    }
+
+
+def test_the_quarantine_says_why(whole):
+    lines = [json.loads(line) for line in whole.quarantine.read_text("utf-8").splitlines()]
+    assert {line["file_name"] for line in lines} == BAD
+    assert all(line["reason"] for line in lines)
+    read = {image["id"] for image in artifacts.read_json(whole.files["coco"])["images"]}
+    assert read | {line["image_id"] for line in lines} == set(range(1, 35))
+
+
+def test_a_finished_annotation_is_a_no_op_with_the_same_result(whole, work):
+    times = {p: p.stat().st_mtime_ns for p in whole.out.rglob("*")}
+    assert work(out=whole.out) == whole
+    assert {p: p.stat().st_mtime_ns for p in whole.out.rglob("*")} == times
+
+
+def test_a_missing_format_is_added(whole, copy, work):
+    unfinish(copy)
+    assert sorted(work(formats=["coco"]).files) == ["coco"]
+    result = work(formats=["parquet"])
+    assert sorted(result.files) == ["coco", "parquet"]
+    assert exports(copy) == exports(whole.out)
+    artifacts.verify(copy, "annotation")
+
+
+def test_missing_parts_are_made_again_and_no_others(whole, copy, work, capfd):
+    unfinish(copy)
+    part_path(copy / "parts", 2).unlink()
+    (copy / "parts" / ".part-000002.parquet.0123.tmp").write_bytes(b"torn")
+    kept = part_path(copy / "parts", 1).stat().st_mtime_ns
+    result = work()
+    assert exports(copy) == exports(whole.out)
+    assert part_path(copy / "parts", 1).stat().st_mtime_ns == kept
+    assert result.read + result.quarantined == result.listed == 34
+    artifacts.verify(copy, "annotation")
+    assert not list(copy.rglob("*.tmp"))
+    captured = capfd.readouterr()
+    assert captured.out == ""
+    assert "annotate: 34/34 images" in captured.err
+
+
+def test_chunks_do_not_change_the_exports(whole, work, settings):
+    result = work(settings=settings_with(settings, chunk_images=34))
+    assert len(list((result.out / "parts").iterdir())) == 1
+    assert exports(result.out) == exports(whole.out)
+
+
+def test_a_started_job_keeps_its_chunks(whole, copy, work, settings):
+    unfinish(copy)
+    work(settings=settings_with(settings, chunk_images=3))
+    assert exports(copy) == exports(whole.out)
+
+
+def test_another_model_is_a_conflict(copy, work, tmp_path):
+    other = make_model(tmp_path / "other", seed=1)
+    with pytest.raises(Conflict, match="before the model changed"):
+        work(model=str(other))
+
+
+def test_other_limits_are_a_conflict(copy, work, settings):
+    limits = settings.images.model_copy(update={"max_pixels": 5})
+    with pytest.raises(Conflict, match=r"images\.max_pixels changed"):
+        work(settings=settings.model_copy(update={"images": limits}))
+
+
+def test_a_changed_folder_is_a_conflict(images, copy, work, tmp_path):
+    shutil.copytree(images, tmp_path / "images", symlinks=True)
+    assert work(folder=tmp_path / "images").read == 30  # moved, not changed
+    (tmp_path / "images" / "new.jpg").write_bytes(b"new")
+    with pytest.raises(Conflict, match="the files of the folder changed"):
+        work(folder=tmp_path / "images")
+
+
+def test_a_changed_export_is_said(copy, work):
+    (copy / "annotations.coco.json").write_text("{}")
+    with pytest.raises(IntegrityError, match=r"annotations\.coco\.json"):
+        work()
+
+
+def test_two_at_the_same_time(copy, work):
+    with (copy / "listing.json").open("r+") as stream:
+        fcntl.flock(stream, fcntl.LOCK_EX)
+        with pytest.raises(Conflict, match="another process is annotating"):
+            work()
+    work()
+
+
+def test_wrong_arguments(work, images, tmp_path):
+    with pytest.raises(NotFound, match="no such folder"):
+        work(folder=tmp_path / "nothing")
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(NotFound, match="no files there"):
+        work(folder=tmp_path / "empty")
+    with pytest.raises(ConfigError, match="did you mean 'coco'"):
+        work(formats=["cocoo"])
+    with pytest.raises(ConfigError, match="is in the image folder"):
+        work(out=images / "out")
+    with pytest.raises(WsolError):
+        work(model=str(tmp_path / "no-model"))
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "thesis.tex").write_text("precious")
+    with pytest.raises(Conflict, match="not an annotation folder"):
+        work(out=tmp_path / "mine")
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_workers_error_reaches_the_driver(copy, work):
+    """A disk that cannot be written to, say; a later start finishes the job."""
+    unfinish(copy)
+    shutil.rmtree(copy / "parts")
+    (copy / "parts").write_text("a file where a folder should be")
+    with pytest.raises(Exception, match="File exists") as raised:
+        work()
+    assert any(getattr(e, "errno", None) == errno.EEXIST for e in causes(raised.value))
+    assert not (copy / "manifest.json").exists()
+
+
+def causes(error: BaseException | None) -> list[BaseException]:
+    """An error and all that is behind it; Ray wraps a worker's."""
+    if error is None:
+        return []
+    return [error, *causes(getattr(error, "cause", None)), *causes(error.__cause__)]
+
+
+SCRIPT = """
+import sys
+from pathlib import Path
+from orchestrator.annotate import AnnotateResult, annotate
+from orchestrator.settings import Settings
+from orchestrator.settings import Settings
+
+settings = Settings.model_validate({
+    "workspace": sys.argv[4], "resources": {"annotate": {"actors": 1, "chunk_images": 4}}
+})
+annotate(settings, Path(sys.argv[1]), sys.argv[2], Path(sys.argv[3]))
+"""
+
+
+def test_killed_and_started_again(model_folder, tmp_path):
+    """SIGKILL in the middle, then again: exports are those of a run that was left in peace."""
+    folder = make_images(tmp_path / "images", 400)
+    out = tmp_path / "out"
+
+    def command(out: Path) -> list[str]:
+        paths = [folder, model_folder, out, tmp_path / "workspace"]
+        return [sys.executable, "-c", SCRIPT, *map(str, paths)]
+
+    process = subprocess.Popen(command(out), stderr=subprocess.DEVNULL)
+    wait_until(lambda: len(list((out / "parts").glob("part-*"))) >= 5, process)
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    done = len(list((out / "parts").glob("part-*")))
+    assert 5 <= done < 100, "killed too late for this test"
+    assert not (out / "manifest.json").exists()
+
+    subprocess.run(command(out), check=True, timeout=120, stderr=subprocess.DEVNULL)
+    manifest = artifacts.verify(out, "annotation")
+    assert manifest["read"] == manifest["listed"] == 400
+    subprocess.run(command(tmp_path / "peace"), check=True, timeout=120, stderr=subprocess.DEVNULL)
+    assert exports(out) == exports(tmp_path / "peace")
+
+
+def wait_until(condition, process: subprocess.Popen, timeout_s: float = 90.0) -> None:
+    give_up = time.monotonic() + timeout_s
+    while not condition():
+        assert process.poll() is None, "ended before it could be killed"
+        assert time.monotonic() < give_up
+        time.sleep(0.01)

@@ -1,0 +1,91 @@
+"""`wsol list`: every kind, as a table and as JSON that stands alone on stdout."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from typer.testing import CliRunner
+
+from orchestrator.catalogue import KINDS, option_facts, summary_of
+from orchestrator.cli import app
+from workloads.benchmarks import BENCHMARKS
+from workloads.methods import METHODS
+from workloads.options import Options
+
+
+def listed(kind: str) -> list[dict]:
+    done = CliRunner().invoke(app, ["list", kind, "-o", "json"], catch_exceptions=False)
+    assert done.exit_code == 0
+    assert done.stderr == ""
+    return json.loads(done.stdout)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_entry_has_a_name_a_summary_and_the_same_facts(kind):
+    entries = listed(kind)
+    assert entries
+    names = [entry["name"] for entry in entries]
+    assert len(set(names)) == len(names)
+    for entry in entries:
+        assert entry["summary"], entry["name"]
+        assert "\n" not in entry["summary"]
+        assert list(entry) == list(entries[0])
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_table_shows_every_name(kind):
+    done = CliRunner().invoke(app, ["list", kind], catch_exceptions=False)
+    assert done.exit_code == 0
+    assert "\x1b" not in done.stdout
+    shown = [line.split()[0] for line in done.stdout.splitlines()[2:] if line[:1].strip()]
+    assert shown == [entry["name"] for entry in listed(kind)]
+
+
+def test_without_a_kind_the_kinds_are_listed():
+    done = CliRunner().invoke(app, ["list", "-o", "json"], catch_exceptions=False)
+    assert [row["name"] for row in json.loads(done.stdout)] == list(KINDS)
+
+
+def test_methods_show_presets_and_options_with_defaults():
+    for entry in listed("methods"):
+        kind = METHODS[entry["name"]]
+        assert set(entry["presets"]) == set(kind.presets)
+        defaults = {option["name"]: option["default"] for option in entry["options"]}
+        assert defaults == kind.options_type().model_dump(mode="json")
+        assert entry["searched"]["stored_maps"]
+
+
+def test_recipes_show_what_they_combine():
+    for entry in listed("recipes"):
+        assert entry["method"] in METHODS
+        assert entry["epochs"] >= 1
+
+
+def test_benchmarks_are_listed_by_bench_too():
+    done = CliRunner().invoke(app, ["bench", "-o", "json"], catch_exceptions=False)
+    assert [entry["name"] for entry in json.loads(done.stdout)] == list(BENCHMARKS)
+
+
+def test_option_facts_name_types_as_people_do():
+    class Some(Options):
+        count: int | None = 3
+        required: float
+        kind: str = "a"
+
+    assert [(o["name"], o["type"], o["default"]) for o in option_facts(Some)] == [
+        ("count", "integer or null", 3),
+        ("required", "number", None),
+        ("kind", "string", "a"),
+    ]
+
+
+def test_a_summary_is_the_first_paragraph():
+    def thing():
+        """Does this
+        and that.
+
+        And more.
+        """
+
+    assert summary_of(thing) == "Does this and that"

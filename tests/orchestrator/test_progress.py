@@ -1,0 +1,106 @@
+"""Progress lines: what they say, where, and how often."""
+
+from __future__ import annotations
+
+import io
+
+import pytest
+from rich.console import Console
+
+from orchestrator import progress as module
+from orchestrator.progress import Progress
+
+
+class Clock:
+    """Stands in for `time`; moved by hand."""
+
+    def __init__(self) -> None:
+        self.now = 100.0
+
+    def monotonic(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock(monkeypatch) -> Clock:
+    clock = Clock()
+    monkeypatch.setattr(module, "time", clock)
+    return clock
+
+
+def console(terminal: bool = False) -> Console:
+    environment = {"TERM": "xterm"}
+    return Console(
+        file=io.StringIO(),
+        force_terminal=terminal,
+        width=200,
+        highlight=False,
+        _environ=environment,
+    )
+
+
+def lines(console: Console) -> list[str]:
+    return console.file.getvalue().splitlines()
+
+
+def test_plain_lines_at_most_every_few_seconds(clock):
+    out = console()
+    with Progress(100, "images", "annotate", console=out) as progress:
+        for _ in range(10):
+            clock.now += 2
+            progress.advance(10)
+    assert lines(out) == [
+        "annotate: 30/100 images, 5.0 images/s, ETA 14 s",
+        "annotate: 60/100 images, 5.0 images/s, ETA 8 s",
+        "annotate: 90/100 images, 5.0 images/s, ETA 2 s",
+        "annotate: 100/100 images, 5.0 images/s, ETA 0 s",
+    ]
+
+
+def test_what_an_earlier_run_did_is_not_in_the_speed(clock):
+    with Progress(100, "images", "annotate", done=90, console=console()) as progress:
+        clock.now += 5
+        progress.advance(5)
+        assert progress.per_second == 1.0
+        assert progress.done == 95
+
+
+def test_nothing_to_do(clock):
+    out = console()
+    with Progress(0, "images", "annotate", console=out):
+        pass
+    assert lines(out) == ["annotate: 0/0 images"]
+
+
+def test_no_last_line_after_an_error(clock):
+    out = console()
+    with pytest.raises(KeyError), Progress(9, "images", "annotate", console=out):
+        raise KeyError
+    assert lines(out) == []
+
+
+def test_a_terminal_gets_a_bar():
+    out = console(terminal=True)
+    with Progress(4, "images", "[b]annotate", console=out) as progress:
+        progress.advance_to(4)
+    assert "[b]annotate" in out.file.getvalue()
+    assert "4/4 images" in out.file.getvalue()
+
+
+def test_stdout_stays_empty(capsys):
+    with Progress(1, "images", "annotate") as progress:
+        progress.advance(1)
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert "1/1 images" in captured.err
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(0.4, "0 s"), (59.4, "59 s"), (61, "1:01 min"), (7260, "2:01 h")]
+)
+def test_durations(clock, seconds, text):
+    out = console()
+    with Progress(2, "x", "y", console=out) as progress:
+        clock.now += seconds
+        progress.advance(1)
+    assert lines(out)[-1].endswith(text)

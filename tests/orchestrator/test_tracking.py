@@ -1,0 +1,589 @@
+"""The event log and its way to MLflow, with a real database and with servers that do not answer."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from orchestrator.events import EventLog, events_after, read_events
+from orchestrator.mlflow_store import MlflowStore, clean_key, flat, root_cause, tag_of
+from orchestrator.settings import Settings, Tracking
+from orchestrator.tracking import Tracker, sent_path
+from workloads.errors import ConfigError, IntegrityError, NotFound, ResourceError
+
+
+@pytest.fixture(scope="module")
+def settings(tmp_path_factory: pytest.TempPathFactory) -> Settings:
+    """One database for the module, in a folder whose name needs care."""
+    folder = tmp_path_factory.mktemp("a workspace's 100% #1")
+    return Settings(workspace=folder, tracking=Tracking(timeout_s=60))
+
+
+@pytest.fixture(scope="module")
+def store(settings: Settings) -> MlflowStore:
+    return MlflowStore(settings)
+
+
+@pytest.fixture
+def uid(request: pytest.FixtureRequest) -> str:
+    return f'it\'s "{request.node.name}"\nin two lines'
+
+
+@pytest.fixture
+def closed_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@pytest.fixture
+def silent_port() -> Iterator[int]:
+    """A server that takes connections and never answers."""
+    with socket.socket() as server:
+        server.bind(("127.0.0.1", 0))
+        server.listen(64)
+        yield int(server.getsockname()[1])
+
+
+def at(port: int, folder: Path, timeout_s: float = 1.0) -> Settings:
+    uri = f"http://user:secret@127.0.0.1:{port}"
+    return Settings(workspace=folder, tracking=Tracking(uri=uri, timeout_s=timeout_s))
+
+
+def warnings_in(caplog: pytest.LogCaptureFixture) -> list[str]:
+    return [r.getMessage() for r in caplog.records if r.levelno >= logging.WARNING]
+
+
+def history(store: MlflowStore, run_id: str | None, metric: str) -> list[tuple[int, float]]:
+    return [(m.step, m.value) for m in store.client.get_metric_history(run_id, metric)]
+
+
+# the event log
+
+
+def test_events_are_read_as_written(tmp_path: Path) -> None:
+    path = tmp_path / "new folder" / "events.jsonl"
+    assert read_events(path) == []
+    log = EventLog(path)
+    log.append({"epoch": 1, "metrics": {"loss": 0.5}})
+    log.append({"note": "naïve\nnew line", "time_ms": 7})
+    first, second = read_events(path)
+    assert first["metrics"] == {"loss": 0.5}
+    assert abs(first["time_ms"] - time.time() * 1000) < 60_000
+    assert second == {"note": "naïve\nnew line", "time_ms": 7}
+
+
+def test_numbers_of_any_library_and_nan_are_kept(tmp_path: Path) -> None:
+    import numpy as np
+
+    log = EventLog(tmp_path / "events.jsonl")
+    log.append({"metrics": {"a": np.float32(0.5), "b": float("nan"), "c": np.int64(3)}})
+    metrics = read_events(log.path)[0]["metrics"]
+    assert metrics["a"] == 0.5
+    assert metrics["b"] != metrics["b"]
+    assert metrics["c"] == 3
+
+
+@pytest.mark.parametrize("torn", [b"", b"{", b'{"epoch": 2, "met', b"x" * 10_000])
+def test_a_torn_last_line_is_left_out_and_cut_by_the_next_append(
+    tmp_path: Path, torn: bytes
+) -> None:
+    log = EventLog(tmp_path / "events.jsonl")
+    log.append({"epoch": 1})
+    with log.path.open("ab") as stream:
+        stream.write(torn)
+    assert [e["epoch"] for e in read_events(log.path)] == [1]
+    log.append({"epoch": 2})
+    assert [e["epoch"] for e in read_events(log.path)] == [1, 2]
+
+
+def test_a_log_of_one_torn_line_begins_anew(tmp_path: Path) -> None:
+    log = EventLog(tmp_path / "events.jsonl")
+    log.path.write_bytes(b'{"epoch"')
+    log.append({"epoch": 1})
+    assert [e["epoch"] for e in read_events(log.path)] == [1]
+
+
+def test_what_was_appended_survives_sigkill(tmp_path: Path) -> None:
+    path = tmp_path / "events.jsonl"
+    code = (
+        "import os, signal, sys, pathlib\n"
+        "from orchestrator.events import EventLog\n"
+        "log = EventLog(pathlib.Path(sys.argv[1]))\n"
+        "for epoch in range(100): log.append({'epoch': epoch})\n"
+        "os.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code, str(path)], check=False)
+    assert done.returncode == -signal.SIGKILL
+    assert [e["epoch"] for e in read_events(path)] == list(range(100))
+
+
+@pytest.mark.parametrize("line", [b"not json", b"[1]", b"\xff"])
+def test_a_damaged_line_is_named(tmp_path: Path, line: bytes) -> None:
+    path = tmp_path / "events.jsonl"
+    path.write_bytes(b'{"epoch": 1}\n' + line + b'\n{"epoch": 2}\n')
+    with pytest.raises(IntegrityError, match=r"events\.jsonl: not an event"):
+        read_events(path)
+
+
+def test_a_full_disk_is_said_and_leaves_whole_lines(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log = EventLog(tmp_path / "events.jsonl")
+    log.append({"epoch": 1})
+    write = os.write
+    monkeypatch.setattr(os, "write", lambda descriptor, data: write(descriptor, data[:5]))
+    with pytest.raises(ResourceError, match="disk full"):
+        log.append({"epoch": 2})
+    assert log.path.read_bytes().endswith(b"}\n")
+
+
+def test_events_after_a_position(tmp_path: Path) -> None:
+    log = EventLog(tmp_path / "events.jsonl")
+    for epoch in range(3):
+        log.append({"epoch": epoch})
+    positions = [position for _, position in events_after(log.path, 0)]
+    assert positions[-1] == log.path.stat().st_size
+    assert [e["epoch"] for e, _ in events_after(log.path, positions[0])] == [1, 2]
+    assert list(events_after(log.path, positions[-1])) == []
+    # behind the end: the log was made anew
+    assert len(list(events_after(log.path, positions[-1] + 1))) == 3
+
+
+# names and values
+
+
+def test_parameters_are_flattened_and_cut() -> None:
+    values = flat({"train": {"lr": 0.1, "steps": [1, 2]}, "empty": {}, "x" * 300: "y" * 9000})
+    assert values["train.lr"] == "0.1"
+    assert values["train.steps"] == "[1, 2]"
+    assert values["empty"] == "{}"
+    (long,) = [k for k in values if k.startswith("x")]
+    assert len(long) == 250
+    assert len(values[long]) == 500
+    assert values[long].endswith("…")
+
+
+@pytest.mark.parametrize(
+    ("given", "clean"),
+    [("loss", "loss"), ("val/box f1", "val/box f1"), ("AP@0.5", "AP_0.5"), ("a//b/../c", "a/c")],
+)
+def test_names_are_made_fit(given: str, clean: str) -> None:
+    assert clean_key(given) == clean
+
+
+@pytest.mark.parametrize("bad", ["", "/", "..", "../x", "(", "/etc"])
+def test_no_name_is_refused_by_mlflow(bad: str) -> None:
+    from mlflow.utils.validation import _validate_metric_name
+
+    _validate_metric_name(clean_key(bad))
+
+
+def test_root_cause_is_one_short_line() -> None:
+    wrapped = ValueError("wrapped")
+    wrapped.__context__ = ConnectionRefusedError("refused\nby all")
+    assert root_cause(wrapped) == "refused by all"
+    assert len(root_cause(ValueError("x" * 1000))) == 200
+    assert root_cause(ValueError()) == "ValueError"
+
+
+# with a database
+
+
+def test_a_run_is_stored_with_everything(
+    settings: Settings, store: MlflowStore, tmp_path: Path, uid: str
+) -> None:
+    log = EventLog(tmp_path / "events.jsonl")
+    report = tmp_path / "report.html"
+    report.write_text("<p>")
+    folder = tmp_path / "plots"
+    folder.mkdir()
+    (folder / "a.txt").write_text("a")
+    tracker = Tracker(settings)
+    run = tracker.start_run(
+        "n ame", {"train": {"lr": 0.1}, "none": ""}, {"wsol.run": uid, "wsol.recipe": "r"}
+    )
+    with tracker.follow(run, log.path):
+        log.append({"epoch": 1, "metrics": {"loss": 0.5, "AP@0.5": 0.25, "text": "no number"}})
+        log.append({"note": "without metrics"})
+        log.append({"epoch": 2, "metrics": {"loss": float("nan")}})
+    log.append({"metrics": {"test": 1}})  # after the block, before the end
+    tracker.log_artifact(run, report)
+    tracker.log_artifact(run, folder, "plots")
+    tracker.close(run, "FINISHED")
+
+    assert run.is_sent()
+    stored = store.client.get_run(run.run_id)
+    assert stored.info.status == "FINISHED"
+    assert stored.info.run_name == "n ame"
+    assert stored.info.end_time >= stored.info.start_time == run.started_ms
+    assert stored.data.params == {"train.lr": "0.1", "none": ""}
+    assert stored.data.tags["wsol.run"] == tag_of(uid)
+    assert stored.data.tags["wsol.recipe"] == "r"
+    assert history(store, run.run_id, "AP_0.5") == [(1, 0.25)]
+    assert [step for step, _ in history(store, run.run_id, "loss")] == [1, 2]
+    assert history(store, run.run_id, "test") == [(0, 1.0)]
+    first = store.client.get_metric_history(run.run_id, "loss")[0]
+    assert first.timestamp == read_events(log.path)[0]["time_ms"]
+    names = {f.path for f in store.client.list_artifacts(run.run_id)}
+    assert names == {"report.html", "plots"}
+    artifacts = settings.workspace / "mlflow-artifacts"
+    assert len(list(artifacts.rglob("report.html"))) == 1
+
+
+def test_the_courier_sends_while_the_work_goes_on(
+    settings: Settings, store: MlflowStore, tmp_path: Path, uid: str, monkeypatch: Any
+) -> None:
+    monkeypatch.setattr("orchestrator.tracking.POLL_S", 0.02)
+    log = EventLog(tmp_path / "events.jsonl")
+    tracker = Tracker(settings)
+    run = tracker.start_run("live", {}, {"wsol.run": uid})
+    tracker.follow(run, log.path)
+    log.append({"epoch": 1, "metrics": {"loss": 0.5}})
+    for _ in range(500):
+        if run.sent:
+            break
+        time.sleep(0.02)
+    assert history(store, run.run_id, "loss") == [(1, 0.5)]
+    tracker.close(run, "KILLED")
+    assert store.client.get_run(run.run_id).info.status == "KILLED"
+
+
+def test_the_courier_goes_home_when_all_runs_are_closed(
+    settings: Settings, uid: str, monkeypatch: Any
+) -> None:
+    monkeypatch.setattr("orchestrator.tracking.POLL_S", 0.02)
+    tracker = Tracker(settings)
+    run = tracker.start_run("short", {}, {"wsol.run": uid})
+    courier = tracker._courier
+    assert courier is not None
+    tracker.close(run, "FINISHED")
+    courier.join(10)
+    assert not courier.is_alive()
+    tracker.log_metrics(run, {"late": 1.0})
+    tracker.close(run, "FAILED")  # and comes back when there is something to do
+    assert run.is_sent()
+
+
+def test_the_same_tag_continues_the_same_run(
+    settings: Settings, store: MlflowStore, uid: str
+) -> None:
+    tracker = Tracker(settings)
+    first = tracker.start_run("one", {"lr": 0.1, "seed": 1}, {"wsol.run": uid})
+    tracker.close(first, "FAILED")
+    again = Tracker(settings).start_run("two", {"lr": 0.2, "seed": 1, "new": 3}, {"wsol.run": uid})
+    assert again.run_id == first.run_id
+    stored = store.client.get_run(again.run_id)
+    assert stored.info.status == "RUNNING"
+    assert stored.info.run_name == "two"
+    assert stored.data.params == {"lr": "0.1", "seed": "1", "new": "3"}
+    assert stored.data.tags["wsol.changed_params"] == "lr: 0.1 -> 0.2"
+    assert tracker.start_run("three", {}, {}).run_id != first.run_id
+
+
+def test_another_process_continues_where_the_last_one_stopped(
+    settings: Settings, store: MlflowStore, tmp_path: Path, uid: str
+) -> None:
+    log = EventLog(tmp_path / "events.jsonl")
+    log.append({"epoch": 1, "metrics": {"loss": 0.5}})
+    first = Tracker(settings)
+    with first.follow(first.start_run("x", {}, {"wsol.run": uid}), log.path):
+        pass
+    log.append({"epoch": 2, "metrics": {"loss": 0.25}})
+    second = Tracker(settings)
+    run = second.start_run("x", {}, {"wsol.run": uid})
+    second.follow(run, log.path)
+    assert 0 < run.sent <= log.path.stat().st_size
+    second.close(run, "FINISHED")
+    assert history(store, run.run_id, "loss") == [(1, 0.5), (2, 0.25)]
+
+
+@pytest.mark.parametrize("lost", ["missing", "damaged", "of another run"])
+def test_sending_again_makes_no_duplicates(
+    settings: Settings, store: MlflowStore, tmp_path: Path, uid: str, lost: str
+) -> None:
+    log = EventLog(tmp_path / "events.jsonl")
+    for epoch in range(3):
+        log.append({"epoch": epoch, "metrics": {"loss": float(epoch), "nan": float("nan")}})
+    tracker = Tracker(settings)
+    run = tracker.start_run("x", {}, {"wsol.run": uid})
+    tracker.follow(run, log.path)
+    tracker.close(run, "FINISHED")
+    state = sent_path(log.path)
+    if lost == "missing":  # a crash before the position was written
+        state.unlink()
+    elif lost == "damaged":
+        state.write_text("{")
+    else:
+        state.write_text(json.dumps({**json.loads(state.read_text()), "sent_to": "0" * 32}))
+    again = Tracker(settings)
+    assert again.sync(log.path, again.start_run("x", {}, {"wsol.run": uid}))
+    for metric in ("loss", "nan"):
+        assert [step for step, _ in history(store, run.run_id, metric)] == [0, 1, 2]
+
+
+def test_more_metrics_than_one_call_takes(
+    settings: Settings, store: MlflowStore, tmp_path: Path, uid: str
+) -> None:
+    log = EventLog(tmp_path / "events.jsonl")
+    log.append({"epoch": 1, "metrics": {f"m{i}": 0.5 for i in range(2500)}})
+    for epoch in range(2, 400):
+        log.append({"epoch": epoch, "metrics": {"a": 1.0, "b": 2.0, "c": 3.0}})
+    tracker = Tracker(settings)
+    run = tracker.start_run("x", {f"p{i}": i for i in range(250)}, {"wsol.run": uid})
+    assert tracker.sync(log.path, run)
+    stored = store.client.get_run(run.run_id).data
+    assert len(stored.metrics) == 2503
+    assert len(stored.params) == 250
+    assert len(history(store, run.run_id, "c")) == 398
+
+
+@pytest.mark.parametrize("by", ["uid", "run id"])
+def test_children_are_nested(settings: Settings, store: MlflowStore, uid: str, by: str) -> None:
+    tracker = Tracker(settings)
+    parent = tracker.start_run("sweep", {}, {"wsol.run": uid})
+    name = parent.uid if by == "uid" else parent.run_id
+    children = [tracker.start_run(f"trial {i}", {}, {}, parent=name) for i in range(2)]
+    tracker.log_metrics(children[0], {"box_f1": 0.5}, step=3)
+    for run in [*children, parent]:
+        tracker.close(run, "FINISHED")
+    found = store.client.search_runs(
+        [store.experiment()], f"tags.`mlflow.parentRunId` = '{parent.run_id}'"
+    )
+    assert {r.info.run_id for r in found} == {c.run_id for c in children}
+    assert history(store, children[0].run_id, "box_f1") == [(3, 0.5)]
+
+
+def test_a_child_may_be_sent_before_its_parent(
+    settings: Settings, store: MlflowStore, uid: str
+) -> None:
+    tracker = Tracker(settings)
+    child = tracker.start_run("child", {}, {}, parent=uid)
+    parent = tracker.start_run("parent", {"a": 1}, {"wsol.run": uid})
+    tags = store.client.get_run(child.run_id).data.tags
+    assert tags["mlflow.parentRunId"] == parent.run_id
+    assert store.client.get_run(parent.run_id).info.run_name == "parent"
+
+
+def test_a_deleted_run_is_made_again(
+    settings: Settings, store: MlflowStore, tmp_path: Path, uid: str
+) -> None:
+    log = EventLog(tmp_path / "events.jsonl")
+    log.append({"epoch": 1, "metrics": {"loss": 0.5}})
+    tracker = Tracker(settings)
+    run = tracker.start_run("x", {}, {"wsol.run": uid})
+    tracker.follow(run, log.path)
+    tracker.close(run, "FINISHED")
+    state = json.loads(sent_path(log.path).read_text())
+    sent_path(log.path).write_text(json.dumps({**state, "run_id": "0" * 32, "ended": False}))
+    store.client.delete_run(run.run_id)
+    assert Tracker(settings).sync(log.path)
+    again = json.loads(sent_path(log.path).read_text())["run_id"]
+    assert again not in (run.run_id, "0" * 32)
+    assert history(store, again, "loss") == [(1, 0.5)]
+    assert store.client.get_run(again).info.status == "FINISHED"
+
+
+def test_a_file_that_is_gone_does_not_hold_up_the_rest(
+    settings: Settings, store: MlflowStore, tmp_path: Path, uid: str, caplog: Any
+) -> None:
+    tracker = Tracker(settings)
+    run = tracker.start_run("x", {}, {"wsol.run": uid})
+    tracker.log_artifact(run, tmp_path / "gone.html")
+    tracker.close(run, "FINISHED")
+    assert store.client.get_run(run.run_id).info.status == "FINISHED"
+    (warning,) = warnings_in(caplog)
+    assert "gone.html is gone" in warning
+
+
+def test_nothing_is_printed(settings: Settings, tmp_path: Path) -> None:
+    """A new database with all its migrations, in a process of its own: not a word."""
+    code = (
+        "import sys, pathlib\n"
+        "from orchestrator.settings import Settings\n"
+        "from orchestrator.tracking import Tracker\n"
+        "tracker = Tracker(Settings(workspace=pathlib.Path(sys.argv[1])))\n"
+        "run = tracker.start_run('x', {}, {})\n"
+        "tracker.log_artifact(run, pathlib.Path(__import__('orchestrator').__file__))\n"
+        "tracker.close(run, 'FINISHED')\n"
+        "assert run.is_sent()\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-W", "error::DeprecationWarning", "-c", code, str(tmp_path / "w")],
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(p for p in sys.path if p)},
+        check=False,
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    assert {p.name for p in tmp_path.iterdir()} == {"w"}  # no mlruns beside it
+
+
+# without one
+
+
+def test_a_dead_server_costs_one_warning_and_no_time(
+    closed_port: int, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    log = EventLog(tmp_path / "run 1" / "events.jsonl")
+    tracker = Tracker(at(closed_port, tmp_path))
+    began = time.monotonic()
+    for name in ("a", "b"):
+        run = tracker.start_run(name, {"lr": 1}, {"wsol.run": name})
+        with tracker.follow(run, log.path):
+            log.append({"epoch": 1, "metrics": {"loss": 0.5}})
+        tracker.log_artifact(run, log.path)
+        tracker.close(run, "FINISHED")
+    assert time.monotonic() - began < 5
+    assert run.run_id is None
+    assert not run.is_sent()
+    (warning,) = warnings_in(caplog)
+    assert "\n" not in warning
+    assert f"http://***@127.0.0.1:{closed_port}" in warning
+    assert "refused" in warning
+    assert "secret" not in warning
+    assert warning.endswith(f"wsol sync '{log.path}'")
+
+
+def test_a_silent_server_costs_one_timeout(
+    silent_port: int, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    log = EventLog(tmp_path / "events.jsonl")
+    tracker = Tracker(at(silent_port, tmp_path, timeout_s=1))
+    began = time.monotonic()
+    for name in "abcde":
+        run = tracker.start_run(name, {}, {"wsol.run": name})
+        tracker.follow(run, log.path)
+        tracker.close(run, "FINISHED")
+    assert time.monotonic() - began < 5
+    assert len(warnings_in(caplog)) == 1
+
+
+@pytest.mark.parametrize("error", [RuntimeError("odd"), KeyError("k"), OSError(28, "disk full")])
+def test_no_error_of_mlflow_reaches_the_work(
+    settings: Settings, tmp_path: Path, caplog: Any, monkeypatch: Any, error: Exception
+) -> None:
+    def fail(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr(MlflowStore, "open_run", fail)
+    tracker = Tracker(settings)
+    run = tracker.start_run("x", {}, {})
+    with tracker.follow(run, tmp_path / "events.jsonl"):
+        tracker.log_metrics(run, {"a": 1.0})
+    tracker.log_artifact(run, tmp_path)
+    tracker.close(run, "FAILED")
+    assert len(warnings_in(caplog)) == 1
+
+
+def test_a_log_that_cannot_be_kept_up_to_date_stops_nothing(
+    settings: Settings, store: MlflowStore, tmp_path: Path, uid: str, caplog: Any
+) -> None:
+    log = EventLog(tmp_path / "events.jsonl")
+    log.append({"epoch": 1, "metrics": {"loss": 0.5}})
+    sent_path(log.path).mkdir()  # nothing can be written there
+    tracker = Tracker(settings)
+    run = tracker.start_run("x", {}, {"wsol.run": uid})
+    tracker.follow(run, log.path)
+    tracker.close(run, "FINISHED")
+    assert len(warnings_in(caplog)) == 1
+
+
+def test_a_server_that_comes_back_gets_everything_by_itself(
+    settings: Settings, store: MlflowStore, tmp_path: Path, uid: str, caplog: Any, monkeypatch: Any
+) -> None:
+    monkeypatch.setattr("orchestrator.tracking.POLL_S", 0.02)
+    monkeypatch.setattr("orchestrator.tracking.REST_S", 0.1)
+    log = EventLog(tmp_path / "events.jsonl")
+    tracker = Tracker(settings)
+    run = tracker.start_run("x", {}, {"wsol.run": uid})
+    tracker.follow(run, log.path)
+    send = MlflowStore.log_metrics
+    answers = iter([False, False, True])
+
+    def sometimes(*arguments: Any) -> None:
+        if not next(answers, True):
+            raise ConnectionError("away")
+        send(*arguments)
+
+    monkeypatch.setattr(MlflowStore, "log_metrics", sometimes)
+    log.append({"epoch": 1, "metrics": {"loss": 0.5}})
+    deadline = time.monotonic() + 20
+    while not run.is_sent():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    tracker.close(run, "FINISHED")
+    assert history(store, run.run_id, "loss") == [(1, 0.5)]
+    assert len(warnings_in(caplog)) == 1
+
+
+def test_large_files_get_more_time(settings: Settings, store: MlflowStore) -> None:
+    timeout = "MLFLOW_HTTP_REQUEST_TIMEOUT"
+    with store.transfer(500 * 2**20):
+        assert os.environ[timeout] == "560"
+    assert os.environ[timeout] == "60"
+
+
+def test_sync_delivers_what_a_dead_server_missed(
+    settings: Settings,
+    store: MlflowStore,
+    closed_port: int,
+    tmp_path: Path,
+    uid: str,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    log = EventLog(tmp_path / "events.jsonl")
+    report = tmp_path / "report.html"
+    report.write_text("<p>")
+    dead = Tracker(at(closed_port, tmp_path))
+    run = dead.start_run("late", {"lr": 0.1}, {"wsol.run": uid}, parent=f"parent of {uid}")
+    with dead.follow(run, log.path):
+        log.append({"epoch": 1, "metrics": {"loss": 0.5}})
+    dead.log_artifact(run, report)
+    dead.close(run, "FAILED")
+    assert not dead.sync(log.path)
+    assert len(warnings_in(caplog)) == 1
+
+    alive = Tracker(settings)
+    assert alive.sync(log.path)
+    assert alive.sync(log.path)  # nothing left to do
+    (found,) = store.client.search_runs([store.experiment()], f"tags.`wsol.run` = '{tag_of(uid)}'")
+    assert found.info.status == "FAILED"
+    assert found.info.start_time == run.started_ms
+    assert found.info.end_time == run.ended_ms
+    assert found.data.params == {"lr": "0.1"}
+    assert "mlflow.parentRunId" in found.data.tags
+    assert history(store, found.info.run_id, "loss") == [(1, 0.5)]
+    assert [f.path for f in store.client.list_artifacts(found.info.run_id)] == ["report.html"]
+
+
+def test_sync_of_a_log_without_a_run(settings: Settings, tmp_path: Path) -> None:
+    with pytest.raises(NotFound, match="no tracked run there"):
+        Tracker(settings).sync(tmp_path / "events.jsonl")
+
+
+def test_a_database_that_is_none_fails_at_once(tmp_path: Path, caplog: Any) -> None:
+    (tmp_path / "mlflow.db").write_text("this is no database, and long enough to be read")
+    tracker = Tracker(Settings(workspace=tmp_path))
+    began = time.monotonic()
+    run = tracker.start_run("x", {}, {})
+    tracker.close(run, "FINISHED")
+    assert time.monotonic() - began < 5
+    assert "not a database" in warnings_in(caplog)[0]
+
+
+def test_a_question_mark_in_the_workspace_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="'\\?' in its name"):
+        Tracker(Settings(workspace=tmp_path / "why?"))

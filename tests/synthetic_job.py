@@ -1,0 +1,227 @@
+"""A finished job without any training: real digits, made-up maps, everything else measured."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+
+from orchestrator.evaluate import EvaluateResult, save_metrics
+from orchestrator.results_table import results_table
+from orchestrator.settings import Settings
+from orchestrator.tracking import EventLog
+from orchestrator.workspace import JobPaths, Workspace
+from workloads.artifacts import read_json, write_json
+from workloads.datasets.digits import CLASSES, Digits, DigitsOptions, make_digits
+from workloads.evaluation import evaluate_predictions, results_json
+from workloads.images import ImageLimits
+from workloads.localizer import CARD_FILE
+from workloads.metrics import METRICS, MetricOptions, build_metrics
+from workloads.model_card import Cutoffs, ModelCard, Preprocessing
+from workloads.predictions import Prediction, classes_to_store, write_predictions
+from workloads.records import Record
+from workloads.search import SearchTable, cutoff_curve, objective
+from workloads.shards import (
+    cooccurrence,
+    finish_shards,
+    ingest_shard,
+    read_shard_manifest,
+    read_shards,
+)
+
+RECIPES = ("digits-part", "digits-whole")
+IMAGES = {"train": 60, "val": 30, "test": 60}
+MAP_SIDE = 16
+ROWS_PER_PART = 32
+METRIC_OPTIONS = MetricOptions(pointing_tolerance_px=4.0, thresholds=100)
+
+
+@dataclass(frozen=True)
+class SyntheticJob:
+    """The arguments of `write_report`."""
+
+    settings: Settings
+    paths: JobPaths
+    outputs: dict[str, dict[str, Any]]
+    table: list[dict[str, Any]]
+    shards: Path
+
+
+def make_job(
+    workspace: Path,
+    recipes: Sequence[str] = RECIPES,
+    classes: Sequence[str] = CLASSES,
+    images: dict[str, int] = IMAGES,
+) -> SyntheticJob:
+    """Write a job of `recipes` below a workspace; the later a recipe, the better its maps."""
+    # Not `parse`: recipes here need not exist.
+    settings = Settings(workspace=workspace)
+    job = settings.job.model_copy(update={"recipes": tuple(recipes)})
+    settings = settings.model_copy(update={"job": job})
+    paths = Workspace(workspace).job(job.name)
+    shards = _make_shards(workspace, images)
+    for index, recipe in enumerate(recipes):
+        _make_run(paths, recipe, (index + 1) / len(recipes), shards, classes)
+    outputs = _outputs(paths, recipes, shards)
+    _make_served(paths, outputs["annotate"], shards, classes)
+    for index, (name, output) in enumerate(outputs.items()):
+        write_json(paths.stage(name), {"output": output, "seconds": 1.7 * (index % 5) ** 3})
+    results = {recipe: read_json(paths.run(recipe).metrics("test")) for recipe in recipes}
+    return SyntheticJob(settings, paths, outputs, results_table(results), shards)
+
+
+def _make_shards(workspace: Path, images: dict[str, int]) -> Path:
+    root, shards = workspace / "data", workspace / "shards" / "digits"
+    make_digits(root, DigitsOptions(**images))
+    dataset = Digits(root)
+    results = [
+        ingest_shard(dataset, dataset.items(s), shards / f"{s}-0.parquet", ImageLimits())
+        for s in dataset.splits()
+    ]
+    finish_shards(shards, dataset, results)
+    return shards
+
+
+def _make_run(
+    paths: JobPaths, recipe: str, skill: float, shards: Path, classes: Sequence[str]
+) -> None:
+    run = paths.run(recipe)
+    together = cooccurrence(shards, "train", len(classes))
+    rng = np.random.default_rng(7)
+    found = {s: [_predict(r, skill, rng) for r in read_shards(shards, s)] for s in ("val", "test")}
+    search = _search(found["val"], together)
+    write_json(run.search, search)
+    cutoffs = Cutoffs(**{k: search[k] for k in ("cutoff", "alpha", "score_threshold")})
+    card = _card(recipe, cutoffs, together, classes)
+    write_json(run.tuned_model / CARD_FILE, card.model_dump(mode="json"))
+    # The same parts as `predict` makes: one per row group, of which there is one here.
+    write_predictions(run.predictions("test") / "part-00000.parquet", found["test"])
+    metrics = build_metrics(list(METRICS), len(classes), METRIC_OPTIONS)
+    count = evaluate_predictions(found["test"], cutoffs, together, metrics)
+    result = EvaluateResult(
+        "d" * 64, card.method, card.backbone, "test", count, tuple(classes),
+        results_json(metrics), run.predictions("test"),
+    )  # fmt: skip
+    save_metrics(run.metrics("test"), result)
+    log = EventLog(run.events)
+    for epoch in range(1, 15):
+        done = 1 - np.exp(-epoch / 4)
+        metrics_of_epoch = {
+            "loss": 0.35 - 0.28 * done * (0.6 + 0.4 * skill) + 0.01 * rng.random(),
+            "val_classification_map": done * (0.7 + 0.25 * skill),
+        }
+        log.append({"epoch": epoch, "metrics": metrics_of_epoch})
+
+
+def _predict(record: Record, skill: float, rng: np.random.Generator) -> Prediction:
+    """Scores that mostly know what is there, and a blob on each object, too small if unskilled."""
+    truth = record.truth
+    scores = rng.beta(1, 12, len(CLASSES))
+    for label in truth.labels:
+        scores[label] = rng.beta(3 + 9 * skill, 2)
+    maps = np.stack([_map(record, label, skill, rng) for label in range(len(CLASSES))])
+    labels = classes_to_store(truth, scores.astype(np.float32), 4)
+    return Prediction(
+        record.image_id, record.split, record.width, record.height, truth,
+        scores.astype(np.float32), labels, maps[labels],
+    )  # fmt: skip
+
+
+def _map(record: Record, label: int, skill: float, rng: np.random.Generator) -> np.ndarray:
+    heat = 0.25 * cv2.GaussianBlur(rng.random((MAP_SIDE, MAP_SIDE)), (0, 0), 1.5)
+    rows, columns = np.mgrid[:MAP_SIDE, :MAP_SIDE] + 0.5
+    scale = np.array([MAP_SIDE / record.width, MAP_SIDE / record.height] * 2)
+    for box in record.truth.boxes_of(label):
+        x0, y0, x1, y1 = box * scale
+        shift = rng.normal(0, 0.25 * (1.3 - skill), 2) * (x1 - x0, y1 - y0)
+        spread = (0.2 + 0.15 * skill) * np.maximum(1.5, [x1 - x0, y1 - y0])
+        distance = ((columns - (x0 + x1) / 2 - shift[0]) / spread[0]) ** 2
+        distance += ((rows - (y0 + y1) / 2 - shift[1]) / spread[1]) ** 2
+        heat = heat + np.exp(-distance / 2)
+    return heat.astype(np.float32)
+
+
+def _search(predictions: list[Prediction], together: np.ndarray) -> dict[str, Any]:
+    table = SearchTable.build(predictions, together, METRIC_OPTIONS)
+    rng = np.random.default_rng(0)
+    trials = [
+        {"alpha": alpha, **objective(table, cutoff, alpha)}
+        for cutoff, alpha in zip(rng.uniform(0.05, 0.8, 20), rng.uniform(0, 0.5, 20), strict=True)
+    ]
+    best = max(trials, key=lambda trial: trial["box_f1"])
+    return {
+        "metric": "box_f1",
+        **{k: best[k] for k in ("cutoff", "alpha", "score_threshold")},
+        "values": {k: best[k] for k in ("box_f1", "gt_known", "classification_map")},
+        "trials": trials,
+        "curve": cutoff_curve(table),
+        "predictions": "p" * 64,
+    }
+
+
+def _card(recipe: str, cutoffs: Cutoffs, together: np.ndarray, classes: Sequence[str]) -> ModelCard:
+    return ModelCard(
+        method=recipe.rpartition("-")[2],
+        method_options={},
+        backbone="small",
+        task="multilabel",
+        classes=tuple(classes),
+        preprocessing=Preprocessing(size=64, mean=(0, 0, 0), std=(1, 1, 1)),
+        cutoffs=cutoffs,
+        cooccurrence=tuple(map(tuple, together.tolist())),
+        provenance={},
+    )
+
+
+def _outputs(paths: JobPaths, recipes: Sequence[str], shards: Path) -> dict[str, dict[str, Any]]:
+    values = {r: read_json(paths.run(r).search)["values"]["box_f1"] for r in recipes}
+    winner = max(recipes, key=lambda recipe: values[recipe])
+    listed = sum(info.listed for info in read_shard_manifest(shards).splits.values())
+    per_recipe = {
+        f"{stage}-{recipe}": {}
+        for recipe in recipes
+        for stage in ("train", "maps", "tune", "register")
+    }
+    return {
+        "data": {"root": str(shards.parent.parent / "data")},
+        "ingest": {"folder": str(shards), "listed": listed, "read": listed, "quarantined": 0},
+        **per_recipe,
+        "champion": {
+            "name": "wsol-digits", "version": 2, "digest": "d" * 64, "alias": "champion",
+            "recipe": winner, "metric": "box_f1", "values": values,
+        },
+        **{f"evaluate-{recipe}": {} for recipe in recipes},
+        "annotate": {
+            "folder": str(paths.annotations), "images": str(paths.unlabelled),
+            "listed": 61, "read": 60, "quarantined": 1, "boxes": 97,
+        },
+        "serve": {},
+    }  # fmt: skip
+
+
+def _make_served(
+    paths: JobPaths, annotated: dict[str, Any], shards: Path, classes: Sequence[str]
+) -> None:
+    record = next(r for r in read_shards(shards, "test") if len(r.truth.boxes_xyxy) > 1)
+    name = f"{record.image_id}.jpg"
+    paths.unlabelled.mkdir(parents=True)
+    (paths.unlabelled / name).write_bytes(record.image)
+    paths.annotations.mkdir()
+    left_out = {"image_id": 61, "file_name": "broken <b>.jpg", "reason": "the file is empty"}
+    (Path(annotated["folder"]) / "quarantine.jsonl").write_text(json.dumps(left_out) + "\n")
+    detections = [
+        {"label": int(k), "class": classes[int(k)], "score": 0.9 - 0.1 * i, "box": box.tolist()}
+        for i, (box, k) in enumerate(
+            zip(record.truth.boxes_xyxy, record.truth.box_labels, strict=True)
+        )
+    ]
+    model = {"name": "wsol-digits/2", "digest": "d" * 64, "method": "whole", "backbone": "small"}
+    answer = {
+        "model": model, "width": record.width, "height": record.height, "detections": detections
+    }  # fmt: skip
+    write_json(paths.served, {"image": name, "answer": answer})

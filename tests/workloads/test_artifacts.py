@@ -1,0 +1,107 @@
+"""Artifacts are whole or absent, and every change to them is found."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from workloads.artifacts import (
+    MANIFEST,
+    atomic_file,
+    atomic_folder,
+    is_sealed,
+    read_json,
+    read_manifest,
+    seal,
+    verify,
+    write_json,
+)
+from workloads.errors import IntegrityError, NotFound
+
+
+@pytest.fixture
+def artifact(tmp_path: Path) -> Path:
+    folder = tmp_path / "artifact"
+    write_json(folder / "a.json", {"x": 1})
+    write_json(folder / "deep" / "b.json", [2])
+    seal(folder, kind="test")
+    return folder
+
+
+def test_a_sealed_folder_verifies(artifact: Path) -> None:
+    manifest = verify(artifact, "test")
+    assert set(manifest["files"]) == {"a.json", "deep/b.json"}
+    assert manifest["kind"] == "test"
+
+
+def test_a_changed_byte_is_found(artifact: Path) -> None:
+    content = bytearray((artifact / "deep" / "b.json").read_bytes())
+    content[0] ^= 1
+    (artifact / "deep" / "b.json").write_bytes(content)
+    with pytest.raises(IntegrityError, match=r"deep/b\.json.*changed"):
+        verify(artifact, "test")
+
+
+def test_a_missing_and_an_added_file_are_found(artifact: Path) -> None:
+    (artifact / "extra").write_text("x")
+    with pytest.raises(IntegrityError, match="extra.*not part of"):
+        verify(artifact, "test")
+    (artifact / "extra").unlink()
+    (artifact / "a.json").unlink()
+    with pytest.raises(IntegrityError, match=r"a\.json"):
+        verify(artifact, "test")
+
+
+def test_an_edited_manifest_is_found(artifact: Path) -> None:
+    manifest = json.loads((artifact / MANIFEST).read_text())
+    manifest["kind"] = "other"
+    (artifact / MANIFEST).write_text(json.dumps(manifest))
+    with pytest.raises(IntegrityError, match="changed after it was written"):
+        verify(artifact, "test")
+
+
+def test_the_digest_names_content_not_place(tmp_path: Path) -> None:
+    digests = set()
+    for name in ("one", "two"):
+        write_json(tmp_path / name / "a.json", 1)
+        digests.add(seal(tmp_path / name, kind="k")["digest"])
+    assert len(digests) == 1
+
+
+def test_sealing_clears_what_a_killed_writer_left(tmp_path: Path) -> None:
+    (tmp_path / ".part.parquet.0123.tmp").write_text("half")
+    assert seal(tmp_path)["files"] == {}
+
+
+def test_without_a_manifest_it_does_not_count(tmp_path: Path) -> None:
+    write_json(tmp_path / "a.json", 1)
+    assert not is_sealed(tmp_path)
+    with pytest.raises(NotFound, match="no model there"):
+        read_manifest(tmp_path, "model")
+
+
+def test_a_failed_file_leaves_the_old_one_and_no_litter(tmp_path: Path) -> None:
+    target = tmp_path / "file"
+    target.write_text("old")
+    with pytest.raises(RuntimeError), atomic_file(target) as temporary:
+        temporary.write_text("half")
+        raise RuntimeError
+    assert target.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [target]
+
+
+def test_a_failed_folder_leaves_the_old_one_and_no_litter(tmp_path: Path) -> None:
+    target = tmp_path / "folder"
+    write_json(target / "a.json", 1)
+    with pytest.raises(RuntimeError), atomic_folder(target) as temporary:
+        (temporary / "b").write_text("half")
+        raise RuntimeError
+    assert [p.name for p in tmp_path.rglob("*")] == ["folder", "a.json"]
+
+
+def test_bad_json_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "x.json").write_text("{")
+    with pytest.raises(IntegrityError, match=r"x\.json: not valid JSON"):
+        read_json(tmp_path / "x.json")

@@ -1,0 +1,122 @@
+"""Every export format: loads in its reference reader, exact, deterministic, all or nothing."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+from pycocotools.coco import COCO
+
+from workloads.detections import Detections
+from workloads.errors import ConfigError
+from workloads.formats import FORMATS, AnnotatedImage
+from workloads.formats import parquet as parquet_module
+
+CLASSES = ("zero", "ünï 'quoted'", "two")
+
+
+def detections(boxes, scores, labels, width=64, height=48) -> Detections:
+    return Detections(
+        np.asarray(boxes, np.float32).reshape(-1, 4),
+        np.asarray(scores, np.float32),
+        np.asarray(labels, np.int32),
+        width,
+        height,
+    )
+
+
+ROWS = [
+    AnnotatedImage(
+        1, "a/one.jpg", detections([[0, 0, 64, 48], [1.5, 2, 3, 4.25]], [0.9, 0.1], [2, 0])
+    ),
+    AnnotatedImage(3, 'b "quoted"\nnew line.png', detections([], [], [])),
+    AnnotatedImage(4, "c/ünï.jpg", detections([[10.1, 20.2, 30.3, 40.4]], [1 / 3], [1])),
+]
+
+
+@pytest.fixture(params=sorted(FORMATS))
+def format_name(request) -> str:
+    return request.param
+
+
+def write(name: str, path: Path, rows=ROWS) -> Path:
+    FORMATS[name]().write(iter(rows), CLASSES, path)
+    return path
+
+
+def test_unknown_format_names_the_nearest():
+    with pytest.raises(ConfigError, match="did you mean 'coco'"):
+        FORMATS["coc"]
+
+
+def test_same_rows_give_the_same_bytes(format_name, tmp_path):
+    first, second = (write(format_name, tmp_path / name) for name in ("first", "second"))
+    assert first.read_bytes() == second.read_bytes()
+
+
+def test_no_rows_at_all_is_a_valid_file(format_name, tmp_path):
+    assert write(format_name, tmp_path / "empty", []).stat().st_size > 0
+
+
+def test_an_error_while_writing_leaves_nothing(format_name, tmp_path):
+    def broken() -> Iterator[AnnotatedImage]:
+        yield ROWS[0]
+        raise OSError(28, "No space left on device")
+
+    with pytest.raises(OSError, match="No space left") as raised:
+        FORMATS[format_name]().write(broken(), CLASSES, tmp_path / "out")
+    assert raised.value.errno == 28
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_file_names_do_not_collide():
+    names = [f.file_name() for f in FORMATS.values()]
+    assert len(set(names)) == len(names)
+
+
+def test_coco_loads_with_the_reference_tools(tmp_path, capsys):
+    path = write("coco", tmp_path / "out.json")
+    coco = COCO(str(path))
+    assert sorted(coco.imgs) == [1, 3, 4]
+    assert coco.imgs[3]["file_name"] == ROWS[1].file_name
+    assert coco.imgs[3] == {"id": 3, "file_name": ROWS[1].file_name, "width": 64, "height": 48}
+    assert [c["name"] for c in coco.loadCats(coco.getCatIds())] == list(CLASSES)
+    assert sorted(coco.anns) == [1, 2, 3]
+    assert coco.anns[1]["bbox"] == [0, 0, 64, 48]
+    assert coco.anns[1]["area"] == 64 * 48
+    assert coco.anns[1]["category_id"] == 3
+    assert {a["iscrowd"] for a in coco.anns.values()} == {0}
+    results = coco.loadRes(coco.dataset["annotations"])
+    assert len(results.anns) == 3
+
+
+def test_coco_scores_and_corners_round_trip(tmp_path):
+    document = json.loads(write("coco", tmp_path / "out.json").read_text("utf-8"))
+    found = document["annotations"][2]
+    assert np.float32(found["score"]) == ROWS[2].detections.scores[0]
+    x, y, w, h = found["bbox"]
+    corners = np.asarray([x, y, x + w, y + h], np.float32)
+    np.testing.assert_array_equal(corners, ROWS[2].detections.boxes_xyxy[0])
+
+
+def test_parquet_has_a_row_per_box_and_one_for_an_image_without(tmp_path):
+    rows = pq.read_table(write("parquet", tmp_path / "out.parquet")).to_pylist()
+    assert [r["image_id"] for r in rows] == [1, 1, 3, 4]
+    assert {r["image_id"] for r in rows} == {row.image_id for row in ROWS}
+    empty = rows[2]
+    assert empty["file_name"] == ROWS[1].file_name
+    assert {empty[k] for k in ("class", "label", "score", "x0", "y0", "x1", "y1")} == {None}
+    assert (rows[3]["class"], rows[3]["label"]) == (CLASSES[1], 1)
+    box = np.asarray([rows[3][k] for k in ("x0", "y0", "x1", "y1")], np.float32)
+    np.testing.assert_array_equal(box, ROWS[2].detections.boxes_xyxy[0])
+
+
+def test_parquet_is_written_in_several_row_groups(tmp_path, monkeypatch):
+    monkeypatch.setattr(parquet_module, "IMAGES_PER_ROW_GROUP", 2)
+    file = pq.ParquetFile(write("parquet", tmp_path / "out.parquet"))
+    assert file.num_row_groups == 2
+    assert file.metadata.num_rows == 4

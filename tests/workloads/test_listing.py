@@ -1,0 +1,124 @@
+"""Listing a folder: complete, in one order, safe against hostile names and links."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+from workloads.errors import InputRejected, NotFound, TooLarge
+from workloads.images import ImageLimits
+from workloads.listing import list_images, read_image_file
+
+HOSTILE = [
+    "a b.jpg",
+    "new\nline.jpg",
+    "quote'\".png",
+    "semi;$(echo).jpg",
+    "tab\t.jpg",
+    "trailing ",
+    "ünï.jpg",
+    "%s%d.jpg",
+    "-rf.jpg",
+    "back\\slash.jpg",
+]
+
+
+@pytest.fixture
+def folder(tmp_path):
+    folder = tmp_path / "images"
+    folder.mkdir()
+    return folder
+
+
+def names(folder) -> list[str]:
+    return [file.name for file in list_images(folder)]
+
+
+def refused(folder) -> dict[str, str]:
+    return {file.name: file.refused for file in list_images(folder) if file.refused}
+
+
+def test_every_regular_file_in_order(folder):
+    for name in ("b.jpg", "a/z.jpg", "a/deep/er/x.txt", "c"):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(b"12345")
+    assert names(folder) == ["a/deep/er/x.txt", "a/z.jpg", "b.jpg", "c"]
+    assert {file.num_bytes for file in list_images(folder)} == {5}
+
+
+def test_hidden_files_and_folders_are_left_out(folder):
+    (folder / ".DS_Store").write_bytes(b"x")
+    (folder / ".cache").mkdir()
+    (folder / ".cache" / "x.jpg").write_bytes(b"x")
+    (folder / ".link").symlink_to(folder / "nothing")
+    assert names(folder) == []
+
+
+def test_hostile_names_are_listed_as_they_are(folder):
+    for name in HOSTILE:
+        (folder / name).write_bytes(b"x")
+    assert names(folder) == sorted(HOSTILE)
+    assert refused(folder) == {}
+    for name in names(folder):
+        assert read_image_file(folder / name, ImageLimits()) == b"x"
+
+
+def test_a_name_that_is_not_utf8_is_refused(folder):
+    (folder / "fine.jpg").write_bytes(b"x")
+    with open(os.fsencode(folder) + b"/caf\xe9.jpg", "wb") as stream:  # noqa: PTH123
+        stream.write(b"x")
+    assert names(folder) == ["caf\\xe9.jpg", "fine.jpg"]
+    assert refused(folder) == {"caf\\xe9.jpg": "its name is not UTF-8; rename it"}
+
+
+def test_links(folder, tmp_path):
+    outside = tmp_path / "secret"
+    outside.mkdir()
+    (outside / "key.jpg").write_bytes(b"secret")
+    (folder / "real.jpg").write_bytes(b"real")
+    (folder / "inside.jpg").symlink_to("real.jpg")
+    (folder / "out.jpg").symlink_to(outside / "key.jpg")
+    (folder / "broken.jpg").symlink_to("nothing")
+    (folder / "loop").symlink_to(folder)
+    (folder / "folder").symlink_to(outside)
+    assert names(folder) == ["broken.jpg", "folder", "inside.jpg", "loop", "out.jpg", "real.jpg"]
+    reasons = refused(folder)
+    assert sorted(reasons) == ["broken.jpg", "folder", "loop", "out.jpg"]
+    assert "link to nothing" in reasons["broken.jpg"]
+    assert "link to a folder" in reasons["loop"]
+    assert "link out of the folder" in reasons["out.jpg"]
+    inside = next(file for file in list_images(folder) if file.name == "inside.jpg")
+    assert inside.num_bytes == 4
+
+
+def test_the_folder_itself_may_be_a_link(folder, tmp_path):
+    (folder / "a.jpg").write_bytes(b"x")
+    (folder / "b.jpg").symlink_to("a.jpg")
+    (tmp_path / "link").symlink_to(folder)
+    assert list_images(tmp_path / "link") == list_images(folder)
+    assert refused(tmp_path / "link") == {}
+
+
+def test_pipes_are_left_out(folder):
+    os.mkfifo(folder / "pipe.jpg")
+    assert names(folder) == []
+
+
+def test_a_missing_folder(tmp_path):
+    with pytest.raises(NotFound, match="no such folder"):
+        list_images(tmp_path / "nothing")
+    (tmp_path / "file").write_bytes(b"")
+    with pytest.raises(NotFound, match="no such folder"):
+        list_images(tmp_path / "file")
+
+
+def test_a_file_over_the_limit_is_not_read(folder):
+    (folder / "large").write_bytes(b"123456")
+    with pytest.raises(TooLarge, match="6 bytes, at most 5"):
+        read_image_file(folder / "large", ImageLimits(max_bytes=5))
+
+
+def test_a_file_that_is_gone(folder):
+    with pytest.raises(InputRejected, match="removed after"):
+        read_image_file(folder / "gone", ImageLimits())

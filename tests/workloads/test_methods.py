@@ -1,0 +1,229 @@
+"""Every registered method on every registered backbone: train, save, load, localize, detect."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from workloads.backbones import BACKBONES
+from workloads.errors import ConfigError
+from workloads.localizer import Localizer, save_model
+from workloads.methods import METHODS, build_method
+from workloads.methods.base import Method, Targets
+from workloads.methods.classification import class_scores, classification_loss
+from workloads.methods.spn import Spn, SpnOptions
+from workloads.model_card import Cutoffs, ModelCard, Preprocessing
+
+CLASSES = 3
+SIZE = 64
+TASKS = ("multilabel", "singlelabel")
+PRESETS = [(m, p) for m in METHODS for p in (None, *METHODS[m].presets)]
+EVERY = [(m, b) for m in METHODS for b in BACKBONES]
+
+
+@pytest.fixture(autouse=True)
+def _one_thread() -> None:
+    torch.set_num_threads(1)
+    torch.manual_seed(0)
+
+
+def small(method: str, backbone: str, task: str = "multilabel") -> Method:
+    """A member with narrow added layers, so that walking the registries stays fast."""
+    return build_method(method, backbone, CLASSES, task, "tiny", {"channels": 32})
+
+
+def easy_batch() -> tuple[Tensor, Targets]:
+    """Six images whose class is the brightest colour channel."""
+    labels = torch.eye(CLASSES).repeat(2, 1)
+    images = 0.1 * torch.randn(6, 3, SIZE, SIZE)
+    images[:, :, 16:48, 16:48] += 2 * labels[:, :, None, None]
+    return images, Targets(labels)
+
+
+def card_of(method: Method) -> ModelCard:
+    return ModelCard(
+        method=method.name,
+        method_options=method.options.model_dump(mode="json"),
+        backbone=method.backbone.name,
+        task=method.task,
+        classes=("a", "b", "c"),
+        preprocessing=Preprocessing(size=SIZE, mean=method.backbone.mean, std=method.backbone.std),
+        cutoffs=Cutoffs(score_threshold=0.0),
+        cooccurrence=((1.0, 0, 0), (0, 1.0, 0), (0, 0, 1.0)),
+        provenance={},
+    )
+
+
+@pytest.mark.parametrize(("name", "backbone"), EVERY)
+def test_a_member_trains_saves_loads_localizes_and_detects(
+    name: str, backbone: str, tmp_path: Path
+) -> None:
+    method = small(name, backbone).train()
+    images, targets = easy_batch()
+    optimizer = torch.optim.SGD(method.parameters(), lr=0.01)
+    losses = []
+    for _ in range(4):
+        torch.manual_seed(0)  # the same dropout each time, so that losses can be compared
+        outputs = method(images)
+        assert outputs["logits"].shape == (6, CLASSES)
+        terms = method.loss(outputs, targets)
+        total = torch.stack(list(terms.values())).sum()
+        optimizer.zero_grad()
+        total.backward()
+        assert all(p.grad is not None for p in method.parameters())
+        optimizer.step()
+        losses.append(total.item())
+    assert losses[-1] < losses[0]
+
+    save_model(tmp_path / "model", method, card_of(method))
+    localizer = Localizer.load(tmp_path / "model")
+    image = np.random.default_rng(0).integers(0, 256, (40, 70, 3), dtype=np.uint8)
+    (response,) = localizer.predict([image])
+    assert response.scores.shape == (CLASSES,)
+    (found,) = localizer.detect([image])
+    assert (found.width, found.height) == (70, 40)
+    assert set(found.labels.tolist()) == {0, 1, 2}
+
+
+@pytest.mark.parametrize("task", TASKS)
+@pytest.mark.parametrize("name", METHODS)
+def test_answers_have_the_promised_shapes_types_and_ranges(name: str, task: str) -> None:
+    method = small(name, "tiny", task).eval()
+    with torch.inference_mode():
+        answer = method.localize(torch.randn(2, 3, 48, 64))
+        logits = method(torch.randn(2, 3, 48, 64))["logits"]
+    assert logits.shape == answer.scores.shape == (2, CLASSES)
+    assert answer.maps.shape == (2, CLASSES, 12, 16)
+    assert answer.scores.dtype == answer.maps.dtype == torch.float32
+    assert ((answer.scores >= 0) & (answer.scores <= 1)).all()
+    if task == "singlelabel":
+        torch.testing.assert_close(answer.scores.sum(1), torch.ones(2))
+    if answer.proposal is not None:
+        assert answer.proposal.shape == (2, 12, 16)
+        torch.testing.assert_close(answer.proposal.sum((1, 2)), torch.ones(2))
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_scores_and_training_logits_are_of_one_network(name: str) -> None:
+    method = small(name, "tiny").eval()
+    images = torch.randn(2, 3, SIZE, SIZE)
+    with torch.inference_mode():
+        expected = method(images)["logits"].sigmoid()
+        torch.testing.assert_close(method.localize(images).scores, expected)
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_maps_add_up_to_the_logits_without_bias(name: str) -> None:
+    """CAM's mean and SPN's sum over positions of a class's map are its logit minus the bias."""
+    method = small(name, "tiny").eval()
+    images = torch.randn(2, 3, SIZE, SIZE)
+    with torch.inference_mode():
+        answer = method.localize(images)
+        reduce = torch.sum if answer.proposal is not None else torch.mean
+        pooled = reduce(answer.maps, dim=(2, 3))
+        logits = method(images)["logits"]
+    torch.testing.assert_close(pooled + method.classifier.bias, logits, atol=1e-5, rtol=1e-4)
+
+
+@pytest.mark.parametrize(("name", "preset"), PRESETS)
+def test_every_preset_builds(name: str, preset: str | None) -> None:
+    method = build_method(name, "tiny", CLASSES, "multilabel", preset)
+    assert method.options == METHODS[name].options_type.parse(
+        METHODS[name].presets[preset] if preset else {}, "test"
+    )
+    assert "paper" in METHODS[name].presets
+    images, targets = easy_batch()
+    assert torch.isfinite(method.loss(method(images), targets)["classification"])
+
+
+def test_spn_has_the_layers_of_the_authors() -> None:
+    method = build_method("spn", "vgg16", 20, "multilabel")
+    convolution = method.adaptation[0]
+    assert (convolution.in_channels, convolution.out_channels) == (512, 1024)
+    assert (convolution.kernel_size, convolution.padding) == ((3, 3), (1, 1))
+    assert convolution.groups == 2
+    assert convolution.bias is not None
+    assert method.dropout.p == 0.5
+    authors = build_method("spn", "tiny", 20, "multilabel", "authors").options
+    assert isinstance(authors, SpnOptions)
+    assert (authors.solver, authors.epsilon) == ("power", "area")
+
+
+def test_overrides_come_after_the_preset() -> None:
+    method = build_method("spn", "tiny", CLASSES, "multilabel", "tiny", {"epsilon": 2.5})
+    assert isinstance(method, Spn)
+    assert method.soft_proposal.options.epsilon == 2.5
+    assert method.adaptation.out_channels == 128
+    bare = build_method("spn", "tiny", CLASSES, "multilabel", "tiny", {"channels": None})
+    assert len(bare.adaptation) == 0
+
+
+def test_new_layers_are_all_but_the_backbone() -> None:
+    for name in METHODS:
+        method = small(name, "tiny")
+        new = {id(p) for p in method.new_layers().parameters()}
+        old = {id(p) for p in method.backbone.parameters()}
+        assert new
+        assert new | old == {id(p) for p in method.parameters()}
+        assert not new & old
+
+
+def test_half_precision_training_gives_finite_gradients() -> None:
+    for name in METHODS:
+        method = small(name, "tiny").train()
+        images, targets = easy_batch()
+        with torch.autocast("cpu", torch.bfloat16):
+            outputs = method(images)
+        loss = method.loss({k: v.float() for k, v in outputs.items()}, targets)
+        loss["classification"].backward()
+        assert all(torch.isfinite(p.grad).all() for p in method.parameters())
+
+
+def test_losses_and_scores_follow_their_formulas() -> None:
+    logits = torch.tensor([[2.0, -1.0, 0.5]])
+    labels = torch.tensor([[1.0, 0.0, 1.0]])
+    p = logits.sigmoid()
+    expected = -(labels * p.log() + (1 - labels) * (1 - p).log()).mean()
+    torch.testing.assert_close(classification_loss(logits, labels, "multilabel"), expected)
+    one = torch.tensor([[0.0, 0.0, 1.0]])
+    expected = -logits.log_softmax(1)[0, 2]
+    torch.testing.assert_close(classification_loss(logits, one, "singlelabel"), expected)
+    nothing = torch.zeros(1, 3)
+    assert classification_loss(logits, nothing, "singlelabel").item() == 0
+    torch.testing.assert_close(class_scores(logits, "multilabel"), p)
+    torch.testing.assert_close(class_scores(logits, "singlelabel"), logits.softmax(1))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("sp", "tiny", 3, "multilabel"), r"unknown method 'sp'; did you mean 'spn'\?"),
+        (("spn", "tinny", 3, "multilabel"), r"unknown backbone 'tinny'; did you mean 'tiny'\?"),
+        (("spn", "tiny", 0, "multilabel"), r"0 classes given, at least 1"),
+        (("spn", "tiny", 3, "multi"), r"unknown task 'multi'.*multilabel, singlelabel"),
+        (
+            ("spn", "tiny", 3, "multilabel", "autors"),
+            r"unknown preset of method spn 'autors'; did you mean 'authors'\? "
+            r"\(allowed: authors, paper, tiny\)",
+        ),
+        (
+            ("spn", "tiny", 3, "multilabel", None, {"epsilom": 1}),
+            r"method spn: unknown key 'epsilom'; did you mean 'epsilon'\?",
+        ),
+        (
+            ("spn", "tiny", 3, "multilabel", None, {"solver": "exact"}),
+            r"method spn: solver: .*'stationary' or 'power'; given 'exact'",
+        ),
+        (
+            ("spn", "tiny", 3, "multilabel", None, {"groups": 3}),
+            r"groups 3 must divide the 128 channels of the backbone",
+        ),
+    ],
+)
+def test_mistakes_are_named(arguments: tuple, message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        build_method(*arguments)

@@ -1,0 +1,203 @@
+"""Checkpoints: a network, its optimizer and the position, as tensors and JSON, bit for bit.
+
+A checkpoint is a sealed folder (see `artifacts`):
+
+    weights.safetensors      the network's state dict
+    optimizer.safetensors    tensors of the optimizer's state, named "<parameter>.<key>"
+    checkpoint.json          the rest of the optimizer's state dict, and the caller's meta
+    manifest.json            digests of the others, written last
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from pydantic import JsonValue
+from torch import Tensor, nn
+
+from workloads.artifacts import atomic_folder, read_json, seal, verify, write_json
+from workloads.errors import ConfigError
+from workloads.methods.base import Method
+from workloads.tensors import (
+    WEIGHTS_FILE,
+    is_channels_last,
+    load_exactly,
+    mismatches,
+    read_tensors,
+    write_tensors,
+)
+
+OPTIMIZER_FILE = "optimizer.safetensors"
+DESCRIPTION_FILE = "checkpoint.json"
+SCHEMA_VERSION = 1
+BACKBONE = "backbone."
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """What `load_checkpoint` gives back.
+
+    Attributes:
+        model: the network's state dict, on the CPU.
+        optimizer: the optimizer's state dict as `state_dict()` gave it, on the CPU.
+        meta: what the caller stored beside them.
+        where: the folder, for messages.
+    """
+
+    model: dict[str, Tensor]
+    optimizer: dict[str, Any]
+    meta: dict[str, Any]
+    where: str
+
+    def restore(self, module: nn.Module, optimizer: torch.optim.Optimizer) -> None:
+        """Put both states back.
+
+        Raises:
+            ConfigError: they are of another network or optimizer; nothing was changed.
+        """
+        problems = mismatches(_group_sizes(optimizer.state_dict()), _group_sizes(self.optimizer))
+        if problems:
+            raise ConfigError(f"{self.where}: of another optimizer: {problems}")
+        load_exactly(module, self.model, self.where)
+        optimizer.load_state_dict(self.optimizer)
+
+
+def save_checkpoint(
+    folder: Path,
+    model: Mapping[str, Tensor],
+    optimizer: Mapping[str, Any],
+    meta: Mapping[str, JsonValue],
+) -> None:
+    """Write a checkpoint whole or not at all; a folder of that name is replaced.
+
+    Args:
+        model: `module.state_dict()`.
+        optimizer: `optimizer.state_dict()`.
+        meta: JSON values, returned by `load_checkpoint` as they are.
+
+    Raises:
+        ConfigError: the optimizer's state holds something that is neither tensor nor JSON.
+    """
+    tensors, description = _flatten(optimizer)
+    with atomic_folder(folder) as temporary:
+        write_tensors(temporary / WEIGHTS_FILE, model)
+        write_tensors(temporary / OPTIMIZER_FILE, tensors)
+        write_json(temporary / DESCRIPTION_FILE, {"meta": dict(meta), "optimizer": description})
+        seal(temporary, kind="checkpoint", schema_version=SCHEMA_VERSION)
+
+
+def load_checkpoint(folder: Path) -> Checkpoint:
+    """Read a checkpoint after checking it against its manifest.
+
+    Raises:
+        NotFound: no finished checkpoint there.
+        IntegrityError: a file is missing or changed.
+        ConfigError: written by a newer version of this project.
+    """
+    manifest = verify(folder, "checkpoint")
+    if manifest["schema_version"] > SCHEMA_VERSION:
+        raise ConfigError(
+            f"{folder}: checkpoint schema {manifest['schema_version']} is newer than the known "
+            f"{SCHEMA_VERSION}; use the version of wsol that wrote it, or a newer one"
+        )
+    stored = read_json(folder / DESCRIPTION_FILE)
+    return Checkpoint(
+        model=read_tensors(folder / WEIGHTS_FILE),
+        optimizer=_unflatten(read_tensors(folder / OPTIMIZER_FILE), stored["optimizer"]),
+        meta=stored["meta"],
+        where=str(folder),
+    )
+
+
+def load_initial(method: Method, folder: Path) -> None:
+    """Start a method's backbone from a checkpoint or model version of another run.
+
+    Only tensors of the backbone are taken, all of them; the other layers keep their random
+    weights, since methods and classes may differ.
+
+    Raises:
+        NotFound: no finished checkpoint or model there.
+        IntegrityError: a file is missing or changed.
+        ConfigError: its backbone is another one; missing and unexpected tensors are listed.
+    """
+    verify(folder, "checkpoint or model")
+    tensors = {
+        name.removeprefix(BACKBONE): tensor
+        for name, tensor in read_tensors(folder / WEIGHTS_FILE).items()
+        if name.startswith(BACKBONE)
+    }
+    load_exactly(method.backbone, tensors, f"the backbone in {folder}")
+
+
+def _flatten(state: Mapping[str, Any]) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """An optimizer's state dict as named tensors and a JSON description of the rest."""
+    tensors: dict[str, Tensor] = {}
+    scalars: dict[str, dict[str, Any]] = {}
+    for parameter, entries in state["state"].items():
+        scalars[str(parameter)] = {}
+        for key, value in entries.items():
+            if isinstance(value, Tensor):
+                tensors[f"{parameter}.{key}"] = value
+            else:
+                scalars[str(parameter)][key] = _encode(value, key)
+    description = {
+        "state": scalars,
+        "param_groups": [
+            {key: _encode(value, key) for key, value in group.items()}
+            for group in state["param_groups"]
+        ],
+        # Files are row-major. The layout comes back too: vectorised arithmetic may round
+        # differently where the layouts of a parameter and its momentum differ.
+        "channels_last": sorted(n for n, t in tensors.items() if is_channels_last(t)),
+    }
+    return tensors, description
+
+
+def _unflatten(tensors: Mapping[str, Tensor], description: Mapping[str, Any]) -> dict[str, Any]:
+    """Inverse of `_flatten`."""
+    state: dict[int, dict[str, Any]] = {
+        int(parameter): {key: _decode(value) for key, value in entries.items()}
+        for parameter, entries in description["state"].items()
+    }
+    channels_last = set(description["channels_last"])
+    for name, tensor in tensors.items():
+        parameter, key = name.split(".", 1)
+        layout = torch.channels_last if name in channels_last else torch.contiguous_format
+        state[int(parameter)][key] = tensor.contiguous(memory_format=layout)
+    groups = [
+        {key: _decode(value) for key, value in group.items()}
+        for group in description["param_groups"]
+    ]
+    return {"state": state, "param_groups": groups}
+
+
+def _encode(value: Any, key: str) -> Any:
+    """JSON of an optimizer setting; tuples (Adam's betas) are marked, so they come back."""
+    if value is None or isinstance(value, bool | int | float | str):
+        return value
+    if isinstance(value, tuple):
+        return {"tuple": [_encode(v, key) for v in value]}
+    if isinstance(value, list):
+        return [_encode(v, key) for v in value]
+    raise ConfigError(
+        f"optimizer state '{key}' is a {type(value).__name__}; a checkpoint holds tensors per "
+        "parameter, numbers, strings, lists and tuples"
+    )
+
+
+def _decode(value: Any) -> Any:
+    if isinstance(value, dict):
+        return tuple(_decode(v) for v in value["tuple"])
+    if isinstance(value, list):
+        return [_decode(v) for v in value]
+    return value
+
+
+def _group_sizes(state: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:
+    """Number of parameters by group, as named shapes."""
+    groups = state["param_groups"]
+    return {f"parameters of group {i}": (len(g["params"]),) for i, g in enumerate(groups)}

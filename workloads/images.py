@@ -1,0 +1,188 @@
+"""The one place where bytes become pixels.
+
+Decoders disagree on EXIF orientation, and mixing them rotates boxes; so every other module gets
+its pixels from here. No colour management: embedded profiles are ignored.
+"""
+
+from __future__ import annotations
+
+import io
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from PIL import ExifTags, Image, UnidentifiedImageError
+from pydantic import Field
+
+from workloads.errors import InputRejected, NotAnImage, TooLarge
+from workloads.options import Options
+
+FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF")
+
+# Pillow's own limit lies below ours and speaks through a warning; `_open` checks the header
+# itself, before any pixel is decoded.
+Image.MAX_IMAGE_PIXELS = None
+# Pillow warns about odd metadata (ILSVRC has such files) that does not touch the pixels.
+# The filter is set once because `warnings.catch_warnings` is not safe in threads.
+warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
+
+_UPRIGHT = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+_SWAPS_SIDES = (5, 6, 7, 8)
+
+
+class ImageLimits(Options):
+    """What an image may cost."""
+
+    max_bytes: int = Field(default=64 * 2**20, ge=1, description="largest file, in bytes")
+    max_pixels: int = Field(default=100_000_000, ge=1, description="largest width x height")
+
+
+def decode(data: bytes, limits: ImageLimits) -> NDArray[np.uint8]:
+    """Decode a JPEG, PNG, WebP, BMP or TIFF file to upright RGB.
+
+    The EXIF (or XMP) orientation is applied. Transparent images are composited on white, 16-bit
+    grey is scaled to 8 bits (v >> 8), CMYK and palettes are converted. Of a multi-picture JPEG,
+    as phones write them, the main picture is taken.
+
+    Returns:
+        (H, W, 3) uint8, writable, C-contiguous.
+
+    Raises:
+        TooLarge: over a limit; pixels are counted from the header, before decoding.
+        NotAnImage: empty, or not in one of the allowed formats.
+        InputRejected: animated, truncated, corrupt, or with pixels that have no 8-bit meaning.
+    """
+    with _pillow_errors("decode"):
+        image = _open(data, limits)
+        image.load()
+        method = _UPRIGHT.get(_orientation(image))
+        rgb = _to_rgb(image)
+        return np.array(rgb if method is None else rgb.transpose(method))
+
+
+def probe(data: bytes, limits: ImageLimits) -> tuple[int, int]:
+    """Upright (width, height) of an image, without decoding its pixels.
+
+    PNG and TIFF are the exception: they may state their orientation behind the pixels, so they
+    are decoded.
+
+    Raises:
+        InputRejected: as `decode` does, as far as the header shows it.
+    """
+    with _pillow_errors("read the header of"):
+        image = _open(data, limits)
+        if image.format in ("PNG", "TIFF"):
+            image.load()
+        width, height = image.size
+        return (height, width) if _orientation(image) in _SWAPS_SIDES else (width, height)
+
+
+def resize_square(image: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
+    """Warp (H, W, 3) uint8 to (size, size, 3), the same way in training and inference.
+
+    Each side on its own: it shrinks by area averaging and grows bilinearly with half-pixel
+    centres. Both are bit-exact on every machine.
+
+    Raises:
+        ValueError: `size` is below 1 or the image is not (H, W, 3) uint8.
+    """
+    if size < 1:
+        raise ValueError(f"size is {size}; give at least 1")
+    if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
+        raise ValueError(f"image is {image.dtype} {image.shape}; give uint8 (H, W, 3)")
+    height, width = image.shape[:2]
+    shrunk = cv2.resize(image, (min(width, size), min(height, size)), interpolation=cv2.INTER_AREA)
+    warped = cv2.resize(shrunk, (size, size), interpolation=cv2.INTER_LINEAR_EXACT)
+    return np.asarray(warped, dtype=np.uint8)
+
+
+@contextmanager
+def _pillow_errors(doing: str) -> Iterator[None]:
+    # Pillow raises almost anything on a corrupt file: OSError, SyntaxError, struct.error, ...
+    try:
+        yield
+    except (InputRejected, MemoryError):
+        raise
+    except Exception as error:
+        reason = " ".join(str(error).split())[:200] or type(error).__name__
+        raise InputRejected(f"cannot {doing} the image: {reason}; replace the file") from error
+
+
+def _open(data: bytes, limits: ImageLimits) -> Image.Image:
+    if not data:
+        raise NotAnImage(f"the file is empty (allowed: {', '.join(FORMATS)}); replace it")
+    if len(data) > limits.max_bytes:
+        raise TooLarge(f"{len(data)} bytes, at most {limits.max_bytes} are allowed; compress it")
+    try:
+        image = Image.open(io.BytesIO(data), formats=(*FORMATS, "GIF"))
+    except UnidentifiedImageError:
+        raise NotAnImage(
+            f"not an image, or its header is damaged: it starts with {data[:8]!r} "
+            f"(allowed: {', '.join(FORMATS)}); replace the file"
+        ) from None
+    width, height = image.size
+    if width * height > limits.max_pixels:
+        raise TooLarge(
+            f"{width}x{height} is {width * height} pixels, at most {limits.max_pixels} "
+            "are allowed; scale the image down"
+        )
+    if min(width, height) < 1:
+        raise InputRejected(f"the header says {width}x{height} pixels; replace the file")
+    _check_still(image)
+    return image
+
+
+def _check_still(image: Image.Image) -> None:
+    frames = 1 if image.format == "MPO" else getattr(image, "n_frames", 1)
+    if frames > 1:
+        raise InputRejected(
+            f"animated or multi-page {image.format} with {frames} frames, "
+            "only single images are allowed; save one frame as PNG"
+        )
+    if image.format == "GIF":
+        raise NotAnImage(f"GIF is not allowed (allowed: {', '.join(FORMATS)}); save it as PNG")
+
+
+def _orientation(image: Image.Image) -> int:
+    """EXIF orientation, 1 to 8; 1 where there is none or the metadata is corrupt."""
+    try:
+        value = image.getexif().get(ExifTags.Base.Orientation, 1)
+    except MemoryError:
+        raise
+    except Exception:  # as viewers do: pixels are shown as stored
+        return 1
+    return value if value in _UPRIGHT else 1
+
+
+def _to_rgb(image: Image.Image) -> Image.Image:
+    if image.mode == "F":
+        raise InputRejected(
+            "32-bit floating-point pixels have no agreed white; save the image with 8 or 16 bits"
+        )
+    if image.mode == "I" or image.mode.startswith("I;16"):
+        return Image.fromarray(_high_byte(np.asarray(image))).convert("RGB")
+    if image.has_transparency_data:
+        rgba = image.convert("RGBA")
+        white = Image.new("RGBA", rgba.size, "white")
+        return Image.alpha_composite(white, rgba).convert("RGB")
+    return image.convert("RGB")
+
+
+def _high_byte(grey: NDArray[np.integer]) -> NDArray[np.uint8]:
+    low, high = int(grey.min()), int(grey.max())
+    if low < 0 or high > 0xFFFF:
+        raise InputRejected(
+            f"grey values from {low} to {high}, 0 to 65535 are allowed; save it with 16 bits"
+        )
+    return (grey >> 8).astype(np.uint8)

@@ -1,0 +1,227 @@
+"""Batches of training images straight from shards.
+
+Each worker gets whole row groups, shuffles their rows in a bounded pool, and decodes them. The
+order depends only on (seed, epoch, rank, world), so a resumed run sees what it would have seen.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pyarrow.parquet as pq
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from workloads.errors import ConfigError
+from workloads.images import ImageLimits, decode, resize_square
+from workloads.records import Record, record_from_row
+from workloads.shards import shard_files
+
+
+class Batch(NamedTuple):
+    """A batch as loaded.
+
+    Attributes:
+        images: (B, S, S, 3) uint8 RGB.
+        labels: (B, K) float32, 1 for present classes.
+        difficult: (B, K) bool, classes whose objects are all difficult.
+    """
+
+    images: Tensor
+    labels: Tensor
+    difficult: Tensor
+
+
+@dataclass(frozen=True, slots=True)
+class RowGroup:
+    """A row group of one shard: the unit that workers share out."""
+
+    path: Path
+    index: int
+    rows: int
+
+    def read(self) -> list[Record]:
+        table = pq.ParquetFile(self.path).read_row_group(self.index)
+        return [record_from_row(row) for row in table.to_pylist()]
+
+
+def row_groups(folder: Path, split: str) -> list[RowGroup]:
+    """All row groups of a split, in order."""
+    groups = []
+    for path in shard_files(folder, split):
+        metadata = pq.ParquetFile(path).metadata
+        groups += [
+            RowGroup(path, i, metadata.row_group(i).num_rows)
+            for i in range(metadata.num_row_groups)
+        ]
+    return groups
+
+
+@dataclass(frozen=True, slots=True)
+class Augmentation:
+    """Warp to size + margin, crop `size` at random, mirror at random (SPN, section 4)."""
+
+    size: int
+    margin: int = 0
+    flip: bool = False
+
+    def apply(self, image: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uint8]:
+        """(H, W, 3) uint8 to (size, size, 3) uint8."""
+        warped = resize_square(image, self.size + self.margin)
+        y, x = rng.integers(0, self.margin + 1, size=2)
+        cropped = warped[y : y + self.size, x : x + self.size]
+        if self.flip and rng.random() < 0.5:
+            cropped = cropped[:, ::-1]
+        return np.ascontiguousarray(cropped)
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """Which part of the work is this worker's."""
+
+    rank: int = 0
+    world: int = 1
+
+
+class ShardLoader:
+    """Training batches of one split for one worker.
+
+    Raises:
+        ConfigError: the split has fewer images than one batch over all workers needs.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        split: str,
+        num_classes: int,
+        augmentation: Augmentation,
+        batch_size: int,
+        share: Share,
+        seed: int,
+        limits: ImageLimits,
+        threads: int = 0,
+        pool_rows: int = 2048,
+    ) -> None:
+        self.groups = row_groups(folder, split)
+        self.num_classes = num_classes
+        self.augmentation = augmentation
+        self.batch_size = batch_size
+        self.share = share
+        self.seed = seed
+        self.limits = limits
+        self.threads = threads
+        self.pool_rows = pool_rows
+        total = sum(group.rows for group in self.groups)
+        self.steps = total // (share.world * batch_size)
+        if self.steps == 0:
+            raise ConfigError(
+                f"{folder}: split '{split}' has {total} images, fewer than one batch of "
+                f"{share.world} workers x {batch_size}; lower train.batch_size"
+            )
+
+    def epoch(self, epoch: int) -> Iterator[Batch]:
+        """Exactly `steps` batches on every worker."""
+        decoded = self._decode(self._limited(epoch), epoch)
+        for _ in range(self.steps):
+            yield collate([next(decoded) for _ in range(self.batch_size)], self.num_classes)
+
+    def _limited(self, epoch: int) -> Iterator[Record]:
+        shuffled = self._shuffled(epoch)
+        for _ in range(self.steps * self.batch_size):
+            yield next(shuffled)
+
+    def _shuffled(self, epoch: int) -> Iterator[Record]:
+        """This worker's rows without end: it wraps when it has fewer than its share."""
+        common = np.random.default_rng([self.seed, epoch])
+        order = common.permutation(len(self.groups))
+        mine = [self.groups[i] for i in order[self.share.rank :: self.share.world]]
+        # With fewer row groups than workers, workers share groups, each in its own order.
+        mine = mine or [self.groups[i] for i in order]
+        rng = np.random.default_rng([self.seed, epoch, self.share.rank])
+        pool: list[Record] = []
+        while True:
+            for group in mine:
+                pool += group.read()
+                if len(pool) >= self.pool_rows:
+                    yield from _drain(pool, len(pool) // 2, rng)
+            yield from _drain(pool, len(pool), rng)
+
+    def _decode(self, records: Iterator[Record], epoch: int) -> Iterator[_Sample]:
+        numbered = enumerate(records)
+        if self.threads == 0:
+            for index, record in numbered:
+                yield self._sample(index, record, epoch)
+            return
+        ahead: deque[Future[_Sample]] = deque()
+        with ThreadPoolExecutor(self.threads) as pool:
+            for index, record in numbered:
+                ahead.append(pool.submit(self._sample, index, record, epoch))
+                if len(ahead) >= 4 * self.threads + self.batch_size:
+                    yield ahead.popleft().result()
+            while ahead:
+                yield ahead.popleft().result()
+
+    def _sample(self, index: int, record: Record, epoch: int) -> _Sample:
+        rng = np.random.default_rng([self.seed, epoch, self.share.rank, index])
+        pixels = self.augmentation.apply(decode(record.image, self.limits), rng)
+        return _Sample(pixels, record)
+
+
+class _Sample(NamedTuple):
+    pixels: NDArray[np.uint8]
+    record: Record
+
+
+def validation_batches(
+    folder: Path,
+    split: str,
+    num_classes: int,
+    size: int,
+    limit: int,
+    share: Share,
+    limits: ImageLimits,
+    batch_size: int = 64,
+) -> Iterator[Batch]:
+    """This worker's part of the first `limit` images of a split, warped, in order."""
+    warp = Augmentation(size)
+    rng = np.random.default_rng(0)
+    samples: list[_Sample] = []
+    seen = 0
+    for group in row_groups(folder, split):
+        if seen >= limit:
+            break
+        for record in group.read()[: limit - seen]:
+            if seen % share.world == share.rank:
+                samples.append(_Sample(warp.apply(decode(record.image, limits), rng), record))
+            seen += 1
+            if len(samples) == batch_size:
+                yield collate(samples, num_classes)
+                samples = []
+    if samples:
+        yield collate(samples, num_classes)
+
+
+def collate(samples: list[_Sample], num_classes: int) -> Batch:
+    """Stack decoded samples."""
+    labels = torch.zeros(len(samples), num_classes)
+    difficult = torch.zeros(len(samples), num_classes, dtype=torch.bool)
+    for row, sample in enumerate(samples):
+        labels[row, list(sample.record.truth.labels)] = 1
+        difficult[row, list(sample.record.truth.difficult_labels)] = True
+    return Batch(torch.from_numpy(np.stack([s.pixels for s in samples])), labels, difficult)
+
+
+def _drain(pool: list[Record], count: int, rng: np.random.Generator) -> Iterator[Record]:
+    """Take `count` rows out of the pool at random."""
+    for _ in range(count):
+        i = int(rng.integers(len(pool)))
+        pool[i], pool[-1] = pool[-1], pool[i]
+        yield pool.pop()

@@ -1,0 +1,100 @@
+"""From class scores and maps to boxes: the one function behind evaluation, annotation, serving."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from workloads.detections import Detections
+from workloads.localization.boxes import boxes_at
+from workloads.localization.cooccurrence import rescore
+from workloads.localization.maps import normalize, upsample
+from workloads.model_card import Cutoffs
+
+MapOf = Callable[[int], NDArray[np.float32]]
+
+
+def detect(
+    scores: NDArray[np.float32],
+    map_of: MapOf,
+    width: int,
+    height: int,
+    cutoffs: Cutoffs,
+    cooccurrence: NDArray[np.float64],
+) -> Detections:
+    """Boxes of all classes whose rescored score reaches the threshold, best first.
+
+    Args:
+        scores: (K,) float32 class scores as the network gives them.
+        map_of: class index to its raw (h, w) map over the whole upright image; asked only for
+            the classes that reach the threshold.
+        width, height: size of the upright image in pixels.
+        cooccurrence: (K, K) p(i | j); not looked at if `cutoffs.alpha` is 0.
+
+    Raises:
+        ValueError: the co-occurrence has the wrong shape.
+    """
+    return locate(
+        rescore(scores, cooccurrence, cutoffs.alpha),
+        lambda label: normalize(upsample(map_of(label), width, height)),
+        width,
+        height,
+        cutoffs,
+    )
+
+
+def locate(
+    rescored: NDArray[np.float32],
+    map01_of: MapOf,
+    width: int,
+    height: int,
+    cutoffs: Cutoffs,
+    candidates: Iterable[int] | None = None,
+) -> Detections:
+    """The second half of `detect`, for callers that hold rescored scores and maps already.
+
+    A detection's score is the rescored class score; with box rule "all" it is multiplied by the
+    component's maximal heat, so the hottest component keeps the class score. Ties go to the
+    lower class index, then to the component that comes first in raster order. A map without
+    foreground (a constant one, say) gives no box.
+
+    Args:
+        rescored: (K,) float32 scores after co-occurrence.
+        map01_of: class index to its (height, width) map, normalised to [0, 1].
+        candidates: classes that may get boxes; None for all.
+    """
+    parts = []
+    for label in _classes(rescored, cutoffs.score_threshold, candidates):
+        found = boxes_at(map01_of(label), cutoffs.cutoff, cutoffs.box_rule)
+        scale = found.heat if cutoffs.box_rule == "all" else np.ones_like(found.heat)
+        parts.append((found.boxes_xyxy, rescored[label] * scale, np.full(len(scale), label)))
+    if not parts:
+        return _detections(np.zeros((0, 4)), np.zeros(0), np.zeros(0), width, height)
+    boxes, scores, labels = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
+    # The parts come by class and raster order, and the sort is stable: that settles ties.
+    best_first = np.argsort(-scores, kind="stable")
+    return _detections(boxes[best_first], scores[best_first], labels[best_first], width, height)
+
+
+def _classes(
+    rescored: NDArray[np.float32], threshold: float, candidates: Iterable[int] | None
+) -> list[int]:
+    reached = [int(k) for k in np.flatnonzero(rescored >= np.float32(threshold))]
+    if candidates is None:
+        return reached
+    allowed = {int(k) for k in candidates}
+    return [k for k in reached if k in allowed]
+
+
+def _detections(
+    boxes: NDArray, scores: NDArray, labels: NDArray, width: int, height: int
+) -> Detections:
+    return Detections(
+        boxes_xyxy=boxes.astype(np.float32),
+        scores=scores.astype(np.float32),
+        labels=labels.astype(np.int32),
+        width=width,
+        height=height,
+    )

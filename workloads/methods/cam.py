@@ -1,0 +1,73 @@
+"""CAM: class activation maps by global average pooling (Zhou et al. 2016), the baseline.
+
+Shapes: B batch, K classes, H W size of the input, h w size of the map.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import ClassVar
+
+from pydantic import Field
+from torch import Tensor
+
+from workloads.backbones.base import Backbone
+from workloads.datasets.base import Task
+from workloads.methods.base import Localization
+from workloads.methods.classification import (
+    Adaptation,
+    PooledClassifier,
+    class_response,
+    class_scores,
+)
+from workloads.options import Options
+
+
+class CamOptions(Options):
+    """What the network looks like between backbone and classifier.
+
+    Attributes:
+        channels: of the 3x3 convolution with ReLU after the backbone (1024 in the paper's
+            VGG16); null leaves it out.
+    """
+
+    channels: int | None = Field(default=1024, gt=0)
+
+
+class Cam(PooledClassifier):
+    """backbone, 3x3 convolution, ReLU, mean over positions, linear.
+
+    The map of a class is sum_k w_kc * U_k at every position, without the bias.
+
+    Presets: `paper` (the default) is the paper's VGG16; `tiny` fits the small backbone: the same
+    head as SPN's preset of that name, so that the two differ in the soft proposal alone.
+    """
+
+    name: ClassVar[str] = "cam"
+    options_type: ClassVar[type[Options]] = CamOptions
+    presets: ClassVar[Mapping[str, Mapping[str, object]]] = {
+        "paper": {},
+        "tiny": {"channels": 128},
+    }
+
+    def __init__(
+        self, backbone: Backbone, num_classes: int, task: Task, options: CamOptions
+    ) -> None:
+        adaptation = Adaptation(backbone.out_channels, options.channels)
+        super().__init__(backbone, num_classes, task, options, adaptation)
+
+    def forward(self, images: Tensor) -> dict[str, Tensor]:
+        """(B, 3, H, W) normalised images to {"logits": (B, K)}."""
+        return {"logits": self._logits(self.features(images))}
+
+    def localize(self, images: Tensor) -> Localization:
+        """Scores (B, K) and maps (B, K, h, w) of (B, 3, H, W) normalised images."""
+        features = self.features(images)
+        return Localization(
+            scores=class_scores(self._logits(features), self.task),
+            maps=class_response(features, self.classifier).float(),
+        )
+
+    def _logits(self, features: Tensor) -> Tensor:
+        logits: Tensor = self.classifier(features.mean(dim=(2, 3)))
+        return logits

@@ -1,0 +1,363 @@
+"""Shards: a data set as Parquet files of upright, checked images with their truth.
+
+These are the pieces of ingestion that need no cluster; `orchestrator.ingest` spreads them over
+one. A shard folder is an artifact: Parquet files, `quarantine.jsonl`, and a manifest that says
+what was listed, read and quarantined per split.
+"""
+
+from __future__ import annotations
+
+import errno
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass, field
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from workloads.artifacts import MANIFEST, atomic_file, read_manifest, seal, sha256, write_text
+from workloads.datasets.base import Dataset, Item, Task
+from workloads.errors import InputRejected, IntegrityError, NotFound, TooLarge, unknown_name
+from workloads.images import ImageLimits, decode
+from workloads.options import Options
+from workloads.records import RECORD_SCHEMA, Record, record_from_row, records_to_table
+
+SCHEMA_VERSION = 1
+QUARANTINE = "quarantine.jsonl"
+ROWS_PER_GROUP = 256  # what a reader holds in memory at once
+# The path names no file: a fault of the list. Everything else is one of the machine.
+_NO_FILE = (errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG)
+
+
+@dataclass(frozen=True, slots=True)
+class Quarantined:
+    """One listed image that is not in the shards, and why."""
+
+    image_id: str
+    path: str
+    split: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class ShardResult:
+    """What one shard came to. JSON values only: `ShardResult(**asdict(result))` is the same.
+
+    Attributes:
+        split: the split of all its items.
+        file: name of the Parquet file.
+        rows: images in it.
+        num_bytes: size of the file.
+        sha256: of the file, hexadecimal.
+        label_counts: per class, the images with an object of it that is not difficult.
+        quarantined: the items that are not in it.
+    """
+
+    split: str
+    file: str
+    rows: int
+    num_bytes: int
+    sha256: str
+    label_counts: list[int]
+    quarantined: list[Quarantined] = field(default_factory=list)
+
+
+class ShardFile(Options):
+    """One Parquet file and the number of images in it."""
+
+    file: str
+    rows: int
+
+
+class SplitInfo(Options):
+    """What became of the images of a split: `read + quarantined == listed`."""
+
+    listed: int
+    read: int
+    quarantined: int
+    shards: tuple[ShardFile, ...]
+    label_counts: tuple[int, ...]  # images per class, difficult objects aside
+
+
+class ShardManifest(Options):
+    """The manifest of a shard folder, without its files and digest."""
+
+    schema_version: int = SCHEMA_VERSION
+    dataset: str
+    task: Task
+    classes: tuple[str, ...]
+    splits: dict[str, SplitInfo]
+
+
+def split_duplicates(items: Iterable[Item]) -> tuple[list[Item], list[Quarantined]]:
+    """The first of each (split, image id), and a quarantine entry for each repetition."""
+    first: dict[tuple[str, str], Item] = {}
+    repeated = []
+    for item in items:
+        if first.setdefault((item.split, item.image_id), item) is not item:
+            repeated.append(_quarantine(item, f"listed twice in split '{item.split}'"))
+    return list(first.values()), repeated
+
+
+def plan_shards(items: Sequence[Item], target_bytes: int) -> list[list[Item]]:
+    """Cut a list, in order, into shards of at most `target_bytes` of images, at least one each.
+
+    Raises:
+        ValueError: `target_bytes` is below 1.
+    """
+    if target_bytes < 1:
+        raise ValueError(f"target_bytes is {target_bytes}; give at least 1")
+    shards: list[list[Item]] = []
+    room = 0
+    for item in items:
+        if not shards or item.num_bytes > room:
+            shards.append([])
+            room = target_bytes
+        shards[-1].append(item)
+        room -= item.num_bytes
+    return shards
+
+
+def ingest_shard(
+    dataset: Dataset, items: Sequence[Item], path: Path, limits: ImageLimits
+) -> ShardResult:
+    """Check images and write them as one Parquet file, whole or not at all.
+
+    Every image is decoded once, to be sure that it can be. A bad or missing image or annotation
+    does not end it: it is quarantined with its reason.
+
+    Args:
+        dataset: what the items belong to.
+        items: at least one, all of one split.
+        path: the Parquet file.
+        limits: what an image may cost.
+
+    Raises:
+        ValueError: no items, or items of several splits.
+        OSError: the file system failed otherwise (disk full, say); no file is left.
+    """
+    splits = {item.split for item in items}
+    if len(splits) != 1:
+        raise ValueError(f"a shard has items of one split, given {sorted(splits)}")
+    quarantined: list[Quarantined] = []
+    counts = np.zeros(len(dataset.classes), np.int64)
+    rows = 0
+    with atomic_file(path) as temporary, _writer(temporary) as writer:
+        records = _good_records(dataset, items, limits, quarantined)
+        while group := list(islice(records, ROWS_PER_GROUP)):
+            writer.write_table(records_to_table(group))
+            rows += len(group)
+            for record in group:
+                counts[list(record.truth.labels)] += 1
+    return ShardResult(
+        split=splits.pop(),
+        file=path.name,
+        rows=rows,
+        num_bytes=path.stat().st_size,
+        sha256=sha256(path),
+        label_counts=counts.tolist(),
+        quarantined=quarantined,
+    )
+
+
+def finish_shards(
+    folder: Path,
+    dataset: Dataset,
+    results: Sequence[ShardResult],
+    repeated: Sequence[Quarantined] = (),
+) -> dict[str, Any]:
+    """Check that every listed image is accounted for, write the quarantine, seal the folder.
+
+    Args:
+        folder: where the Parquet files of `results` are.
+        dataset: its lists are counted again, all splits of them.
+        results: of all shards, in order.
+        repeated: what `split_duplicates` left out.
+
+    Returns:
+        The manifest.
+
+    Raises:
+        IntegrityError: read + quarantined is not listed, a shard is missing, or a shard is not
+            what its result says. The folder is not sealed then.
+    """
+    rejected = [*repeated, *(entry for result in results for entry in result.quarantined)]
+    splits = {}
+    for split in _all_splits(dataset, results):
+        chosen = [result for result in results if result.split == split]
+        count = sum(entry.split == split for entry in rejected)
+        splits[split] = _split_info(dataset, split, chosen, count)
+    _check_files(folder, results)
+    _write_quarantine(folder / QUARANTINE, rejected)
+    facts = ShardManifest(
+        dataset=dataset.name, task=dataset.task, classes=dataset.classes, splits=splits
+    )
+    manifest = seal(folder, **facts.model_dump(mode="json"))
+    # After sealing, because it has hashed every file anyway.
+    changed = [r.file for r in results if manifest["files"][r.file] != r.sha256]
+    if changed:
+        (folder / MANIFEST).unlink()
+        raise IntegrityError(f"{folder / changed[0]}: changed since it was written; ingest again")
+    return manifest
+
+
+def read_shard_manifest(folder: Path) -> ShardManifest:
+    """The manifest of finished shards.
+
+    Raises:
+        NotFound: the folder is missing or unfinished.
+        IntegrityError: the shards are of another version of this program.
+    """
+    values = read_manifest(folder, "shards")
+    version = values.get("schema_version")
+    if version != SCHEMA_VERSION:
+        raise IntegrityError(
+            f"{folder / MANIFEST}: schema version {version!r}, this program reads "
+            f"{SCHEMA_VERSION}; ingest the data set again"
+        )
+    facts = {key: values[key] for key in ShardManifest.model_fields if key in values}
+    return ShardManifest.parse(facts, str(folder / MANIFEST))
+
+
+def shard_files(folder: Path, split: str) -> list[Path]:
+    """The Parquet files of a split, in order.
+
+    Raises:
+        NotFound: no shards there, or no such split; the message names those that exist.
+    """
+    splits = read_shard_manifest(folder).splits
+    if split not in splits:
+        raise NotFound(f"{folder}: {unknown_name('split', split, splits)}")
+    return [folder / shard.file for shard in splits[split].shards]
+
+
+def read_shards(folder: Path, split: str) -> Iterator[Record]:
+    """The records of a split, in order, a row group at a time.
+
+    Raises:
+        NotFound: as `shard_files` does.
+    """
+    for path in shard_files(folder, split):
+        with pq.ParquetFile(path) as file:
+            for batch in file.iter_batches(batch_size=ROWS_PER_GROUP):
+                yield from (record_from_row(row) for row in batch.to_pylist())
+
+
+def cooccurrence(folder: Path, split: str, num_classes: int) -> NDArray[np.float64]:
+    """p(i | j) = |i and j| / |j| over the images of a split (Bency et al., METHODS section 5).
+
+    Returns:
+        (K, K) float64, entry [i, j] is p(i | j): how often class i is there where j is. The
+        column of a class without images is 0.
+
+    Raises:
+        NotFound: as `shard_files` does.
+        IntegrityError: a label is not below `num_classes`.
+    """
+    together = np.zeros((num_classes, num_classes), np.float64)
+    for path in shard_files(folder, split):
+        present = _present(path, num_classes)
+        together += present.T @ present
+    alone = np.diag(together)
+    return np.divide(together, alone, out=np.zeros_like(together), where=alone > 0)
+
+
+def _good_records(
+    dataset: Dataset, items: Iterable[Item], limits: ImageLimits, quarantined: list[Quarantined]
+) -> Iterator[Record]:
+    for item in items:
+        try:
+            yield _read(dataset, item, limits)
+        except InputRejected as error:
+            quarantined.append(_quarantine(item, str(error)))
+        except OSError as error:
+            if error.errno not in _NO_FILE:
+                raise
+            quarantined.append(_quarantine(item, "no such file; add it or unlist the image"))
+
+
+def _read(dataset: Dataset, item: Item, limits: ImageLimits) -> Record:
+    size = item.image_path.stat().st_size
+    if size > limits.max_bytes:  # before it is in memory
+        raise TooLarge(f"{size} bytes, at most {limits.max_bytes} are allowed; compress it")
+    data = item.image_path.read_bytes()
+    height, width = decode(data, limits).shape[:2]
+    truth = dataset.annotation(item, width, height)
+    return Record(item.image_id, item.split, data, width, height, truth)
+
+
+def _quarantine(item: Item, reason: str) -> Quarantined:
+    return Quarantined(item.image_id, str(item.image_path), item.split, reason)
+
+
+def _writer(path: Path) -> pq.ParquetWriter:
+    # Images are compressed already; statistics and dictionaries of them would only cost.
+    names = [leaf for leaf in _leaves() if leaf != "image"]
+    return pq.ParquetWriter(
+        path,
+        RECORD_SCHEMA,
+        compression={"image": "NONE", **dict.fromkeys(names, "ZSTD")},
+        use_dictionary=names,
+        write_statistics=names,
+    )
+
+
+def _leaves() -> list[str]:
+    lists = {f.name for f in RECORD_SCHEMA if pa.types.is_list(f.type)}
+    return [f"{name}.list.element" if name in lists else name for name in RECORD_SCHEMA.names]
+
+
+def _all_splits(dataset: Dataset, results: Sequence[ShardResult]) -> list[str]:
+    return list(dict.fromkeys([*dataset.splits(), *(result.split for result in results)]))
+
+
+def _split_info(
+    dataset: Dataset, split: str, results: Sequence[ShardResult], quarantined: int
+) -> SplitInfo:
+    listed = len(dataset.items(split))
+    read = sum(result.rows for result in results)
+    if read + quarantined != listed:
+        raise IntegrityError(
+            f"split '{split}' of {dataset.name}: {read} read + {quarantined} quarantined is not "
+            f"{listed} listed; the lists changed or shards are missing; ingest again"
+        )
+    counts = np.array([r.label_counts for r in results], np.int64).reshape(-1, len(dataset.classes))
+    return SplitInfo(
+        listed=listed,
+        read=read,
+        quarantined=quarantined,
+        shards=tuple(ShardFile(file=r.file, rows=r.rows) for r in results),
+        label_counts=tuple(counts.sum(axis=0).tolist()),
+    )
+
+
+def _check_files(folder: Path, results: Sequence[ShardResult]) -> None:
+    known = [result.file for result in results]
+    found = {path.name for path in folder.glob("*.parquet")}
+    for name in sorted(found.symmetric_difference(known)):
+        state = "not a shard of this data set" if name in found else "missing"
+        raise IntegrityError(f"{folder / name}: {state}; remove the folder and ingest again")
+    if len(set(known)) != len(known):
+        raise IntegrityError(f"{folder}: two shards have one file name; ingest again")
+
+
+def _write_quarantine(path: Path, entries: Iterable[Quarantined]) -> None:
+    ordered = sorted(entries, key=lambda entry: (entry.split, entry.image_id, entry.reason))
+    lines = (json.dumps(asdict(entry)) for entry in ordered)  # ASCII: paths may not be UTF-8
+    write_text(path, "".join(f"{line}\n" for line in lines))
+
+
+def _present(path: Path, num_classes: int) -> NDArray[np.float64]:
+    """(N, K) 1 where the image has the label; reads the label column only."""
+    labels = pq.read_table(path, columns=["labels"])["labels"].to_pylist()
+    present = np.zeros((len(labels), num_classes), np.float64)
+    for row, names in enumerate(labels):
+        if names and max(names) >= num_classes:
+            raise IntegrityError(f"{path}: label {max(names)}, but there are {num_classes} classes")
+        present[row, names] = 1
+    return present

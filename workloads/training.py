@@ -1,0 +1,182 @@
+"""Training without any knowledge of where it runs: options, learning rate, one epoch.
+
+Shapes: B batch, K classes, S side of the square input.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+
+from workloads.errors import WsolError
+from workloads.loading import Batch
+from workloads.methods.base import Method, Targets
+from workloads.options import Options
+
+
+class TrainOptions(Options):
+    """How a network is trained. `learning_rate` and `batch_size` are those of the whole job."""
+
+    epochs: int = Field(default=20, ge=1)
+    batch_size: int = Field(default=32, ge=1, description="over all workers")
+    image_size: int | None = Field(default=None, description="null: the backbone's own")
+    crop_margin: int = Field(
+        default=30, ge=0, description="warp to image_size + margin, then crop at random"
+    )
+    flip: bool = Field(default=True, description="mirror half of the images")
+    optimizer: Literal["sgd", "adam"] = "sgd"
+    learning_rate: float = Field(default=0.01, gt=0)
+    new_layer_factor: float = Field(default=1.0, gt=0, description="learning rate of new layers")
+    momentum: float = Field(default=0.9, ge=0, lt=1)
+    weight_decay: float = Field(default=5e-4, ge=0)
+    schedule: Literal["step", "cosine"] = "step"
+    step_epochs: tuple[int, ...] = Field(default=(10,), description="epochs of each decay")
+    decay: float = Field(default=0.1, gt=0, le=1)
+    warmup_epochs: float = Field(default=0.0, ge=0)
+    seed: int = 0
+    loader_threads: int = Field(default=0, ge=0, description="decoding threads beside the step")
+    validation_images: int = Field(default=1000, ge=0, description="images of the val curve")
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """How far an epoch has come on this worker."""
+
+    step: int
+    steps: int
+    images: int
+    seconds: float
+
+
+def make_optimizer(method: Method, options: TrainOptions) -> torch.optim.Optimizer:
+    """Two parameter groups: the backbone's, and the new layers' with their own factor.
+
+    Biases and normalisation layers are decayed too, as in the papers.
+    """
+    new = list(method.new_layers().parameters())
+    known = {id(p) for p in new}
+    old = [p for p in method.parameters() if id(p) not in known]
+    groups = [{"params": old, "factor": 1.0}, {"params": new, "factor": options.new_layer_factor}]
+    groups = [g for g in groups if g["params"]]
+    if options.optimizer == "adam":
+        return torch.optim.Adam(groups, options.learning_rate, weight_decay=options.weight_decay)
+    return torch.optim.SGD(
+        groups,
+        options.learning_rate,
+        momentum=options.momentum,
+        weight_decay=options.weight_decay,
+    )
+
+
+def learning_rate_at(epoch: float, options: TrainOptions) -> float:
+    """The learning rate at a fractional epoch in [0, epochs). It has no state to restore."""
+    base = options.learning_rate
+    if epoch < options.warmup_epochs:
+        return base * max(epoch / options.warmup_epochs, 0.01)
+    if options.schedule == "cosine":
+        span = max(options.epochs - options.warmup_epochs, 1e-9)
+        done = (epoch - options.warmup_epochs) / span
+        return base * 0.5 * (1 + math.cos(math.pi * min(done, 1.0)))
+    passed = sum(epoch >= at for at in options.step_epochs)
+    return base * options.decay**passed
+
+
+class InputNormalizer(nn.Module):
+    """uint8 (B, S, S, 3) RGB to normalised float32 (B, 3, S, S)."""
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, mean: tuple[float, ...], std: tuple[float, ...]) -> None:
+        super().__init__()
+        self.register_buffer("mean", torch.tensor(mean).view(1, 3, 1, 1), persistent=False)
+        self.register_buffer("std", torch.tensor(std).view(1, 3, 1, 1), persistent=False)
+
+    def forward(self, images: Tensor) -> Tensor:
+        # A permuted view of NHWC bytes is channels-last already, which convolutions prefer.
+        scaled = images.permute(0, 3, 1, 2).float().div_(255)
+        return (scaled - self.mean) / self.std
+
+
+def train_epoch(
+    network: nn.Module,
+    method: Method,
+    batches: Iterable[Batch],
+    steps: int,
+    epoch: int,
+    optimizer: torch.optim.Optimizer,
+    options: TrainOptions,
+    on_step: Callable[[Position], None],
+) -> dict[str, float]:
+    """One epoch. `network` is the method, or the method wrapped for data parallelism.
+
+    On CUDA the forward pass runs under bfloat16 autocast; weights and losses stay float32.
+
+    Returns:
+        Mean of each loss term, the learning rate at the end, and this worker's images/s.
+
+    Raises:
+        WsolError: the loss is not finite.
+    """
+    device = next(method.parameters()).device
+    normalize = InputNormalizer(method.backbone.mean, method.backbone.std).to(device)
+    network.train()
+    sums: dict[str, Tensor] = {}
+    images, started = 0, time.monotonic()
+    for step, batch in enumerate(batches):
+        _set_learning_rate(optimizer, learning_rate_at(epoch + step / steps, options))
+        pixels = normalize(batch.images.to(device, non_blocking=True))
+        targets = Targets(batch.labels.to(device, non_blocking=True))
+        with torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda"):
+            outputs = network(pixels)
+        terms = method.loss({k: v.float() for k, v in outputs.items()}, targets)
+        total = torch.stack(list(terms.values())).sum()
+        optimizer.zero_grad(set_to_none=True)
+        total.backward()
+        optimizer.step()
+        for name, value in {**terms, "loss": total}.items():
+            sums[name] = sums.get(name, torch.zeros((), device=device)) + value.detach()
+        images += len(batch.labels)
+        on_step(Position(step + 1, steps, images, time.monotonic() - started))
+    means = {name: value.item() / steps for name, value in sums.items()}
+    _require_finite(means, epoch)
+    return {
+        **means,
+        "learning_rate": optimizer.param_groups[0]["lr"],
+        "images_per_s": images / max(time.monotonic() - started, 1e-9),
+    }
+
+
+@torch.inference_mode()
+def class_scores(method: Method, batches: Iterable[Batch]) -> tuple[Tensor, Tensor, Tensor]:
+    """(N, K) scores, (N, K) labels and (N, K) difficult flags of batches, on the CPU."""
+    device = next(method.parameters()).device
+    normalize = InputNormalizer(method.backbone.mean, method.backbone.std).to(device)
+    method.eval()
+    scores, labels, difficult = [], [], []
+    for batch in batches:
+        scores.append(method.localize(normalize(batch.images.to(device))).scores.float().cpu())
+        labels.append(batch.labels)
+        difficult.append(batch.difficult)
+    return torch.cat(scores), torch.cat(labels), torch.cat(difficult)
+
+
+def _set_learning_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
+    for group in optimizer.param_groups:
+        group["lr"] = rate * group["factor"]
+
+
+def _require_finite(means: dict[str, float], epoch: int) -> None:
+    bad = [name for name, value in means.items() if not math.isfinite(value)]
+    if bad:
+        raise WsolError(
+            f"training diverged in epoch {epoch + 1}: {', '.join(bad)} is not finite; "
+            "lower train.learning_rate or add train.warmup_epochs"
+        )
