@@ -20,6 +20,7 @@ import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import IO, Any
 
@@ -28,6 +29,7 @@ from orchestrator.cluster import connect
 from orchestrator.progress import Progress
 from orchestrator.register import fetch_model
 from orchestrator.settings import Settings
+from orchestrator.worker_errors import plain_worker_errors
 from workloads.annotation import (
     Listing,
     annotate_chunk,
@@ -127,21 +129,35 @@ class Annotator:
         device: str,
         threads: int,
     ) -> None:
-        self.localizer = Localizer.load(Path(model), device=device, threads=threads)
-        if self.localizer.digest != digest:
-            raise IntegrityError(f"{model}: changed while the job was running; restore it")
+        self.model = Path(model)
+        self.digest = digest
         self.folder = Path(folder)
-        self.parts = Path(out) / PARTS
+        self.out = Path(out)
         self.limits = ImageLimits(**limits)
-        self.listing = _read_listing(Path(out))
+        self.device = device
+        self.threads = threads
 
     def __call__(self, unit: dict[str, Any]) -> dict[str, Any]:
         index = int(unit["index"])
         files = self.listing.chunk(index)
         first_id = self.listing.first_id(index)
         result = annotate_chunk(self.localizer, self.folder, files, first_id, self.limits)
-        write_part(part_path(self.parts, index), result)
+        write_part(part_path(self.out / PARTS, index), result)
         return {"images": len(files)}
+
+    @cached_property
+    def listing(self) -> Listing:
+        """The listing as it was sealed, not as the folder is now."""
+        return _read_listing(self.out)
+
+    @cached_property
+    def localizer(self) -> Localizer:
+        """The model, loaded with the first chunk: of an error in a constructor, Ray keeps no
+        more than the text."""
+        localizer = Localizer.load(self.model, device=self.device, threads=self.threads)
+        if localizer.digest != self.digest:
+            raise IntegrityError(f"{self.model}: changed while the job was running; restore it")
+        return localizer
 
 
 def _checked_formats(formats: Sequence[str] | None) -> list[str]:
@@ -251,8 +267,9 @@ def _annotate_missing(
     total = len(listing.files)
     done = total - sum(len(listing.chunk(index)) for index in missing)
     with connect(settings), Progress(total, "images", "annotate", done) as progress:
-        for row in run_pool(units, Annotator, options, resources, "annotate"):
-            progress.advance(row["images"])
+        with plain_worker_errors():
+            for row in run_pool(units, Annotator, options, resources, "annotate"):
+                progress.advance(row["images"])
         return progress.per_second
 
 

@@ -112,7 +112,7 @@ def _ingest_shards(
 ) -> list[ShardResult]:
     """Every shard with its result beside it, so that a stopped ingest can continue."""
     limits = settings.images
-    units = []
+    units: list[dict[str, Any]] = []
     for split in source.splits():
         chosen = [item for item in items if item.split == split]
         plan = plan_shards(chosen, int(settings.resources.ingest.shard_mb * 2**20))

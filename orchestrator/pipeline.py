@@ -7,6 +7,7 @@ import shutil
 import socket
 import urllib.request
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from orchestrator.cluster import connect
 from orchestrator.evaluate import evaluate, save_metrics
 from orchestrator.ingest import ingest, make_once
 from orchestrator.predict import predict
-from orchestrator.register import fetch_model, register, set_champion
+from orchestrator.register import register, set_champion
 from orchestrator.report import write_report
 from orchestrator.results_table import results_table
 from orchestrator.serve import running
@@ -96,21 +97,21 @@ class _Job:
 
     def run(self) -> JobResult:
         root = self.stages.run("data", self.make_data)["root"]
-        ingested = self.stages.run("ingest", lambda: self.ingest(Path(root)))
+        ingested = self.stages.run("ingest", partial(self.ingest, Path(root)))
         shards = Path(ingested["folder"])
         for start in sorted({s for r in self.job.recipes if (s := load_recipe(r).initial)}):
-            self.stages.run(f"pretrain-{start}", lambda s=start: self.pretrain(s))
+            self.stages.run(f"pretrain-{start}", partial(self.pretrain, start))
         for recipe in self.job.recipes:
-            self.stages.run(f"train-{recipe}", lambda r=recipe: self.train(r, shards))
-            self.stages.run(f"maps-{recipe}", lambda r=recipe: self.store_maps(r, shards))
-            self.stages.run(f"tune-{recipe}", lambda r=recipe: self.tune(r))
-            self.stages.run(f"register-{recipe}", lambda r=recipe: self.register(r))
+            self.stages.run(f"train-{recipe}", partial(self.train, recipe, shards))
+            self.stages.run(f"maps-{recipe}", partial(self.store_maps, recipe, shards))
+            self.stages.run(f"tune-{recipe}", partial(self.tune, recipe))
+            self.stages.run(f"register-{recipe}", partial(self.register, recipe))
         champion = self.stages.run("champion", self.choose_champion)
         for recipe in self.job.recipes:
-            self.stages.run(f"evaluate-{recipe}", lambda r=recipe: self.evaluate(r, shards))
-        annotated = self.stages.run("annotate", lambda: self.annotate(champion, shards))
-        served = self.stages.run("serve", lambda: self.serve(champion))
-        report = self.stages.run("report", lambda: self.report(shards))
+            self.stages.run(f"evaluate-{recipe}", partial(self.evaluate, recipe, shards))
+        annotated = self.stages.run("annotate", partial(self.annotate, champion, shards))
+        served = self.stages.run("serve", partial(self.serve, champion))
+        report = self.stages.run("report", partial(self.report, shards))
         lists = [o for o in (ingested, annotated) if o["quarantined"]]
         return JobResult(
             name=self.job.name,
@@ -249,9 +250,9 @@ class _Job:
         """Ask the endpoint about one annotated image; both must say the same."""
         folder = Path(self.stages.outputs["annotate"]["images"])
         coco = read_json(self.paths.annotations / "annotations.coco.json")
-        image = next((i for i in coco["images"]), None)
-        if image is None:
+        if not coco["images"]:
             raise WsolError(f"{folder}: no readable image to ask the endpoint about")
+        image = coco["images"][0]
         serving = self.settings.serving.model_copy(update={"port": _free_port()})
         settings = self.settings.model_copy(update={"serving": serving})
         with running(settings, reference_of(champion)) as url:

@@ -13,7 +13,9 @@ def results_table(results: dict[str, dict[str, Any]]) -> list[dict[str, Any]]:
     Args:
         results: recipe name to the metrics that `wsol evaluate` gives.
     """
-    rows = [{"name": name, **_values(result["metrics"], "value")} for name, result in results.items()]
+    rows = [
+        {"name": name, **_values(result["metrics"], "value")} for name, result in results.items()
+    ]
     first = next(iter(results.values()))
     # The centre baseline depends on the data alone, so every result holds the same.
     rows.append({"name": CENTRE, **_values(first["metrics"], "centre")})

@@ -174,9 +174,7 @@ def learning_curves(events: Path) -> list[dict[str, float]]:
 def _claim(paths: RunPaths, spec: TrainSpec, resume: bool) -> None:
     """Own the run's folder: a name is never used again by accident."""
     if is_sealed(paths.model):
-        raise Conflict(
-            f"run '{paths.name}' is finished ({paths.folder}); choose another --name"
-        )
+        raise Conflict(f"run '{paths.name}' is finished ({paths.folder}); choose another --name")
     if paths.spec.exists():
         if read_json(paths.spec)["identity"] != spec.identity():
             raise Conflict(

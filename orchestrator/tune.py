@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from orchestrator.cluster import connect
-from orchestrator.progress import Progress
 from orchestrator.mlflow_store import RUN_TAG
+from orchestrator.progress import Progress
 from orchestrator.settings import Settings
 from orchestrator.tracking import Tracker
 from workloads.artifacts import read_manifest, write_json
@@ -60,9 +60,9 @@ def tune(settings: Settings, model: Path, predictions: Path, out: Path) -> TuneR
     table = SearchTable.build(
         read_predictions(predictions), np.asarray(card.cooccurrence), settings.job.metrics
     )
-    curve = cutoff_curve(table)
+    curve: dict[str, Any] = cutoff_curve(table)
     with connect(settings):
-        trials = _trials(settings, table, float(curve["best_cutoff"]), out)
+        trials = _trials(settings, table, curve["best_cutoff"], out)
     best = max(trials, key=lambda trial: trial[search.metric])  # the first of equals
     result = TuneResult(
         metric=search.metric,
@@ -78,9 +78,7 @@ def tune(settings: Settings, model: Path, predictions: Path, out: Path) -> TuneR
     return result
 
 
-def log_search(
-    tracker: Tracker, result: TuneResult, name: str, file: Path, parent: str
-) -> None:
+def log_search(tracker: Tracker, result: TuneResult, name: str, file: Path, parent: str) -> None:
     """The search as one MLflow run with a child for every trial."""
     uid = f"{parent}/{name}"
     sweep = tracker.start_run(name, {"metric": result.metric}, {RUN_TAG: uid}, parent)

@@ -60,7 +60,8 @@ class GroundTruth:
         keep = self.box_labels == label
         if not difficult:
             keep &= ~self.box_difficult
-        return self.boxes_xyxy[keep]
+        chosen: NDArray[np.float32] = self.boxes_xyxy[keep]
+        return chosen
 
 
 @dataclass(frozen=True, slots=True)

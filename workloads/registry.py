@@ -7,7 +7,6 @@ from typing import TypeVar
 
 from workloads.errors import ConfigError, unknown_name
 
-
 T = TypeVar("T")
 
 

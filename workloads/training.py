@@ -139,7 +139,7 @@ def train_epoch(
         terms = method.loss({k: v.float() for k, v in outputs.items()}, targets)
         total = torch.stack(list(terms.values())).sum()
         optimizer.zero_grad(set_to_none=True)
-        total.backward()
+        total.backward()  # type: ignore[no-untyped-call]
         optimizer.step()
         for name, value in {**terms, "loss": total}.items():
             sums[name] = sums.get(name, torch.zeros((), device=device)) + value.detach()

@@ -62,7 +62,8 @@ class TrainingRun:
 
     def __post_init__(self) -> None:
         torch.manual_seed(self.options.seed)
-        self.method.to(self.device, memory_format=torch.channels_last)
+        self.method.to(self.device)
+        self.method.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.optimizer = make_optimizer(self.method, self.options)
         self.loader = ShardLoader(
             self.shards,

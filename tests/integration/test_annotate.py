@@ -228,22 +228,26 @@ def test_wrong_arguments(work, images, tmp_path):
     assert not (tmp_path / "out").exists()
 
 
-def test_a_workers_error_reaches_the_driver(copy, work):
-    """A disk that cannot be written to, say; a later start finishes the job."""
+def test_a_workers_error_of_the_file_system_is_raised_as_itself(copy, work):
+    """A full disk, say: here, a file stands where the parts should go."""
     unfinish(copy)
     shutil.rmtree(copy / "parts")
     (copy / "parts").write_text("a file where a folder should be")
-    with pytest.raises(Exception, match="File exists") as raised:
+    with pytest.raises(OSError, match="File exists") as raised:
         work()
-    assert any(getattr(e, "errno", None) == errno.EEXIST for e in causes(raised.value))
+    assert raised.value.errno == errno.EEXIST
     assert not (copy / "manifest.json").exists()
 
 
-def causes(error: BaseException | None) -> list[BaseException]:
-    """An error and all that is behind it; Ray wraps a worker's."""
-    if error is None:
-        return []
-    return [error, *causes(getattr(error, "cause", None)), *causes(error.__cause__)]
+def test_a_model_that_changed_after_the_check(copy, work, model_folder, tmp_path, monkeypatch):
+    unfinish(copy)
+    shutil.rmtree(copy / "parts")
+    changed = tmp_path / "model"
+    shutil.copytree(model_folder, changed)
+    (changed / "weights.safetensors").write_bytes(b"other")
+    monkeypatch.setattr("orchestrator.annotate.fetch_model", lambda *_: changed)
+    with pytest.raises(IntegrityError, match=r"weights\.safetensors"):
+        work()
 
 
 SCRIPT = """
@@ -260,16 +264,14 @@ annotate(settings, Path(sys.argv[1]), sys.argv[2], Path(sys.argv[3]))
 """
 
 
-def test_killed_and_started_again(model_folder, tmp_path):
+def test_killed_and_started_again(ray_cluster, work, model_folder, tmp_path):
     """SIGKILL in the middle, then again: exports are those of a run that was left in peace."""
     folder = make_images(tmp_path / "images", 400)
     out = tmp_path / "out"
+    paths = [folder, model_folder, out, tmp_path / "workspace"]
+    command = [sys.executable, "-c", SCRIPT, *map(str, paths)]
 
-    def command(out: Path) -> list[str]:
-        paths = [folder, model_folder, out, tmp_path / "workspace"]
-        return [sys.executable, "-c", SCRIPT, *map(str, paths)]
-
-    process = subprocess.Popen(command(out), stderr=subprocess.DEVNULL)
+    process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
     wait_until(lambda: len(list((out / "parts").glob("part-*"))) >= 5, process)
     os.kill(process.pid, signal.SIGKILL)
     process.wait()
@@ -277,11 +279,10 @@ def test_killed_and_started_again(model_folder, tmp_path):
     assert 5 <= done < 100, "killed too late for this test"
     assert not (out / "manifest.json").exists()
 
-    subprocess.run(command(out), check=True, timeout=120, stderr=subprocess.DEVNULL)
+    subprocess.run(command, check=True, timeout=120, stderr=subprocess.DEVNULL)
     manifest = artifacts.verify(out, "annotation")
     assert manifest["read"] == manifest["listed"] == 400
-    subprocess.run(command(tmp_path / "peace"), check=True, timeout=120, stderr=subprocess.DEVNULL)
-    assert exports(out) == exports(tmp_path / "peace")
+    assert exports(out) == exports(work(folder=folder, out=tmp_path / "peace").out)
 
 
 def wait_until(condition, process: subprocess.Popen, timeout_s: float = 90.0) -> None:

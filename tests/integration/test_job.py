@@ -97,7 +97,7 @@ def test_other_settings_under_the_same_name_are_refused(
 def test_the_registered_version_gives_the_same_numbers_in_a_fresh_process(
     finished: tuple[Path, dict[str, Any]],
 ) -> None:
-    folder, result = finished
+    folder, _ = finished
     workspace = folder / "workspace"
     shards = next((workspace / "shards").iterdir())
     done = wsol(

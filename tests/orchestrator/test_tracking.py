@@ -22,6 +22,8 @@ from orchestrator.settings import Settings, Tracking
 from orchestrator.tracking import Tracker, sent_path
 from workloads.errors import ConfigError, IntegrityError, NotFound, ResourceError
 
+ROOT = Path(__file__).resolve().parents[2]
+
 
 @pytest.fixture(scope="module")
 def settings(tmp_path_factory: pytest.TempPathFactory) -> Settings:
@@ -124,7 +126,11 @@ def test_what_was_appended_survives_sigkill(tmp_path: Path) -> None:
         "for epoch in range(100): log.append({'epoch': epoch})\n"
         "os.kill(os.getpid(), signal.SIGKILL)\n"
     )
-    done = subprocess.run([sys.executable, "-c", code, str(path)], check=False)
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(path)],
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        check=False,
+    )
     assert done.returncode == -signal.SIGKILL
     assert [e["epoch"] for e in read_events(path)] == list(range(100))
 
@@ -415,16 +421,19 @@ def test_nothing_is_printed(settings: Settings, tmp_path: Path) -> None:
         "from orchestrator.tracking import Tracker\n"
         "tracker = Tracker(Settings(workspace=pathlib.Path(sys.argv[1])))\n"
         "run = tracker.start_run('x', {}, {})\n"
-        "tracker.log_artifact(run, pathlib.Path(__import__('orchestrator').__file__))\n"
+        "tracker.log_artifact(run, pathlib.Path(sys.argv[2]))\n"
         "tracker.close(run, 'FINISHED')\n"
         "assert run.is_sent()\n"
     )
     done = subprocess.run(
-        [sys.executable, "-W", "error::DeprecationWarning", "-c", code, str(tmp_path / "w")],
+        [
+            *(sys.executable, "-W", "error::DeprecationWarning", "-c", code),
+            *(str(tmp_path / "w"), __file__),
+        ],
         capture_output=True,
         text=True,
         cwd=tmp_path,
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(p for p in sys.path if p)},
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
         check=False,
     )
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")

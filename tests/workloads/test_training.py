@@ -43,22 +43,20 @@ def loader(shards: Path, share: Share, threads: int = 0, batch: int = 8) -> Shar
     return ShardLoader(shards, "train", CLASSES, warp, batch, share, 0, LIMITS, threads)
 
 
-def training(shards: Path, share: Share = Share()) -> TrainingRun:
+def training(shards: Path) -> TrainingRun:
     options = TrainOptions(
         epochs=3, batch_size=16, image_size=32, crop_margin=4, learning_rate=0.05, seed=3
     )
     torch.manual_seed(0)
     method = build_method("spn", "tiny", CLASSES, "multilabel", "tiny", {})
     return TrainingRun(
-        method, options, shards, "train", "val", 32, share, LIMITS, torch.device("cpu")
+        method, options, shards, "train", "val", 32, Share(), LIMITS, torch.device("cpu")
     )
 
 
 def test_steps_and_cosine_follow_their_formulas() -> None:
     step = TrainOptions(epochs=20, learning_rate=1.0, step_epochs=(10, 15), decay=0.1)
-    assert [learning_rate_at(e, step) for e in (0, 9.9, 10, 15)] == pytest.approx(
-        [1, 1, 0.1, 0.01]
-    )
+    assert [learning_rate_at(e, step) for e in (0, 9.9, 10, 15)] == pytest.approx([1, 1, 0.1, 0.01])
     cosine = TrainOptions(epochs=10, learning_rate=1.0, schedule="cosine")
     assert learning_rate_at(0, cosine) == 1.0
     assert learning_rate_at(5, cosine) == pytest.approx(0.5)
@@ -67,9 +65,7 @@ def test_steps_and_cosine_follow_their_formulas() -> None:
 
 @given(epoch=st.floats(0, 30), warmup=st.floats(0, 5))
 def test_the_learning_rate_stays_in_bounds(epoch: float, warmup: float) -> None:
-    options = TrainOptions(
-        epochs=30, learning_rate=0.5, schedule="cosine", warmup_epochs=warmup
-    )
+    options = TrainOptions(epochs=30, learning_rate=0.5, schedule="cosine", warmup_epochs=warmup)
     assert 0 <= learning_rate_at(epoch, options) <= 0.5
 
 

@@ -32,7 +32,7 @@ class Recipe(Options):
     summary: str
     method: str
     preset: str | None = None
-    method_options: dict[str, JsonValue] = {}
+    method_options: dict[str, JsonValue] = Field(default={})
     backbone: str
     initial: str | None = Field(
         default=None, description="recipe whose backbone this one starts from"
