@@ -15,6 +15,7 @@ from orchestrator.annotate import annotate
 from orchestrator.cluster import connect
 from orchestrator.evaluate import evaluate, save_metrics
 from orchestrator.ingest import ingest, make_once
+from orchestrator.mlflow_store import RUN_TAG
 from orchestrator.predict import predict
 from orchestrator.register import register, set_champion
 from orchestrator.report import write_report
@@ -73,7 +74,7 @@ def run(settings: Settings, *, fresh: bool = False) -> JobResult:
     with connect(settings):
         tracker = Tracker(settings)
         parent = tracker.start_run(
-            settings.job.name, params={}, tags={"wsol.run": str(paths.folder)}, parent=None
+            settings.job.name, params={}, tags={RUN_TAG: paths.tracking_uid()}, parent=None
         )
         try:
             result = _Job(settings, paths, tracker, parent).run()
@@ -162,6 +163,7 @@ class _Job:
             epochs=self.job.epochs,
             initial=initial,
             parent=self.parent.uid,
+            tracker=self.tracker,
         )
         return {
             "model": str(result.model),

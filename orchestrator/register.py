@@ -25,6 +25,7 @@ from orchestrator.mlflow_store import (
     root_cause,
 )
 from orchestrator.settings import Settings
+from orchestrator.workspace import Workspace
 from workloads.artifacts import verify
 from workloads.errors import (
     ClusterError,
@@ -198,7 +199,7 @@ def _local_folder(source: str) -> Path | None:
 
 def _downloaded(settings: Settings, version: ModelVersion) -> Path:
     """The version's files below the workspace; damaged ones are fetched again."""
-    folder = settings.workspace / "models" / version.digest
+    folder = Workspace(settings.workspace).downloaded_model(version.digest)
     try:
         if verify(folder, KIND)["digest"] == version.digest:
             return folder

@@ -33,7 +33,7 @@ def tune_run(settings: Settings, paths: RunPaths) -> TuneResult:
     )
     measured: dict[str, JsonValue] = dict(result.values)
     retune_model(paths.model, paths.tuned_model, cutoffs, {"validation": measured})
-    log_search(Tracker(settings), result, "search", paths.search, str(paths.folder))
+    log_search(Tracker(settings), result, "search", paths.search, paths.tracking_uid())
     return result
 
 
@@ -70,7 +70,7 @@ def _tracked(settings: Settings, paths: RunPaths) -> str | None:
     """MLflow's id of the training run."""
     store = MlflowStore(settings)
     try:
-        return store.find_run(str(paths.folder))
+        return store.find_run(paths.tracking_uid())
     except Exception as error:  # MLflow, its databases and file stores raise all kinds
         problem = f"could not look up run '{paths.name}': {root_cause(error)}"
         raise ClusterError(f"{problem}; see that the tracking server runs") from error

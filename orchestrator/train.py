@@ -15,6 +15,7 @@ from typing import Any
 from pydantic import JsonValue
 
 from orchestrator.cluster import connect, require
+from orchestrator.mlflow_store import RUN_TAG
 from orchestrator.progress import Progress
 from orchestrator.provenance import stable_provenance
 from orchestrator.settings import Settings
@@ -78,6 +79,7 @@ def train(
     epochs: int | None = None,
     initial: Path | None = None,
     parent: str | None = None,
+    tracker: Tracker | None = None,
 ) -> TrainResult:
     """Train a recipe, or continue its unfinished run.
 
@@ -85,6 +87,7 @@ def train(
         epochs: instead of the recipe's.
         initial: what the backbone starts from: a model folder, or a weights file.
         parent: the tracked run that this one belongs to.
+        tracker: the job's, so that a server that is down is said once.
 
     Raises:
         Conflict: the run is finished, or unfinished and `resume` is false, or was started with
@@ -97,11 +100,11 @@ def train(
     with connect(settings):
         resources = settings.resources.train
         require(resources.workers, resources.cpus_per_worker, resources.gpus_per_worker, "train")
-        tracker = Tracker(settings)
+        tracker = tracker or Tracker(settings)
         run = tracker.start_run(
             paths.name,
             params=_parameters(spec),
-            tags={"wsol.run": str(paths.folder), "wsol.recipe": recipe},
+            tags={RUN_TAG: paths.tracking_uid(), "wsol.recipe": recipe},
             parent=parent,
         )
         try:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import uuid
 from dataclasses import dataclass
 from pathlib import Path
+
+from workloads.artifacts import write_text
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +23,10 @@ class RunPaths:
     def spec(self) -> Path:
         """What was asked for; written first."""
         return self.folder / "spec.json"
+
+    def tracking_uid(self) -> str:
+        """Names this run in the tracker, for ever and on every server."""
+        return _uid(self.folder)
 
     @property
     def events(self) -> Path:
@@ -70,6 +77,10 @@ class JobPaths:
     def settings(self) -> Path:
         return self.folder / "settings.json"
 
+    def tracking_uid(self) -> str:
+        """Names this job in the tracker, for ever and on every server."""
+        return _uid(self.folder)
+
     @property
     def unlabelled(self) -> Path:
         """The images to annotate when the user names no folder."""
@@ -110,6 +121,10 @@ class Workspace:
     def tracking_artifacts(self) -> Path:
         return self.folder / "mlflow-artifacts"
 
+    def downloaded_model(self, digest: str) -> Path:
+        """A model version fetched from a tracking server, kept by its content digest."""
+        return self.folder / "models" / digest
+
     def made_data(self, name: str) -> Path:
         """A data set that the project made, in the layout in which it is distributed."""
         return self.folder / "data" / name
@@ -124,3 +139,11 @@ class Workspace:
     def job(self, name: str) -> JobPaths:
         """A `wsol run`."""
         return JobPaths(self.folder / "jobs" / name)
+
+
+def _uid(folder: Path) -> str:
+    """A unique id, kept in the folder: a path is not unique among the users of a server."""
+    file = folder / "tracking-uid"
+    if not file.exists():
+        write_text(file, uuid.uuid4().hex)
+    return file.read_text(encoding="utf-8")

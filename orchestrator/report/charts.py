@@ -83,7 +83,7 @@ def _curve_line(index: int, method: Method) -> Line:
 def _trials(methods: Sequence[Method]) -> Chart | None:
     metric = methods[0].search["metric"]
     points = [
-        Trial(index, trial["cutoff"], *_numbers([trial[metric]]), trial["alpha"])
+        Trial(index, trial["cutoff"], _number(trial[metric]), trial["alpha"])
         for index, method in enumerate(methods)
         for trial in method.search["trials"]
     ]
@@ -117,5 +117,9 @@ def _test_curves(methods: Sequence[Method]) -> Chart | None:
 
 
 def _numbers(values: Sequence[float | None]) -> list[float]:
+    return [_number(value) for value in values]
+
+
+def _number(value: float | None) -> float:
     """JSON's null, a value without any case, as the NaN that leaves a gap."""
-    return [math.nan if value is None else value for value in values]
+    return math.nan if value is None else value

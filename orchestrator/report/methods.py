@@ -12,6 +12,7 @@ from orchestrator.workspace import JobPaths
 from workloads.artifacts import read_json
 from workloads.localizer import read_card
 from workloads.model_card import ModelCard
+from workloads.recipes import Recipe
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +20,7 @@ class Method:
     """One recipe of the job.
 
     Attributes:
+        recipe: as it was trained.
         card: of the tuned model.
         results: what `wsol evaluate` said of the test split.
         search: what `wsol tune` said of the validation split.
@@ -27,11 +29,19 @@ class Method:
     """
 
     name: str
+    recipe: Recipe
     card: ModelCard
     results: dict[str, Any]
     search: dict[str, Any]
     epochs: list[dict[str, float]]
     predictions: Path
+
+    @property
+    def made_of(self) -> str:
+        """Method, backbone and training in a few words."""
+        epochs = f"{self.recipe.train.epochs} epochs"
+        start = f", from {self.recipe.initial}" if self.recipe.initial else ""
+        return f"{self.recipe.method} on {self.recipe.backbone}, {epochs}{start}"
 
 
 def read_methods(settings: Settings, paths: JobPaths, champion: str) -> list[Method]:
@@ -44,6 +54,7 @@ def _read(name: str, paths: JobPaths, split: str) -> Method:
     run = paths.run(name)
     return Method(
         name=name,
+        recipe=Recipe.parse(read_json(run.spec)["recipe"], str(run.spec)),
         card=read_card(run.tuned_model),
         results=read_json(run.metrics(split)),
         search=read_json(run.search),

@@ -118,7 +118,7 @@ def test_everything_has_its_place(job: SyntheticJob, html: str) -> None:
     for expected in (
         "60 train · 30 val · 60 test", "wsol-digits version 2", "no GPU", "torch 2.",
         "broken <b>.jpg", "the file is empty", "train-digits-part", "all stages",
-        '"class": "', "found by all", "small object",
+        '"class": "', "found by all", "small object", "whole on small, 20 epochs, from start-small",
     ):  # fmt: skip
         assert expected in text, expected
 

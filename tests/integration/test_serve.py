@@ -1,0 +1,233 @@
+"""The endpoint on Ray Serve over real HTTP: the boxes of annotate, limits, health, shutdown."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import httpx
+import pytest
+from samples import CLASSES, free_port, make_images, make_settings, picture
+
+from orchestrator.annotate import annotate
+from orchestrator.serve import running, serve
+from workloads.artifacts import read_json, read_manifest
+from workloads.errors import ClusterError, ConfigError, IntegrityError, NotFound, ResourceError
+
+RAW = {"Content-Type": "application/octet-stream"}
+
+
+@pytest.fixture(scope="module")
+def endpoint(ray_cluster, model_folder, tmp_path_factory) -> Iterator[str]:
+    settings = make_settings(tmp_path_factory.mktemp("serve"))
+    with running(settings, str(model_folder)) as url:
+        yield url
+
+
+@pytest.fixture(scope="module")
+def client(endpoint) -> Iterator[httpx.Client]:
+    with httpx.Client(base_url=endpoint, timeout=60, trust_env=False) as client:
+        yield client
+
+
+def detect(client: httpx.Client, data: bytes, **arguments) -> httpx.Response:
+    return client.post("/v1/detect", content=data, headers=RAW, **arguments)
+
+
+def error_of(response: httpx.Response, status: int) -> str:
+    assert response.status_code == status, response.text
+    assert list(response.json()) == ["error"]
+    line = response.json()["error"]
+    assert "\n" not in line
+    assert "Traceback" not in line
+    return line
+
+
+def test_it_is_ready_when_it_is_handed_over(client):
+    assert client.get("/readyz").json() == {"status": "ready"}
+    assert client.get("/healthz").json() == {"status": "ok"}
+
+
+def test_the_answer_names_the_model_that_gave_it(client, model_folder):
+    answer = detect(client, picture(0)).json()
+    assert answer["model"] == {
+        "name": str(model_folder),
+        "digest": read_manifest(model_folder, "model")["digest"],
+        "method": "cam",
+        "backbone": "tiny",
+    }
+    assert {d["class"] for d in answer["detections"]} <= set(CLASSES)
+
+
+def test_the_boxes_are_exactly_those_of_annotate(client, settings, model_folder, tmp_path):
+    folder = make_images(tmp_path / "images", 20)
+    result = annotate(settings, folder, str(model_folder), tmp_path / "out")
+    coco = read_json(result.files["coco"])
+    assert result.boxes > 20
+    for image in coco["images"]:
+        answer = detect(client, (folder / image["file_name"]).read_bytes()).json()
+        expected = [a for a in coco["annotations"] if a["image_id"] == image["id"]]
+        assert [d["score"] for d in answer["detections"]] == [a["score"] for a in expected]
+        assert [d["label"] + 1 for d in answer["detections"]] == [
+            a["category_id"] for a in expected
+        ]
+        assert [d["box"] for d in answer["detections"]] == [
+            [x, y, x + w, y + h] for x, y, w, h in (a["bbox"] for a in expected)
+        ]
+        assert (answer["width"], answer["height"]) == (image["width"], image["height"])
+
+
+def test_many_at_once_get_what_each_gets_alone(client):
+    pictures = [picture(seed) for seed in range(32)]
+    alone = [detect(client, data).json() for data in pictures]
+    with ThreadPoolExecutor(32) as pool:
+        together = list(pool.map(lambda data: detect(client, data).json(), pictures * 3))
+    assert together == alone * 3
+
+
+def test_a_bad_image_does_not_harm_those_beside_it(client):
+    good, bad = picture(1), picture(1)[:200]
+    expected = detect(client, good).json()
+    with ThreadPoolExecutor(16) as pool:
+        answers = list(pool.map(lambda data: detect(client, data), [good, bad] * 8))
+    assert [a.status_code for a in answers] == [200, 422] * 8
+    assert all(a.json() == expected for a in answers[::2])
+
+
+def test_a_form_gives_the_same(client):
+    data = picture(2)
+    answer = client.post("/v1/detect", files={"file": ("a.jpg", data, "image/jpeg")})
+    assert answer.json() == detect(client, data).json()
+
+
+def test_min_score(client):
+    everything = detect(client, picture(3)).json()["detections"]
+    limit = everything[len(everything) // 2]["score"]
+    found = detect(client, picture(3), params={"min_score": limit}).json()["detections"]
+    assert found == [d for d in everything if d["score"] >= limit]
+
+
+@pytest.mark.parametrize("size", [2**20 + 1, 30 * 2**20])
+def test_a_large_body_is_refused(client, size):
+    assert "serving.max_request_mb" in error_of(detect(client, b"x" * size), 413)
+
+
+def test_a_large_body_of_unknown_length_is_refused(client):
+    chunks = (b"x" * 2**16 for _ in range(64))
+    response = client.post("/v1/detect", content=chunks, headers=RAW)
+    error_of(response, 413)
+    assert detect(client, picture(0)).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("data", "kind", "status"),
+    [
+        (picture(0), "text/plain", 415),
+        (b"%PDF-1.4", "application/octet-stream", 415),
+        (picture(0)[:100], "image/jpeg", 422),
+        (b"--x--\r\n", "multipart/form-data; boundary=x", 422),
+    ],
+)
+def test_what_is_no_image_is_refused(client, data, kind, status):
+    response = client.post("/v1/detect", content=data, headers={"Content-Type": kind})
+    error_of(response, status)
+
+
+def test_several_files_are_refused(client):
+    files = [("a", ("a.jpg", picture(0))), ("b", ("b.jpg", picture(1)))]
+    assert "exactly one file" in error_of(client.post("/v1/detect", files=files), 422)
+
+
+def test_the_description_is_served_and_pages_that_load_scripts_are_not(client):
+    assert "/v1/detect" in client.get("/openapi.json").json()["paths"]
+    assert client.get("/docs").status_code == 404
+
+
+def test_a_taken_port_is_said_before_ray_starts(settings, model_folder):
+    with socket.create_server(("127.0.0.1", settings.serving.port)):
+        with pytest.raises(ResourceError, match=rf"127\.0\.0\.1:{settings.serving.port}.*--port"):
+            serve(settings, str(model_folder))
+
+
+def test_a_wrong_host(settings, model_folder):
+    serving = settings.serving.model_copy(update={"host": "no.such.host.invalid"})
+    with pytest.raises(ConfigError, match=r"serving\.host"):
+        serve(settings.model_copy(update={"serving": serving}), str(model_folder))
+
+
+def test_a_model_that_is_missing_or_changed(settings, model_folder, tmp_path):
+    with pytest.raises(NotFound):
+        serve(settings, str(tmp_path / "nothing@champion"))
+    shutil.copytree(model_folder, tmp_path / "model")
+    (tmp_path / "model" / "weights.safetensors").write_bytes(b"other")
+    with pytest.raises(IntegrityError, match=r"weights\.safetensors"):
+        serve(settings, str(tmp_path / "model"))
+
+
+def test_more_than_the_cluster_has(ray_cluster, settings, model_folder):
+    serving = settings.serving.model_copy(update={"replicas": 50})
+    with pytest.raises(ResourceError, match="50 x 1 CPU"):
+        serve(settings.model_copy(update={"serving": serving}), str(model_folder))
+
+
+def test_not_blocking_needs_a_ray_that_stays(settings, model_folder, monkeypatch):
+    monkeypatch.setattr("ray.is_initialized", lambda: False)
+    with pytest.raises(ClusterError, match="start Ray"):
+        serve(settings, str(model_folder), block=False)
+
+
+@pytest.fixture
+def process(model_folder, tmp_path) -> Iterator[tuple[subprocess.Popen, str, Path]]:
+    """`wsol serve` with room for three requests: process, URL and its stderr."""
+    port = free_port()
+    config = {
+        "workspace": str(tmp_path / "workspace"),
+        "serving": {"port": port, "max_batch_size": 1, "max_queue": 1},
+    }
+    (tmp_path / "ray_config.yaml").write_text(json.dumps(config))
+    words = ["--config", str(tmp_path / "ray_config.yaml"), "serve", "--model", str(model_folder)]
+    log = tmp_path / "stderr"
+    with log.open("w") as stream:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "orchestrator.cli", *words], stderr=stream, stdout=stream
+        )
+    try:
+        wait_for(lambda: "Ctrl-C" in log.read_text(), process, log)
+        yield process, f"http://127.0.0.1:{port}", log
+    finally:
+        process.kill()
+        process.wait()
+
+
+def wait_for(condition, process: subprocess.Popen, log: Path, timeout_s: float = 120.0) -> None:
+    give_up = time.monotonic() + timeout_s
+    while not condition():
+        assert process.poll() is None, log.read_text()
+        assert time.monotonic() < give_up, log.read_text()
+        time.sleep(0.1)
+
+
+@pytest.mark.parametrize(("sent", "code"), [(signal.SIGTERM, 0), (signal.SIGINT, 130)])
+def test_it_sheds_load_and_ends_cleanly(process, sent, code):
+    process, url, log = process
+    with httpx.Client(base_url=url, timeout=60, trust_env=False) as client:
+        assert client.get("/readyz").status_code == 200
+        with ThreadPoolExecutor(48) as pool:
+            answers = pool.map(lambda seed: detect(client, picture(seed)).status_code, range(144))
+        counts = Counter(answers)
+        assert set(counts) == {200, 503}, counts
+        assert client.get("/readyz").status_code == 200
+    process.send_signal(sent)
+    assert process.wait(timeout=60) == code, log.read_text()
+    assert "Traceback" not in log.read_text()
+    with pytest.raises(httpx.ConnectError):
+        httpx.get(f"{url}/healthz", trust_env=False)
