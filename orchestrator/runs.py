@@ -57,8 +57,9 @@ def register_run(settings: Settings, paths: RunPaths, alias: str | None) -> Mode
 def _spec_of(paths: RunPaths) -> TrainSpec:
     """What a finished run was asked for."""
     if not paths.spec.exists():
-        known = sorted(p.name for p in paths.folder.parent.glob("*") if (p / "spec.json").exists())
-        raise NotFound(f"no run '{paths.name}' in {paths.folder.parent} (there: {known or 'none'})")
+        found = paths.folder.parent.glob("*")
+        known = ", ".join(sorted(p.name for p in found if RunPaths(p).spec.exists())) or "none"
+        raise NotFound(f"no run '{paths.name}' in {paths.folder.parent} (there: {known})")
     if not is_sealed(paths.model):
         raise NotFound(f"run '{paths.name}' is not finished; continue it: wsol train ... --resume")
     values = read_json(paths.spec)

@@ -16,7 +16,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +38,8 @@ APPLICATION = "wsol"
 READY_TIMEOUT_S = 60.0
 # How long a replica may finish its requests after the endpoint was told to end.
 DRAIN_S = 5.0
+STOP_TIMEOUT_S = 30.0
+_CONTROLLER = "SERVE_CONTROLLER_ACTOR"
 
 
 def serve(settings: Settings, model: str, block: bool = True) -> str:
@@ -189,8 +191,21 @@ def _start(settings: Settings, folder: Path, name: str) -> str:
 
 
 def _stop() -> None:
+    """End Serve, once running requests are answered.
+
+    `serve.shutdown` waits for an answer of the controller, which never answers but ends; Ray
+    then shows that as an error. So the controller is told, and its end awaited, before.
+    """
+    import ray
     from ray import serve as ray_serve
 
+    with suppress(ValueError):  # there is no such actor (any more)
+        controller = ray.get_actor(_CONTROLLER, namespace="serve")
+        ray.get(controller.graceful_shutdown.remote(wait=False))
+        give_up = time.monotonic() + STOP_TIMEOUT_S
+        while time.monotonic() < give_up:
+            ray.get_actor(_CONTROLLER, namespace="serve")
+            time.sleep(0.05)
     ray_serve.shutdown()
 
 

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from orchestrator.cli.common import ConfigOption, SetOption, champion, read_settings
+from orchestrator.cli.output import working
 
 
 def serve(
@@ -32,4 +33,5 @@ def serve(
     settings = read_settings(context, config, [*(overrides or ()), *wanted])
     from orchestrator.serve import serve as work
 
-    work(settings, model or champion(settings), block=True)
+    with working():
+        work(settings, model or champion(settings), block=True)

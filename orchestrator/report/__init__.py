@@ -73,13 +73,15 @@ def _template() -> jinja2.Template:
 
 
 def _champion(settings: Settings, champion: dict[str, Any]) -> dict[str, Any]:
-    values = champion["values"]
+    values = dict(champion["values"])
+    value = values.pop(champion["recipe"])
+    others = [{"name": name, "value": v} for name, v in values.items()]
     return {
         **champion,
         "metric": metric_title(champion["metric"]),
         "split": settings.job.data.val_split,
-        "value": values[champion["recipe"]],
-        "others": [{"name": k, "value": v} for k, v in values.items() if k != champion["recipe"]],
+        "value": value,
+        "second": max(others, key=lambda other: other["value"], default=None),
     }
 
 

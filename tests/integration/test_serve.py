@@ -153,9 +153,12 @@ def test_the_description_is_served_and_pages_that_load_scripts_are_not(client):
 
 
 def test_a_taken_port_is_said_before_ray_starts(settings, model_folder):
-    with socket.create_server(("127.0.0.1", settings.serving.port)):
-        with pytest.raises(ResourceError, match=rf"127\.0\.0\.1:{settings.serving.port}.*--port"):
-            serve(settings, str(model_folder))
+    where = rf"127\.0\.0\.1:{settings.serving.port}"
+    with (
+        socket.create_server(("127.0.0.1", settings.serving.port)),
+        pytest.raises(ResourceError, match=rf"{where}.*--port"),
+    ):
+        serve(settings, str(model_folder))
 
 
 def test_a_wrong_host(settings, model_folder):

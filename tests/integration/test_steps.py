@@ -1,0 +1,93 @@
+"""The steps of the job as separate commands: what each leaves is what the next one takes."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytestmark = pytest.mark.integration
+
+SETTINGS = """
+resources:
+  train: {workers: 1}
+  evaluate: {actors: 1}
+  annotate: {actors: 1}
+job:
+  data:
+    dataset: single-digits
+    single_digits: {train: 64, val: 32, test: 16}
+  search: {trials: 2}
+"""
+RUN = "digits-pretrain-tiny"
+
+
+def wsol(folder: Path, *words: str, code: int = 0) -> Any:
+    done = subprocess.run(
+        [sys.executable, "-m", "orchestrator.cli", *words, "-o", "json"],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        timeout=400,
+    )
+    assert done.returncode == code, done.stderr[-3000:]
+    assert "Traceback" not in done.stderr
+    return json.loads(done.stdout) if done.stdout else done.stderr
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with data, of which one image is broken, and its shards."""
+    folder = tmp_path_factory.mktemp("with space")
+    (folder / "ray_config.yaml").write_text(SETTINGS)
+    made = wsol(folder, "data", "make", "--out", "raw")
+    assert made["images"] == {"train": 64, "val": 32, "test": 16}
+    broken = min((folder / "raw" / "JPEGImages").iterdir())
+    broken.write_bytes(b"no image")
+    shards = wsol(folder, "ingest", "--root", "raw", "--out", "shards", code=3)
+    assert (shards["listed"], shards["read"], shards["quarantined"]) == (112, 111, 1)
+    assert broken.stem in (folder / "shards" / "quarantine.jsonl").read_text()
+    return folder
+
+
+@pytest.fixture(scope="module")
+def registered(folder: Path) -> dict[str, Any]:
+    """The version that a trained and tuned run became."""
+    train = ("train", RUN, "--shards", "shards", "--epochs", "1")
+    trained = wsol(folder, *train)
+    assert Path(trained["model"]).is_dir()
+    assert "is finished" in wsol(folder, *train, code=5)
+    assert f"first: wsol tune {RUN}" in wsol(folder, "register", RUN, code=4)
+    tuned = wsol(folder, "tune", RUN)
+    assert len(tuned["trials"]) == 2
+    version: dict[str, Any] = wsol(folder, "register", RUN, "--alias", "champion")
+    assert version["run_id"] == trained["tracking_run"]
+    return version
+
+
+def test_a_registered_run_is_the_same_version_again(folder, registered):
+    assert wsol(folder, "register", RUN) == registered
+
+
+def test_the_champion_is_measured(folder, registered):
+    found = wsol(folder, "evaluate", "wsol-digits@champion", "--shards", "shards")
+    assert found["model"] == registered["digest"]
+    assert found["images"] == 16
+    assert 0 <= found["metrics"]["pointing"]["value"] <= 1
+
+
+def test_the_champion_annotates(folder, registered):
+    found = wsol(folder, "annotate", "raw/JPEGImages", "--out", "ann", "--format", "coco", code=3)
+    assert (found["listed"], found["read"], found["quarantined"]) == (112, 111, 1)
+    assert found["model"] == registered["digest"]
+    assert list(found["files"]) == ["coco"]
+
+
+def test_unknown_models_are_not_found(folder, registered):
+    evaluate = ("evaluate", "--shards", "shards")
+    assert "did you mean 'champion'" in wsol(folder, *evaluate, "wsol-digits@champ", code=4)
+    assert "unknown version" in wsol(folder, *evaluate, "wsol-digits/9", code=4)

@@ -1,0 +1,229 @@
+"""Each verb hands what the user typed to its function, and its result to stdout."""
+
+from __future__ import annotations
+
+import importlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from orchestrator.cli import app
+from orchestrator.runs import register_run, tune_run
+from orchestrator.settings import Settings, load_settings
+from orchestrator.workspace import RunPaths, Workspace
+from workloads.artifacts import write_json
+from workloads.errors import ConfigError, NotFound
+
+
+@dataclass(frozen=True)
+class Result:
+    """As results are: a dataclass with paths."""
+
+    folder: Path
+    quarantined: int = 0
+
+
+class Recorder:
+    """Stands where a verb's function stands, prints as libraries do, and remembers the call."""
+
+    def __init__(self, result: Any) -> None:
+        self.result = result
+        self.settings = Settings()
+        self.arguments: tuple[Any, ...] = ()
+        self.options: dict[str, Any] = {}
+
+    def __call__(self, settings: Settings, *arguments: Any, **options: Any) -> Any:
+        print("chatter")  # noqa: T201 - what must not reach stdout
+        self.settings, self.arguments, self.options = settings, arguments, options
+        return self.result
+
+
+@pytest.fixture(autouse=True)
+def elsewhere(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("WSOL_CONFIG", raising=False)
+
+
+@pytest.fixture
+def stand_in(monkeypatch):
+    def place(where: str, result: Any = None) -> Recorder:
+        module, _, name = where.rpartition(".")
+        recorder = Recorder(Result(Path("made")) if result is None else result)
+        monkeypatch.setattr(importlib.import_module(module), name, recorder)
+        return recorder
+
+    return place
+
+
+def invoke(*words: str, code: int = 0) -> Any:
+    done = CliRunner().invoke(app, [*words, "-o", "json"], catch_exceptions=False)
+    assert done.exit_code == code, done.output
+    return json.loads(done.stdout)
+
+
+def test_ingest(stand_in):
+    called = stand_in("orchestrator.ingest.ingest")
+    assert invoke("ingest", "--root", "in", "--out", "to")["folder"] == "made"
+    assert called.arguments == ("digits", Path("in"), Path("to"))
+    invoke("ingest", "--dataset", "voc2007", "--root", "in", "--out", "to")
+    assert called.arguments[0] == "voc2007"
+
+
+def test_ingest_with_quarantined_images_is_code_3(stand_in):
+    stand_in("orchestrator.ingest.ingest", Result(Path("made"), quarantined=2))
+    assert invoke("ingest", "--root", "in", "--out", "to", code=3)["quarantined"] == 2
+
+
+def test_train(stand_in):
+    called = stand_in("orchestrator.train.train")
+    invoke("train", "some-recipe", "--shards", "in", "--set", "resources.train.workers=1")
+    recipe, shards, paths = called.arguments
+    assert (recipe, shards, paths.name) == ("some-recipe", Path("in"), "some-recipe")
+    assert paths.folder.parent == Path("wsol-workspace/runs").resolve()
+    assert called.options == {"resume": False, "epochs": None, "initial": None}
+    assert called.settings.resources.train.workers == 1
+    more = ["--name", "mine", "--resume", "--epochs", "3", "--initial", "model"]
+    invoke("train", "some-recipe", "--shards", "in", *more)
+    assert called.arguments[2].name == "mine"
+    assert called.options == {"resume": True, "epochs": 3, "initial": Path("model")}
+
+
+@pytest.mark.parametrize("name", ["../up", "a/b", "", ".hidden", "a b", "x" * 65, "a\n"])
+def test_a_run_is_never_a_path(name):
+    for words in (["train", "r", "--shards", "in", "--name", name or " "], ["tune", name]):
+        with pytest.raises(ConfigError):
+            CliRunner().invoke(app, words, catch_exceptions=False)
+
+
+METRIC = {"value": 0.5, "centre": None, "per_class": {0: 0.4}, "counted": 7, "skipped": 0}
+
+
+@dataclass(frozen=True)
+class Measured:
+    method: str = "one"
+    backbone: str = "two"
+    split: str = "test"
+    images: int = 7
+    classes: tuple[str, ...] = ("cat", "dog")
+    metrics: Any = None
+
+
+def test_evaluate(stand_in):
+    called = stand_in("orchestrator.evaluate.evaluate", Measured(metrics={"box_f1": METRIC}))
+    found = invoke("evaluate", "m@champion", "--shards", "in")
+    assert found["metrics"]["box_f1"]["per_class"] == {"0": 0.4}
+    assert called.arguments == ("m@champion", Path("in"), "test", None)
+    invoke("evaluate", "m/3", "--shards", "in", "--split", "val", "--out", "to")
+    assert called.arguments == ("m/3", Path("in"), "val", Path("to"))
+
+
+@pytest.mark.parametrize(("words", "rows"), [([], 1), (["--per-class"], 2)])
+def test_evaluate_shows_a_table(stand_in, words, rows):
+    stand_in("orchestrator.evaluate.evaluate", Measured(metrics={"box_f1": METRIC}))
+    done = CliRunner().invoke(app, ["evaluate", "m", "--shards", "in", *words])
+    assert done.stdout.count("box_f1") == rows
+    assert ("cat" in done.stdout) == bool(words)
+    assert "one on two: 7 images of split test" in done.stderr
+
+
+def test_tune_and_register_take_a_run(stand_in):
+    tuned = stand_in("orchestrator.runs.tune_run")
+    invoke("tune", "mine", "--set", "job.search.trials=2")
+    assert tuned.arguments[0].folder == Path("wsol-workspace/runs/mine").resolve()
+    assert tuned.settings.job.search.trials == 2
+    registered = stand_in("orchestrator.runs.register_run")
+    invoke("register", "mine", "--alias", "champion")
+    assert registered.arguments[0].name == "mine"
+    assert registered.arguments[1] == "champion"
+
+
+def test_annotate(stand_in):
+    called = stand_in("orchestrator.annotate.annotate")
+    invoke("annotate", "images", "--out", "to")
+    assert called.arguments == (Path("images"), "wsol-digits@champion", Path("to"))
+    assert called.options == {"formats": None}
+    formats = ["--format", "coco", "--format", "parquet"]
+    invoke("annotate", "images", "--out", "to", "--model", "m/2", *formats)
+    assert called.arguments[1] == "m/2"
+    assert called.options == {"formats": ["coco", "parquet"]}
+
+
+def test_serve(stand_in):
+    called = stand_in("orchestrator.serve.serve")
+    words = ["serve", "--host", "::1", "--port", "9000", "--set", "serving.replicas=2"]
+    done = CliRunner().invoke(app, words, catch_exceptions=False)
+    assert (done.exit_code, done.stdout) == (0, "")
+    serving = called.settings.serving
+    assert (serving.host, serving.port, serving.replicas) == ("::1", 9000, 2)
+    assert called.arguments == ("wsol-digits@champion",)
+
+
+@dataclass(frozen=True)
+class Job:
+    table: Any
+    quarantined: int = 0
+    quarantine_lists: tuple[str, ...] = ("a/quarantine.jsonl",)
+    annotations: str = "ann"
+    report: str = "report.html"
+    champion: Any = None
+
+
+CHAMPION = {"name": "m", "version": 3}
+TABLE = [{"name": "one", "box_f1": 0.5}, {"name": "centre", "box_f1": None, "pointing": 0.9}]
+
+
+def test_run(stand_in):
+    called = stand_in("orchestrator.pipeline.run", Job(TABLE, champion=CHAMPION))
+    assert invoke("run")["table"] == TABLE
+    assert called.options == {"fresh": False}
+    assert called.settings.job.name == "demo"
+    invoke("run", "--name", "mine", "--fresh")
+    assert called.options == {"fresh": True}
+    assert called.settings.job.name == "mine"
+
+
+def test_run_shows_a_table_and_where_the_report_is(stand_in):
+    stand_in("orchestrator.pipeline.run", Job(TABLE, quarantined=1, champion=CHAMPION))
+    done = CliRunner().invoke(app, ["run"], catch_exceptions=False)
+    assert done.exit_code == 3
+    assert all(word in done.stdout for word in ("pointing", "centre", "m/3", "report.html"))
+    assert "a/quarantine.jsonl" in done.stderr
+
+
+@pytest.mark.parametrize(("sent", "code"), [(True, 0), (False, 8)])
+def test_sync(monkeypatch, sent, code):
+    import orchestrator.tracking
+
+    class Tracker:
+        def __init__(self, _: Settings) -> None: ...
+
+        def sync(self, events: Path) -> bool:
+            assert events == Path("events.jsonl")
+            return sent
+
+    monkeypatch.setattr(orchestrator.tracking, "Tracker", Tracker)
+    assert invoke("sync", "events.jsonl", code=code)["sent"] is sent
+
+
+def paths_of(settings: Settings, name: str = "mine") -> RunPaths:
+    return Workspace(settings.workspace).run(name)
+
+
+def test_a_missing_run_is_not_found_and_others_are_named():
+    settings = load_settings()
+    with pytest.raises(NotFound, match=r"no run 'mine' in .*\(there: none\)"):
+        tune_run(settings, paths_of(settings))
+    write_json(paths_of(settings, "other").spec, {})
+    with pytest.raises(NotFound, match="there: other"):
+        register_run(settings, paths_of(settings), None)
+
+
+def test_an_unfinished_run_is_not_found():
+    settings = load_settings()
+    write_json(paths_of(settings).spec, {})
+    with pytest.raises(NotFound, match="run 'mine' is not finished; continue it"):
+        tune_run(settings, paths_of(settings))
