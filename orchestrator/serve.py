@@ -7,6 +7,7 @@ images of requests that come at the same time into one batch. Its boxes are thos
 from __future__ import annotations
 
 import asyncio
+import errno
 import ipaddress
 import logging
 import signal
@@ -29,6 +30,7 @@ from orchestrator.endpoint import ModelInfo, create_app
 from orchestrator.register import fetch_model
 from orchestrator.settings import Serving, Settings
 from orchestrator.text import one_line
+from workloads.annotation import Detector
 from workloads.detections import Detections
 from workloads.errors import ClusterError, ConfigError, ResourceError, WsolError
 from workloads.images import ImageLimits
@@ -40,6 +42,8 @@ READY_TIMEOUT_S = 60.0
 DRAIN_S = 5.0
 STOP_TIMEOUT_S = 30.0
 _CONTROLLER = "SERVE_CONTROLLER_ACTOR"
+
+Answer = tuple[bool, Detections | Exception]
 
 
 def serve(settings: Settings, model: str, block: bool = True) -> str:
@@ -123,10 +127,10 @@ class Replica:
 
     async def detect(self, image: NDArray[np.uint8]) -> Detections:
         """Boxes of one (H, W, 3) uint8 upright RGB image."""
-        ok, value = await self._batched(image)
-        if not ok:
-            raise value
-        found: Detections = value
+        _, answer = await self._batched(image)
+        if isinstance(answer, Exception):
+            raise answer
+        found: Detections = answer
         return found
 
     async def check_health(self) -> None:
@@ -135,19 +139,24 @@ class Replica:
             await asyncio.to_thread(self.localizer.warm_up)
             self._suspect = False
 
-    async def _detect_batch(self, images: list[NDArray[np.uint8]]) -> list[tuple[bool, Any]]:
-        # Ray does not raise exceptions that stand in the list, hence (ok, value).
-        return await asyncio.to_thread(self._answers, images)
+    async def _detect_batch(self, images: list[NDArray[np.uint8]]) -> list[Answer]:
+        answers = await asyncio.to_thread(detect_each, self.localizer, images)
+        self._suspect |= any(not ok for ok, _ in answers)
+        return answers
 
-    def _answers(self, images: list[NDArray[np.uint8]]) -> list[tuple[bool, Any]]:
-        try:
-            return [(True, found) for found in self.localizer.detect(images)]
-        except Exception as error:
-            self._suspect = True
-            if len(images) == 1:
-                return [(False, error)]
-        # One image must not fail the requests that happened to come with it.
-        return [self._answers([image])[0] for image in images]
+
+def detect_each(detector: Detector, images: list[NDArray[np.uint8]]) -> list[Answer]:
+    """(True, boxes) or (False, error) of each image: Ray does not raise errors in such a list.
+
+    One image must not fail the requests that happened to come with it, so images of a failed
+    batch are tried one by one.
+    """
+    try:
+        return [(True, found) for found in detector.detect(images)]
+    except Exception as error:
+        if len(images) == 1:
+            return [(False, error)]
+    return [detect_each(detector, [image])[0] for image in images]
 
 
 def _check(settings: Settings, model: str) -> Path:
@@ -251,6 +260,10 @@ def _check_port(serving: Serving) -> None:
             f"serving.host '{serving.host}': no such address; try 127.0.0.1"
         ) from None
     except OSError as error:
+        if error.errno == errno.EADDRNOTAVAIL:
+            raise ConfigError(
+                f"serving.host {serving.host}: not an address of this machine; try 127.0.0.1"
+            ) from None
         raise ResourceError(
             f"cannot listen on {where} ({error.strerror}); choose another serving.port "
             "(--port) or end what listens there"

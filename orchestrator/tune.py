@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -100,6 +101,7 @@ def _trials(
     from ray import tune as ray_tune
     from ray.tune.search.basic_variant import BasicVariantGenerator
 
+    os.environ["RAY_AIR_NEW_OUTPUT"] = "0"  # the newer one talks even when verbose is 0
     search = settings.job.search
     low, high = search.cutoff_range
     logging.getLogger("ray.tune").setLevel(logging.ERROR)

@@ -6,6 +6,7 @@ Shapes: B batch, C channels, H W map size, K classes.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import cast
 
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -67,7 +68,12 @@ class Adaptation(nn.Sequential):
                 f"groups {groups} must divide the {in_channels} channels of the backbone and "
                 f"the {channels} of option 'channels'; change one of the two options"
             )
-        self.append(nn.Conv2d(in_channels, channels, 3, padding=1, groups=groups))
+        convolution = nn.Conv2d(in_channels, channels, 3, padding=1, groups=groups)
+        # torch's default shrinks the signal by sqrt(6) here, and training then stands still for
+        # its first epochs.
+        nn.init.kaiming_normal_(convolution.weight, mode="fan_out", nonlinearity="relu")
+        nn.init.constant_(cast(Tensor, convolution.bias), 0)
+        self.append(convolution)
         self.append(nn.ReLU(inplace=True))
 
 
