@@ -5,10 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from orchestrator.ingest import make_once
 from orchestrator.progress import Progress
 from orchestrator.settings import Settings
+from orchestrator.workspace import Workspace
+from workloads.artifacts import digest
 from workloads.datasets import DATASETS
+from workloads.datasets.digit_scenes import SPLITS
 from workloads.datasets.digits import Digits, DigitsOptions, made_with, make_digits
 from workloads.errors import ConfigError, Conflict, unknown_name
 
@@ -35,9 +37,14 @@ def make(settings: Settings, dataset: str, out: Path | None = None) -> MadeData:
         Conflict: `out` holds something else.
     """
     options = _options(settings, dataset)
-    root = make_once(settings, dataset) if out is None else _make_at(out, dataset, options)
-    images = {split: options.count(split) for split in ("train", "val", "test")}
-    return MadeData(dataset, root, images)
+    root = out.expanduser().resolve() if out else _default_root(settings, dataset, options)
+    if not root.exists():
+        total = sum(options.count(split) for split in SPLITS)
+        with Progress(total, "images", f"make {dataset}") as progress:
+            make_digits(root, options, lambda done, _: progress.advance_to(done))
+    elif not _is_made_with(root, options):
+        raise Conflict(f"{root}: holds something else; choose another --out or remove it")
+    return MadeData(dataset, root, {split: options.count(split) for split in SPLITS})
 
 
 def made_names() -> list[str]:
@@ -52,15 +59,10 @@ def _options(settings: Settings, dataset: str) -> DigitsOptions:
     return options
 
 
-def _make_at(out: Path, dataset: str, options: DigitsOptions) -> Path:
-    root = out.expanduser().resolve()
-    if not root.exists():
-        total = options.train + options.val + options.test
-        with Progress(total, "images", f"make {dataset}") as progress:
-            make_digits(root, options, lambda done, _: progress.advance_to(done))
-    elif not _is_made_with(root, options):
-        raise Conflict(f"{root}: holds something else; choose another --out or remove it")
-    return root
+def _default_root(settings: Settings, dataset: str, options: DigitsOptions) -> Path:
+    """In the workspace, one folder for each choice of options."""
+    key = digest(options.model_dump(mode="json"))[:12]
+    return Workspace(settings.workspace).made_data(f"{dataset}-{key}")
 
 
 def _is_made_with(root: Path, options: DigitsOptions) -> bool:

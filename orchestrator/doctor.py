@@ -21,8 +21,8 @@ import psutil  # type: ignore[import-untyped]
 
 from clusters import load_cluster
 from orchestrator.packages import requirements
-from orchestrator.settings import Settings, load_settings
-from orchestrator.settings_check import check_names, settings_file
+from orchestrator.settings import Settings, load_settings, settings_file
+from orchestrator.settings_check import check_names
 from orchestrator.text import one_line
 from workloads.errors import WsolError
 

@@ -11,12 +11,10 @@ from orchestrator.chunks import run_tasks
 from orchestrator.cluster import connect
 from orchestrator.progress import Progress
 from orchestrator.settings import Settings
-from orchestrator.workspace import Workspace
 from workloads.artifacts import digest, is_sealed, read_json, read_manifest, write_json
-from workloads.datasets import DATASETS, open_dataset
+from workloads.datasets import open_dataset
 from workloads.datasets.base import Dataset, Item
-from workloads.datasets.digits import DigitsOptions, make_digits
-from workloads.errors import ConfigError, Conflict, NotFound
+from workloads.errors import Conflict, NotFound
 from workloads.images import ImageLimits
 from workloads.shards import (
     Quarantined,
@@ -62,27 +60,6 @@ def ingest(settings: Settings, dataset: str, root: Path, out: Path) -> IngestRes
         results = _ingest_shards(settings, source, items, len(listed), out)
     finish_shards(out, source, results, repeated)
     return _result(out)
-
-
-def make_once(settings: Settings, dataset: str) -> Path:
-    """An embedded data set in the workspace, made on first use.
-
-    Raises:
-        ConfigError: the project does not make this data set.
-    """
-    options = getattr(settings.job.data, dataset.replace("-", "_"), None)
-    if dataset not in DATASETS or not isinstance(options, DigitsOptions):
-        raise ConfigError(
-            f"data set '{dataset}' is not one that the project makes; "
-            "give its folder as job.data.root"
-        )
-    key = digest(options.model_dump(mode="json"))[:12]
-    root = Workspace(settings.workspace).made_data(f"{dataset}-{key}")
-    if not root.exists():
-        total = options.train + options.val + options.test
-        with Progress(total, "images", f"make {dataset}") as progress:
-            make_digits(root, options, lambda done, _: progress.advance_to(done))
-    return root
 
 
 def _request(settings: Settings, dataset: str, listed: list[Item], root: Path) -> dict[str, Any]:

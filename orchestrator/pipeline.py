@@ -6,6 +6,7 @@ import json
 import shutil
 import socket
 import urllib.request
+from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -13,24 +14,23 @@ from typing import Any
 
 from orchestrator.annotate import annotate
 from orchestrator.cluster import connect
+from orchestrator.data import make
 from orchestrator.evaluate import evaluate, save_metrics
-from orchestrator.ingest import ingest, make_once
+from orchestrator.ingest import ingest
 from orchestrator.mlflow_store import RUN_TAG
-from orchestrator.predict import predict
-from orchestrator.register import register, set_champion
+from orchestrator.register import set_champion
 from orchestrator.report import write_report
 from orchestrator.results_table import results_table
+from orchestrator.runs import register_run, tune_run
 from orchestrator.serve import running
 from orchestrator.settings import Settings
+from orchestrator.settings_check import check_names
 from orchestrator.stages import Stages
-from orchestrator.tracking import Run, Tracker
+from orchestrator.tracking import Tracker
 from orchestrator.train import train
-from orchestrator.tune import log_search, tune
 from orchestrator.workspace import JobPaths, Workspace
 from workloads.artifacts import atomic_folder, digest, read_json, write_json
 from workloads.errors import Conflict, WsolError
-from workloads.localizer import retune_model
-from workloads.model_card import Cutoffs
 from workloads.recipes import load_recipe
 from workloads.shards import read_shards
 
@@ -67,34 +67,34 @@ def run(settings: Settings, *, fresh: bool = False) -> JobResult:
     Raises:
         Conflict: the name belongs to a job with other settings.
     """
-    for recipe in settings.job.recipes:
-        load_recipe(recipe)  # a wrong name is said before any work
+    check_names(settings)  # a wrong name is said before any work
     paths = Workspace(settings.workspace).job(settings.job.name)
     _claim(settings, paths, fresh)
-    with connect(settings):
-        tracker = Tracker(settings)
-        parent = tracker.start_run(
-            settings.job.name, params={}, tags={RUN_TAG: paths.tracking_uid()}, parent=None
-        )
-        try:
-            result = _Job(settings, paths, tracker, parent).run()
-        except BaseException:
-            tracker.close(parent, "FAILED")
-            raise
-        tracker.close(parent, "FINISHED")
-    return result
+    with ExitStack() as leaving:
+        return _Job(settings, paths, leaving).run()
 
 
 class _Job:
     """One stage per method; each stage takes what it needs from the outputs before it."""
 
-    def __init__(self, settings: Settings, paths: JobPaths, tracker: Tracker, parent: Run) -> None:
+    def __init__(self, settings: Settings, paths: JobPaths, leaving: ExitStack) -> None:
         self.settings = settings
         self.job = settings.job
         self.paths = paths
-        self.tracker = tracker
-        self.parent = parent
-        self.stages = Stages(paths)
+        self.leaving = leaving
+        self.stages = Stages(paths, self.prepare)
+
+    def prepare(self) -> None:
+        """Start Ray and the tracker for the whole job; a finished job needs neither."""
+        self.leaving.enter_context(connect(self.settings))
+        self.tracker = Tracker(self.settings)
+        self.parent = self.tracker.start_run(
+            self.job.name, params={}, tags={RUN_TAG: self.paths.tracking_uid()}
+        )
+        self.leaving.push(self._close)
+
+    def _close(self, kind: Any, error: BaseException | None, trace: Any) -> None:
+        self.tracker.close(self.parent, "FAILED" if error else "FINISHED")
 
     def run(self) -> JobResult:
         root = self.stages.run("data", self.make_data)["root"]
@@ -104,7 +104,6 @@ class _Job:
             self.stages.run(f"pretrain-{start}", partial(self.pretrain, start))
         for recipe in self.job.recipes:
             self.stages.run(f"train-{recipe}", partial(self.train, recipe, shards))
-            self.stages.run(f"maps-{recipe}", partial(self.store_maps, recipe, shards))
             self.stages.run(f"tune-{recipe}", partial(self.tune, recipe))
             self.stages.run(f"register-{recipe}", partial(self.register, recipe))
         champion = self.stages.run("champion", self.choose_champion)
@@ -130,7 +129,7 @@ class _Job:
         data = self.job.data
         if data.root is not None:
             return {"root": str(data.root.expanduser().resolve())}
-        return {"root": str(make_once(self.settings, data.dataset))}
+        return {"root": str(make(self.settings, data.dataset).root)}
 
     def ingest(self, root: Path, dataset: str | None = None) -> dict[str, Any]:
         dataset = dataset or self.job.data.dataset
@@ -148,7 +147,7 @@ class _Job:
     def pretrain(self, recipe: str) -> dict[str, Any]:
         """What other recipes start from, on a data set that the project makes."""
         dataset = load_recipe(recipe).dataset
-        shards = self.ingest(make_once(self.settings, dataset), dataset)
+        shards = self.ingest(make(self.settings, dataset).root, dataset)
         return self.train(recipe, Path(shards["folder"]))
 
     def train(self, recipe: str, shards: Path) -> dict[str, Any]:
@@ -172,41 +171,11 @@ class _Job:
             "tracking_run": result.tracking_run,
         }
 
-    def store_maps(self, recipe: str, shards: Path) -> dict[str, Any]:
-        paths, split = self.paths.run(recipe), self.job.data.val_split
-        return {
-            "folder": str(
-                predict(self.settings, paths.model, shards, split, paths.predictions(split))
-            )
-        }
-
     def tune(self, recipe: str) -> dict[str, Any]:
-        paths = self.paths.run(recipe)
-        stored = Path(self.stages.outputs[f"maps-{recipe}"]["folder"])
-        result = tune(self.settings, paths.model, stored, paths.search)
-        log_search(self.tracker, result, f"search-{recipe}", paths.search, self.parent.uid)
-        return {
-            "cutoff": result.cutoff,
-            "alpha": result.alpha,
-            "score_threshold": result.score_threshold,
-            "values": result.values,
-        }
+        return tune_run(self.settings, self.paths.run(recipe), self.tracker).best()
 
     def register(self, recipe: str) -> dict[str, Any]:
-        paths = self.paths.run(recipe)
-        best = self.stages.outputs[f"tune-{recipe}"]
-        trained = self.stages.outputs[f"train-{recipe}"]
-        cutoffs = Cutoffs(**{k: best[k] for k in ("cutoff", "alpha", "score_threshold")})
-        retune_model(
-            paths.model, paths.tuned_model, cutoffs, {"validation": best["values"], "job": "tune"}
-        )
-        version = register(
-            self.settings,
-            paths.tuned_model,
-            self.job.registry.model,
-            tags={"recipe": recipe, **{f"val.{k}": v for k, v in best["values"].items()}},
-            run_id=trained["tracking_run"],
-        )
+        version = register_run(self.settings, self.paths.run(recipe), alias=None)
         return {"name": version.name, "version": version.version, "digest": version.digest}
 
     def choose_champion(self) -> dict[str, Any]:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pydantic import JsonValue
-
 from orchestrator.mlflow_store import MlflowStore, root_cause
 from orchestrator.predict import predict
 from orchestrator.register import ModelVersion, register, set_champion
@@ -18,7 +16,7 @@ from workloads.localizer import retune_model
 from workloads.model_card import Cutoffs
 
 
-def tune_run(settings: Settings, paths: RunPaths) -> TuneResult:
+def tune_run(settings: Settings, paths: RunPaths, tracker: Tracker | None = None) -> TuneResult:
     """Store the validation maps of a finished run, search on them, write the tuned model.
 
     Raises:
@@ -31,9 +29,8 @@ def tune_run(settings: Settings, paths: RunPaths) -> TuneResult:
     cutoffs = Cutoffs(
         cutoff=result.cutoff, alpha=result.alpha, score_threshold=result.score_threshold
     )
-    measured: dict[str, JsonValue] = dict(result.values)
-    retune_model(paths.model, paths.tuned_model, cutoffs, {"validation": measured})
-    log_search(Tracker(settings), result, "search", paths.search, paths.tracking_uid())
+    retune_model(paths.model, paths.tuned_model, cutoffs, {"validation": dict(result.values)})
+    log_search(tracker or Tracker(settings), result, paths)
     return result
 
 

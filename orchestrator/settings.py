@@ -186,19 +186,19 @@ def load_settings(path: Path | None = None, overrides: tuple[str, ...] = ()) -> 
         NotFound: the named file is missing.
         ConfigError: not YAML, an unknown key (with the nearest match) or a bad value.
     """
-    path = path or _default_path()
+    path = settings_file(path)
     values = _read_yaml(path) if path else {}
     for override in overrides:
         _apply(values, override)
     return Settings.parse(values, str(path or "settings")).resolved()
 
 
-def _default_path() -> Path | None:
-    named = os.environ.get(CONFIG_VARIABLE)
+def settings_file(given: Path | None) -> Path | None:
+    """The file that `load_settings` reads for a given path; None means only defaults."""
+    named = given or os.environ.get(CONFIG_VARIABLE)
     if named:
         return Path(named)
-    here = Path(CONFIG_FILE)
-    return here if here.is_file() else None
+    return Path(CONFIG_FILE) if Path(CONFIG_FILE).is_file() else None
 
 
 def _read_yaml(path: Path) -> dict[str, Any]:

@@ -14,11 +14,17 @@ from workloads.artifacts import read_json, write_json
 
 @dataclass
 class Stages:
-    """Runs stages in order and remembers their outputs (JSON values)."""
+    """Runs stages in order and remembers their outputs (JSON values).
+
+    Attributes:
+        prepare: called once, before the first stage that has to run.
+    """
 
     paths: JobPaths
+    prepare: Callable[[], None]
     outputs: dict[str, dict[str, Any]] = field(default_factory=dict)
     seconds: dict[str, float] = field(default_factory=dict)
+    prepared: bool = False
 
     def run(self, name: str, work: Callable[[], dict[str, Any]]) -> dict[str, Any]:
         """The output of a stage: recorded, or made now and then recorded."""
@@ -27,6 +33,7 @@ class Stages:
             saved = read_json(record)
             _say(f"{name}: done before")
         else:
+            self._prepare_once()
             _say(f"{name} ...")
             started = time.monotonic()
             saved = {"output": work(), "seconds": round(time.monotonic() - started, 1)}
@@ -35,6 +42,11 @@ class Stages:
         self.outputs[name] = saved["output"]
         self.seconds[name] = saved["seconds"]
         return self.outputs[name]
+
+    def _prepare_once(self) -> None:
+        if not self.prepared:
+            self.prepare()
+            self.prepared = True
 
 
 def _say(line: str) -> None:

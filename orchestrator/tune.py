@@ -15,6 +15,7 @@ from orchestrator.mlflow_store import RUN_TAG
 from orchestrator.progress import Progress
 from orchestrator.settings import Settings
 from orchestrator.tracking import Tracker
+from orchestrator.workspace import RunPaths
 from workloads.artifacts import read_manifest, write_json
 from workloads.errors import WsolError
 from workloads.localizer import read_card
@@ -43,6 +44,15 @@ class TuneResult:
     trials: list[dict[str, float]]
     curve: dict[str, Any]
     predictions: str
+
+    def best(self) -> dict[str, Any]:
+        """The best parameters and their values, without trials and curve."""
+        return {
+            "cutoff": self.cutoff,
+            "alpha": self.alpha,
+            "score_threshold": self.score_threshold,
+            "values": self.values,
+        }
 
 
 def tune(settings: Settings, model: Path, predictions: Path, out: Path) -> TuneResult:
@@ -79,13 +89,13 @@ def tune(settings: Settings, model: Path, predictions: Path, out: Path) -> TuneR
     return result
 
 
-def log_search(tracker: Tracker, result: TuneResult, name: str, file: Path, parent: str) -> None:
-    """The search as one MLflow run with a child for every trial."""
-    uid = f"{parent}/{name}"
-    sweep = tracker.start_run(name, {"metric": result.metric}, {RUN_TAG: uid}, parent)
+def log_search(tracker: Tracker, result: TuneResult, paths: RunPaths) -> None:
+    """The search as an MLflow run below the training's, with a child for every trial."""
+    name, uid = f"search-{paths.name}", f"{paths.tracking_uid()}/search"
+    sweep = tracker.start_run(name, {"metric": result.metric}, {RUN_TAG: uid}, paths.tracking_uid())
     best = {"cutoff": result.cutoff, "alpha": result.alpha, **result.values}
     tracker.log_metrics(sweep, best)
-    tracker.log_artifact(sweep, file)
+    tracker.log_artifact(sweep, paths.search)
     for index, trial in enumerate(result.trials):
         params = {key: trial[key] for key in ("cutoff", "alpha")}
         label = f"{name}-{index:03d}"

@@ -1,4 +1,4 @@
-"""Training without any knowledge of where it runs: options, learning rate, one epoch.
+"""Training without any knowledge of where it runs: optimizer, learning rate, one epoch.
 
 Shapes: B batch, K classes, S side of the square input.
 """
@@ -9,40 +9,14 @@ import math
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Literal
 
 import torch
-from pydantic import Field
 from torch import Tensor, nn
 
 from workloads.errors import WsolError
 from workloads.loading import Batch
 from workloads.methods.base import Method, Targets
-from workloads.options import Options
-
-
-class TrainOptions(Options):
-    """How a network is trained. `learning_rate` and `batch_size` are those of the whole job."""
-
-    epochs: int = Field(default=20, ge=1)
-    batch_size: int = Field(default=32, ge=1, description="over all workers")
-    image_size: int | None = Field(default=None, description="null: the backbone's own")
-    crop_margin: int = Field(
-        default=30, ge=0, description="warp to image_size + margin, then crop at random"
-    )
-    flip: bool = Field(default=True, description="mirror half of the images")
-    optimizer: Literal["sgd", "adam"] = "sgd"
-    learning_rate: float = Field(default=0.01, gt=0)
-    new_layer_factor: float = Field(default=1.0, gt=0, description="learning rate of new layers")
-    momentum: float = Field(default=0.9, ge=0, lt=1)
-    weight_decay: float = Field(default=5e-4, ge=0)
-    schedule: Literal["step", "cosine"] = "step"
-    step_epochs: tuple[int, ...] = Field(default=(10,), description="epochs of each decay")
-    decay: float = Field(default=0.1, gt=0, le=1)
-    warmup_epochs: float = Field(default=0.0, ge=0)
-    seed: int = 0
-    loader_threads: int = Field(default=0, ge=0, description="decoding threads beside the step")
-    validation_images: int = Field(default=1000, ge=0, description="images of the val curve")
+from workloads.train_options import TrainOptions
 
 
 @dataclass(frozen=True, slots=True)

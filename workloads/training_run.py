@@ -24,13 +24,8 @@ from workloads.images import ImageLimits
 from workloads.loading import Augmentation, ShardLoader, Share, validation_batches
 from workloads.methods.base import Method
 from workloads.metrics.average_precision import mean_average_precision
-from workloads.training import (
-    Position,
-    TrainOptions,
-    class_scores,
-    make_optimizer,
-    train_epoch,
-)
+from workloads.train_options import TrainOptions
+from workloads.training import Position, class_scores, make_optimizer, train_epoch
 
 __all__ = ["Share", "TrainingRun"]
 

@@ -55,7 +55,8 @@ def validate(
     output: OutputOption = Output.TABLE,
 ) -> None:
     """Check the settings: keys, values, and every name that they use."""
-    from orchestrator.settings_check import check_names, settings_file
+    from orchestrator.settings import settings_file
+    from orchestrator.settings_check import check_names
 
     settings = read_settings(context, config, overrides)
     check_names(settings)

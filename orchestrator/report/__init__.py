@@ -7,7 +7,7 @@ from typing import Any
 
 import jinja2
 
-from orchestrator.report.cases import select
+from orchestrator.report.cases import RULES, select
 from orchestrator.report.charts import charts
 from orchestrator.report.methods import Method, read_methods
 from orchestrator.report.pictures import rows_of
@@ -90,4 +90,4 @@ def _pictures(settings: Settings, methods: list[Method], shards: Path) -> dict[s
     selection = select(stored)
     split = settings.job.data.test_split
     rows = list(rows_of(selection.chosen, stored, shards, split, settings.images))
-    return {"selection": selection, "rows": rows}
+    return {"selection": selection, "rules": RULES, "rows": rows}

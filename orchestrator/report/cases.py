@@ -27,7 +27,12 @@ from workloads.predictions import Prediction, read_part
 SAMPLE_IMAGES = 600
 MANY_METHODS = 7  # from here on one case per kind, so that the page stays small
 HIT, OFF = 0.5, 0.3  # IoU from which a box counts as right, below which as wrong
+APART = 0.4  # IoUs of methods that disagree
 SMALL = 0.05  # share of the image
+RULES = (
+    f"Found: IoU of at least {HIT}; wrong: below {OFF}; disagreeing: IoUs at least {APART} apart; "
+    f"small: less than {SMALL:.0%} of the image."
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +96,7 @@ class Selection:
 
 KINDS = (
     Kind("found by all", 2, lambda c: _plain(c) and min(c.ious) >= HIT),
-    Kind("methods disagree", 2, lambda c: _plain(c) and max(c.ious) - min(c.ious) >= 0.4),
+    Kind("methods disagree", 2, lambda c: _plain(c) and max(c.ious) - min(c.ious) >= APART),
     Kind("small object", 2, lambda c: _plain(c) and c.area < SMALL),
     Kind("box wrong", 2, lambda c: _plain(c) and c.found[0] and c.ious[0] < OFF),
     Kind("class missed", 1, lambda c: _plain(c) and not c.found[0]),

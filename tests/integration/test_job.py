@@ -27,13 +27,14 @@ job:
   epochs: 2
   data:
     digits: {{train: 128, val: 32, test: 24}}
+    single_digits: {{train: 64, val: 16, test: 1}}
   search: {{trials: 3}}
 """
 STAGES = (
     "data",
     "ingest",
+    "pretrain-digits-pretrain-tiny",
     "train-digits-spn-tiny",
-    "maps-digits-spn-tiny",
     "tune-digits-spn-tiny",
     "register-digits-spn-tiny",
     "champion",

@@ -17,7 +17,8 @@ from workloads.images import ImageLimits
 from workloads.loading import Augmentation, ShardLoader, row_groups, validation_batches
 from workloads.methods import build_method
 from workloads.shards import finish_shards, ingest_shard, read_shards
-from workloads.training import TrainOptions, learning_rate_at
+from workloads.train_options import TrainOptions
+from workloads.training import learning_rate_at
 from workloads.training_run import Share, TrainingRun
 
 CLASSES = 10

@@ -14,7 +14,7 @@ from pydantic import Field, JsonValue
 
 from workloads.errors import ConfigError, unknown_name
 from workloads.options import Options
-from workloads.training import TrainOptions
+from workloads.train_options import TrainOptions
 
 
 class Published(Options):

@@ -1,0 +1,33 @@
+"""How a network is trained; recipes hold these, so they load without torch."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from workloads.options import Options
+
+
+class TrainOptions(Options):
+    """How a network is trained. `learning_rate` and `batch_size` are those of the whole job."""
+
+    epochs: int = Field(default=20, ge=1)
+    batch_size: int = Field(default=32, ge=1, description="over all workers")
+    image_size: int | None = Field(default=None, description="null: the backbone's own")
+    crop_margin: int = Field(
+        default=30, ge=0, description="warp to image_size + margin, then crop at random"
+    )
+    flip: bool = Field(default=True, description="mirror half of the images")
+    optimizer: Literal["sgd", "adam"] = "sgd"
+    learning_rate: float = Field(default=0.01, gt=0)
+    new_layer_factor: float = Field(default=1.0, gt=0, description="learning rate of new layers")
+    momentum: float = Field(default=0.9, ge=0, lt=1)
+    weight_decay: float = Field(default=5e-4, ge=0)
+    schedule: Literal["step", "cosine"] = "step"
+    step_epochs: tuple[int, ...] = Field(default=(10,), description="epochs of each decay")
+    decay: float = Field(default=0.1, gt=0, le=1)
+    warmup_epochs: float = Field(default=0.0, ge=0)
+    seed: int = 0
+    loader_threads: int = Field(default=0, ge=0, description="decoding threads beside the step")
+    validation_images: int = Field(default=1000, ge=0, description="images of the val curve")
