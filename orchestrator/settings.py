@@ -52,6 +52,11 @@ class PoolResources(Options):
     actors: int = Field(default=2, ge=1, description="actors at the same time")
     cpus_per_actor: float = Field(default=1, gt=0, description="CPUs of each actor")
     gpus_per_actor: float = Field(default=0, ge=0, description="GPUs of each actor")
+
+
+class AnnotateResources(PoolResources):
+    """What annotation takes, and how fine its ledger is."""
+
     chunk_images: int = Field(
         default=128, ge=1, description="images per unit of work; what a crash can cost"
     )
@@ -77,7 +82,7 @@ class Resources(Options):
     train: TrainResources = TrainResources()
     evaluate: PoolResources = PoolResources()
     tune: TuneResources = TuneResources()
-    annotate: PoolResources = PoolResources()
+    annotate: AnnotateResources = AnnotateResources()
 
 
 class Serving(Options):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -54,8 +55,13 @@ def _answer(result: dict[str, Any]) -> RenderableType:
     champion = result["champion"]
     facts = {
         "champion": f"{champion['name']}/{champion['version']}",
+        "served answer": json.dumps(result["served"]),
         "annotations": result["annotations"],
         "report": result["report"],
     }
-    table = make_table(columns, [[row.get(column) for column in columns] for row in rows])
+    table = make_table(columns, [[_cell(row.get(column)) for column in columns] for row in rows])
     return Group(table, facts_table(facts))
+
+
+def _cell(value: object) -> object:
+    return f"{value:.3f}" if isinstance(value, float) else value

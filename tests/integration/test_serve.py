@@ -21,7 +21,14 @@ from samples import CLASSES, free_port, make_images, make_settings, picture
 from orchestrator.annotate import annotate
 from orchestrator.serve import running, serve
 from workloads.artifacts import read_json, read_manifest
-from workloads.errors import ClusterError, ConfigError, IntegrityError, NotFound, ResourceError
+from workloads.errors import (
+    ClusterError,
+    ConfigError,
+    IntegrityError,
+    NotFound,
+    ResourceError,
+    WsolError,
+)
 
 RAW = {"Content-Type": "application/octet-stream"}
 
@@ -180,6 +187,12 @@ def test_more_than_the_cluster_has(ray_cluster, settings, model_folder):
     serving = settings.serving.model_copy(update={"replicas": 50})
     with pytest.raises(ResourceError, match="50 x 1 CPU"):
         serve(settings.model_copy(update={"serving": serving}), str(model_folder))
+
+
+def test_a_replica_that_does_not_start_says_why(ray_cluster, settings, model_folder, monkeypatch):
+    monkeypatch.setattr("orchestrator.serve._check", lambda *_: model_folder / "nothing")
+    with pytest.raises(WsolError, match=r"does not start: .*NotFound: .*no model there"):
+        serve(settings, "m@champion")
 
 
 def test_not_blocking_needs_a_ray_that_stays(settings, model_folder, monkeypatch):

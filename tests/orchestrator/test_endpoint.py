@@ -14,7 +14,7 @@ from PIL import Image
 from orchestrator.endpoint import ModelInfo, create_app
 from workloads.detections import Detections
 from workloads.errors import IntegrityError, Overloaded
-from workloads.images import ImageLimits
+from workloads.images import ImageLimits, decode
 
 MAX_BODY = 50_000
 
@@ -22,15 +22,14 @@ MAX_BODY = 50_000
 class FakeService:
     info = ModelInfo(name="m@champion", digest="d" * 64, method="some", backbone="any")
     classes = ("cat", "dög", "c'ow")
-    limits = ImageLimits(max_pixels=10_000)
     max_body_bytes = MAX_BODY
     ready = True
     error: Exception | None = None
 
-    async def detect(self, image) -> Detections:
+    async def detect(self, data) -> Detections:
         if self.error is not None:
             raise self.error
-        height, width = image.shape[:2]
+        height, width = decode(data, ImageLimits(max_pixels=10_000)).shape[:2]
         boxes = np.asarray([[0, 0, width, height], [0.1, 1 / 3, 3.3, 4.7]], np.float32)
         scores = np.asarray([0.7, 0.1], np.float32)
         return Detections(boxes, scores, np.asarray([1, 2], np.int32), width, height)

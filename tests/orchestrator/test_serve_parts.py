@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from orchestrator import serve as module
-from orchestrator.serve import detect_each
+from orchestrator.serve import Shrunk, detect_each
 from orchestrator.settings import Serving
 from workloads.detections import Detections
 from workloads.errors import ConfigError, ResourceError
@@ -21,19 +21,18 @@ class Picky:
     def __init__(self) -> None:
         self.batches: list[int] = []
 
-    def detect(self, images):
+    def detect(self, images, sizes):
         self.batches.append(len(images))
         if any((image == 13).any() for image in images):
             raise RuntimeError("unlucky")
-        return [self._none(image) for image in images]
+        return [
+            Detections(no_boxes(), np.zeros(0, np.float32), np.zeros(0, np.int32), *size)
+            for size in sizes
+        ]
 
-    def _none(self, image) -> Detections:
-        height, width = image.shape[:2]
-        return Detections(no_boxes(), np.zeros(0, np.float32), np.zeros(0, np.int32), width, height)
 
-
-def images(*values: int) -> list[np.ndarray]:
-    return [np.full((2, 3 + i, 3), value, np.uint8) for i, value in enumerate(values)]
+def images(*values: int) -> list[Shrunk]:
+    return [Shrunk(np.full((2, 2, 3), v, np.uint8), (3 + i, 7)) for i, v in enumerate(values)]
 
 
 def test_a_good_batch_is_one_forward_pass():

@@ -1,0 +1,75 @@
+"""Make the README's pictures again from a finished `make demo`: `make pictures`.
+
+Needs Chromium and its driver (Debian: chromium, chromium-driver).
+"""
+
+from __future__ import annotations
+
+import itertools
+import sys
+import tempfile
+from pathlib import Path
+
+from PIL import Image
+from selenium import webdriver
+from selenium.webdriver.chrome.service import Service
+from selenium.webdriver.common.by import By
+
+from orchestrator.settings import load_settings
+from orchestrator.workspace import Workspace
+from workloads.artifacts import read_json
+from workloads.drawing import contact_sheet
+from workloads.shards import read_shard_manifest, read_shards
+
+IMAGES = Path(__file__).parent / "images"
+SECTION = "pictures"
+WIDTH = 1100
+
+
+def draw_digits(shards: Path) -> None:
+    """The first training images with their ground truth."""
+    classes = read_shard_manifest(shards).classes
+    records = list(itertools.islice(read_shards(shards, "train"), 20))
+    contact_sheet(records, classes, columns=10, scale=2).save(IMAGES / "digits.png", optimize=True)
+
+
+def photograph_report(report: Path) -> None:
+    """The report's section with maps and boxes."""
+    options = webdriver.ChromeOptions()
+    with tempfile.TemporaryDirectory() as profile:
+        for argument in (
+            *("--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--hide-scrollbars"),
+            *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
+            f"--user-data-dir={profile}",
+            f"--window-size={WIDTH},2400",
+        ):
+            options.add_argument(argument)
+        browser = webdriver.Chrome(options, Service("/usr/bin/chromedriver"))
+        try:
+            browser.get(report.resolve().as_uri())
+            place = browser.find_element(By.ID, SECTION).rect
+            browser.execute_script("window.scrollTo(0, arguments[0])", place["y"])
+            whole = Path(profile) / "whole.png"
+            browser.save_screenshot(str(whole))
+        finally:
+            browser.quit()
+        with Image.open(whole) as picture:
+            picture.crop((0, 0, WIDTH, 1150)).quantize(128).save(
+                IMAGES / "report.png", optimize=True
+            )
+
+
+def main() -> None:
+    """Both pictures, from the job of the settings."""
+    settings = load_settings()
+    job = Workspace(settings.workspace).job(settings.job.name)
+    if not job.report.exists():
+        sys.exit(f"{job.report}: not there yet; run make demo first")
+    shards = Path(read_json(job.stage("ingest"))["output"]["folder"])
+    IMAGES.mkdir(exist_ok=True)
+    draw_digits(shards)
+    photograph_report(job.report)
+
+
+if __name__ == "__main__":
+    main()
