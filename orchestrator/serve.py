@@ -32,7 +32,7 @@ from orchestrator.register import fetch_model
 from orchestrator.settings import Serving, Settings
 from orchestrator.text import one_line
 from workloads.detections import Detections
-from workloads.errors import ClusterError, ConfigError, ResourceError, WsolError
+from workloads.errors import ClusterError, ConfigError, Conflict, ResourceError, WsolError
 from workloads.images import ImageLimits, decode, resize_square
 from workloads.localizer import Localizer
 
@@ -60,6 +60,7 @@ def serve(settings: Settings, model: str, block: bool = True) -> str:
     Raises:
         NotFound, IntegrityError: no such model, or its files were changed.
         ResourceError: the port is taken, or the cluster is too small.
+        Conflict: the cluster serves something already.
         ConfigError: `serving.host` is no address of this machine.
         ClusterError: Ray does not start, or is not there for `block=False`.
     """
@@ -68,7 +69,9 @@ def serve(settings: Settings, model: str, block: bool = True) -> str:
 
         if not ray.is_initialized():
             raise ClusterError("serve with block=False: start Ray in this process before")
-        return _start(settings, _check(settings, model), model)
+        folder = _check(settings, model)
+        _refuse_second()
+        return _start(settings, folder, model)
     with running(settings, model) as url:
         _say(f"serving {model} at {url}/v1/detect (description: {url}/openapi.json)")
         _say("Ctrl-C ends it")
@@ -85,6 +88,7 @@ def running(settings: Settings, model: str) -> Iterator[str]:
     """
     folder = _check(settings, model)
     with connect(settings):
+        _refuse_second()
         try:
             yield _start(settings, folder, model)
         finally:
@@ -192,6 +196,15 @@ def _check(settings: Settings, model: str) -> Path:
     folder = fetch_model(settings, model)
     _check_port(settings.serving)
     return folder
+
+
+def _refuse_second() -> None:
+    """Ray has one Serve at most; a second start would quietly replace what runs there."""
+    import ray
+
+    with suppress(ValueError):  # there is no such actor
+        ray.get_actor(_CONTROLLER, namespace="serve")
+        raise Conflict("this Ray serves something already; end that, or use another cluster")
 
 
 def _start(settings: Settings, folder: Path, name: str) -> str:

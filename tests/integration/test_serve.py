@@ -2,21 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import shutil
-import signal
 import socket
-import subprocess
-import sys
-import time
-from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import httpx
 import pytest
-from samples import CLASSES, free_port, make_images, make_settings, picture
+from samples import CLASSES, make_images, make_settings, picture
 
 from orchestrator.annotate import annotate
 from orchestrator.serve import running, serve
@@ -24,10 +17,10 @@ from workloads.artifacts import read_json, read_manifest
 from workloads.errors import (
     ClusterError,
     ConfigError,
+    Conflict,
     IntegrityError,
     NotFound,
     ResourceError,
-    WsolError,
 )
 
 RAW = {"Content-Type": "application/octet-stream"}
@@ -183,67 +176,13 @@ def test_a_model_that_is_missing_or_changed(settings, model_folder, tmp_path):
         serve(settings, str(tmp_path / "model"))
 
 
-def test_more_than_the_cluster_has(ray_cluster, settings, model_folder):
-    serving = settings.serving.model_copy(update={"replicas": 50})
-    with pytest.raises(ResourceError, match="50 x 1 CPU"):
-        serve(settings.model_copy(update={"serving": serving}), str(model_folder))
-
-
-def test_a_replica_that_does_not_start_says_why(ray_cluster, settings, model_folder, monkeypatch):
-    monkeypatch.setattr("orchestrator.serve._check", lambda *_: model_folder / "nothing")
-    with pytest.raises(WsolError, match=r"does not start: .*NotFound: .*no model there"):
-        serve(settings, "m@champion")
+def test_a_second_endpoint_does_not_replace_the_first(client, settings, model_folder):
+    with pytest.raises(Conflict, match="serves something already"):
+        serve(settings, str(model_folder))
+    assert detect(client, picture(0)).status_code == 200
 
 
 def test_not_blocking_needs_a_ray_that_stays(settings, model_folder, monkeypatch):
     monkeypatch.setattr("ray.is_initialized", lambda: False)
     with pytest.raises(ClusterError, match="start Ray"):
         serve(settings, str(model_folder), block=False)
-
-
-@pytest.fixture
-def process(model_folder, tmp_path) -> Iterator[tuple[subprocess.Popen, str, Path]]:
-    """`wsol serve` with room for three requests: process, URL and its stderr."""
-    port = free_port()
-    config = {
-        "workspace": str(tmp_path / "workspace"),
-        "serving": {"port": port, "max_batch_size": 1, "max_queue": 1},
-    }
-    (tmp_path / "ray_config.yaml").write_text(json.dumps(config))
-    words = ["--config", str(tmp_path / "ray_config.yaml"), "serve", "--model", str(model_folder)]
-    log = tmp_path / "stderr"
-    with log.open("w") as stream:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "orchestrator.cli", *words], stderr=stream, stdout=stream
-        )
-    try:
-        wait_for(lambda: "Ctrl-C" in log.read_text(), process, log)
-        yield process, f"http://127.0.0.1:{port}", log
-    finally:
-        process.kill()
-        process.wait()
-
-
-def wait_for(condition, process: subprocess.Popen, log: Path, timeout_s: float = 120.0) -> None:
-    give_up = time.monotonic() + timeout_s
-    while not condition():
-        assert process.poll() is None, log.read_text()
-        assert time.monotonic() < give_up, log.read_text()
-        time.sleep(0.1)
-
-
-@pytest.mark.parametrize(("sent", "code"), [(signal.SIGTERM, 0), (signal.SIGINT, 130)])
-def test_it_sheds_load_and_ends_cleanly(process, sent, code):
-    process, url, log = process
-    with httpx.Client(base_url=url, timeout=60, trust_env=False) as client:
-        assert client.get("/readyz").status_code == 200
-        with ThreadPoolExecutor(48) as pool:
-            answers = pool.map(lambda seed: detect(client, picture(seed)).status_code, range(144))
-        counts = Counter(answers)
-        assert set(counts) == {200, 503}, counts
-        assert client.get("/readyz").status_code == 200
-    process.send_signal(sent)
-    assert process.wait(timeout=60) == code, log.read_text()
-    assert "Traceback" not in log.read_text()
-    with pytest.raises(httpx.ConnectError):
-        httpx.get(f"{url}/healthz", trust_env=False)

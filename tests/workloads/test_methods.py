@@ -157,9 +157,9 @@ def test_overrides_come_after_the_preset() -> None:
     method = build_method("spn", "tiny", CLASSES, "multilabel", "tiny", {"epsilon": 2.5})
     assert isinstance(method, Spn)
     assert method.soft_proposal.options.epsilon == 2.5
-    assert method.adaptation.out_channels == 128
-    bare = build_method("spn", "tiny", CLASSES, "multilabel", "tiny", {"channels": None})
-    assert len(bare.adaptation) == 0
+    assert method.dropout.p == 0.0  # the preset's
+    assert len(method.adaptation) == 0
+    assert method.adaptation.out_channels == 128  # the backbone's own
 
 
 def test_new_layers_are_all_but_the_backbone() -> None:

@@ -39,15 +39,17 @@ class Cam(PooledClassifier):
 
     The map of a class is sum_k w_kc * U_k at every position, without the bias.
 
-    Presets: `paper` (the default) is the paper's VGG16; `tiny` fits the small backbone: the same
-    head as SPN's preset of that name, so that the two differ in the soft proposal alone.
+    Presets:
+        paper (the default): the paper's VGG16.
+        tiny: for the small backbone; the classifier sees its features directly, as in SPN's
+            preset of that name, so that the two differ in the soft proposal alone.
     """
 
     name: ClassVar[str] = "cam"
     options_type: ClassVar[type[Options]] = CamOptions
     presets: ClassVar[Mapping[str, Mapping[str, object]]] = {
         "paper": {},
-        "tiny": {"channels": 128},
+        "tiny": {"channels": None},
     }
 
     def __init__(

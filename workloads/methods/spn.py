@@ -50,7 +50,9 @@ class Spn(PooledClassifier):
         paper (the default): what the text says; the stable state, epsilon 0.15 * side.
         authors: their VGG16 code; power iteration with their stopping rule, 0.15 * area. Their
             GoogLeNet code has epsilon 2.1, which is "side" on its 14x14 map.
-        tiny: `paper` with a head that fits the small backbone.
+        tiny: for the small backbone, which is far from overfitting: the soft proposal sees its
+            features directly and nothing is dropped. On the embedded benchmark both changes
+            raise every metric.
     """
 
     name: ClassVar[str] = "spn"
@@ -58,7 +60,7 @@ class Spn(PooledClassifier):
     presets: ClassVar[Mapping[str, Mapping[str, object]]] = {
         "paper": {},
         "authors": {"solver": "power", "epsilon": "area"},
-        "tiny": {"channels": 128, "groups": 1},
+        "tiny": {"channels": None, "dropout": 0.0},
     }
 
     def __init__(
