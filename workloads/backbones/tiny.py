@@ -10,6 +10,7 @@ from typing import ClassVar
 from torch import Tensor, nn
 
 from workloads.backbones.base import Backbone
+from workloads.backbones.initialisation import initialise
 
 # (output channels, stride) of each 3x3 convolution. Nearly all work is done at stride 4: that keeps
 # a training step near two milliseconds per 64x64 image on one core, and lets the last layer see
@@ -47,5 +48,4 @@ class Tiny(Backbone):
 def _block(channels: int, out: int, stride: int) -> list[nn.Module]:
     # Batch normalisation has its own bias, so the convolution needs none.
     convolution = nn.Conv2d(channels, out, 3, stride, padding=1, bias=False)
-    nn.init.kaiming_normal_(convolution.weight, mode="fan_out", nonlinearity="relu")
-    return [convolution, nn.BatchNorm2d(out), nn.ReLU(inplace=True)]
+    return [initialise(convolution), nn.BatchNorm2d(out), nn.ReLU(inplace=True)]

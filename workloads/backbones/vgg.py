@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torchvision.models import vgg16
 
 from workloads.backbones.base import Backbone
+from workloads.backbones.initialisation import initialise
 
 
 class Vgg16(Backbone):
@@ -38,7 +39,7 @@ class Vgg16(Backbone):
         self.features: nn.Sequential = layers.to_empty(device="cpu")
         for layer in self.features:
             if isinstance(layer, nn.Conv2d):
-                _initialise(layer)
+                initialise(layer)
 
     def forward(self, images: Tensor) -> Tensor:
         """(B, 3, H, W) normalised images to (B, 512, H // 16, W // 16), at least 0."""
@@ -48,10 +49,3 @@ class Vgg16(Backbone):
     def weights(self) -> str | None:
         """torchvision's name for the ImageNet weights that the papers start from."""
         return "VGG16_Weights.IMAGENET1K_V1"
-
-
-def _initialise(layer: nn.Conv2d) -> None:
-    """As torchvision initialises VGG."""
-    nn.init.kaiming_normal_(layer.weight, mode="fan_out", nonlinearity="relu")
-    if layer.bias is not None:
-        nn.init.zeros_(layer.bias)

@@ -6,12 +6,12 @@ Shapes: B batch, C channels, H W map size, K classes.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import cast
 
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from workloads.backbones.base import Backbone
+from workloads.backbones.initialisation import initialise
 from workloads.datasets.base import Task
 from workloads.errors import ConfigError
 from workloads.methods.base import Method, Targets
@@ -69,11 +69,7 @@ class Adaptation(nn.Sequential):
                 f"the {channels} of option 'channels'; change one of the two options"
             )
         convolution = nn.Conv2d(in_channels, channels, 3, padding=1, groups=groups)
-        # torch's default shrinks the signal by sqrt(6) here, and training then stands still for
-        # its first epochs.
-        nn.init.kaiming_normal_(convolution.weight, mode="fan_out", nonlinearity="relu")
-        nn.init.constant_(cast(Tensor, convolution.bias), 0)
-        self.append(convolution)
+        self.append(initialise(convolution))
         self.append(nn.ReLU(inplace=True))
 
 
