@@ -228,11 +228,11 @@ class _Job:
         settings = self.settings.model_copy(update={"serving": serving})
         with running(settings, reference_of(champion)) as url:
             answer = _post(f"{url}/v1/detect", (folder / image["file_name"]).read_bytes())
-        annotated = sum(a["image_id"] == image["id"] for a in coco["annotations"])
-        if len(answer["detections"]) != annotated:
+        annotated = [a for a in coco["annotations"] if a["image_id"] == image["id"]]
+        if _boxes_served(answer) != _boxes_annotated(annotated):
             raise WsolError(
-                f"{image['file_name']}: the endpoint found {len(answer['detections'])} boxes, "
-                f"annotate found {annotated}; this is a fault of the project, please report it"
+                f"{image['file_name']}: the endpoint and annotate disagree on its boxes; "
+                "this is a fault of the project, please report it"
             )
         value = {"image": image["file_name"], "answer": answer}
         write_json(self.paths.served, value)
@@ -289,6 +289,15 @@ def _differences(old: Any, new: Any, where: str = "") -> list[str]:
             for d in _differences(old.get(k), new.get(k), f"{where}.{k}".lstrip("."))
         ]
     return [] if old == new else [f"{where}: {json.dumps(old)} -> {json.dumps(new)}"]
+
+
+def _boxes_served(answer: dict[str, Any]) -> list[tuple[Any, ...]]:
+    return sorted((d["label"] + 1, d["score"], *d["box"]) for d in answer["detections"])
+
+
+def _boxes_annotated(annotations: list[dict[str, Any]]) -> list[tuple[Any, ...]]:
+    boxes = [(a["category_id"], a["score"], a["bbox"]) for a in annotations]
+    return sorted((label, score, x, y, x + w, y + h) for label, score, (x, y, w, h) in boxes)
 
 
 def _free_port() -> int:

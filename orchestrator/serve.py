@@ -1,12 +1,10 @@
 """Serve a model over HTTP with Ray Serve.
 
-One deployment holds the interface (see `endpoint`) and the model; each replica gathers the
-images of requests that come at the same time into one batch. Its boxes are those of `annotate`.
+One deployment holds the interface (see `endpoint`) and the model (see `replica`).
 """
 
 from __future__ import annotations
 
-import asyncio
 import errno
 import ipaddress
 import logging
@@ -17,24 +15,16 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, NamedTuple
-
-import numpy as np
-from fastapi import FastAPI
-from numpy.typing import NDArray
+from typing import Any
 
 from orchestrator.cluster import connect, require
-from orchestrator.endpoint import ModelInfo, create_app
 from orchestrator.register import fetch_model
+from orchestrator.replica import Replica
 from orchestrator.settings import Serving, Settings
 from orchestrator.text import one_line
-from workloads.detections import Detections
 from workloads.errors import ClusterError, ConfigError, Conflict, ResourceError, WsolError
-from workloads.images import ImageLimits, decode, resize_square
-from workloads.localizer import Localizer
 
 APPLICATION = "wsol"
 READY_TIMEOUT_S = 60.0
@@ -42,8 +32,6 @@ READY_TIMEOUT_S = 60.0
 DRAIN_S = 5.0
 STOP_TIMEOUT_S = 30.0
 _CONTROLLER = "SERVE_CONTROLLER_ACTOR"
-
-Answer = tuple[bool, Detections | Exception]
 
 
 def serve(settings: Settings, model: str, block: bool = True) -> str:
@@ -93,102 +81,6 @@ def running(settings: Settings, model: str) -> Iterator[str]:
             yield _start(settings, folder, model)
         finally:
             _stop()
-
-
-class Shrunk(NamedTuple):
-    """An image as the network takes it: a photograph waits for its batch as a few kilobytes.
-
-    Attributes:
-        pixels: (S, S, 3) uint8.
-        size: width and height of the upright image, to which boxes refer.
-    """
-
-    pixels: NDArray[np.uint8]
-    size: tuple[int, int]
-
-
-class Replica:
-    """One copy of the model with its HTTP interface, in a process of its own."""
-
-    def __init__(
-        self, model: str, name: str, serving: dict[str, Any], limits: dict[str, Any]
-    ) -> None:
-        from ray.serve import batch
-
-        options = Serving(**serving)
-        threads = max(1, int(options.cpus_per_replica))
-        self.localizer = Localizer.load(
-            Path(model), device="cuda" if options.gpus_per_replica else "cpu", threads=threads
-        )
-        card = self.localizer.card
-        self.info = ModelInfo(
-            name=name, digest=self.localizer.digest, method=card.method, backbone=card.backbone
-        )
-        self.classes = card.classes
-        self.max_body_bytes = int(options.max_request_mb * 2**20)
-        self.ready = False
-        self._limits = ImageLimits(**limits)
-        self._suspect = False
-        # Off the event loop, so that other requests are heard; few, as each decoded photograph
-        # takes up to 3 bytes x images.max_pixels.
-        self._decoders = ThreadPoolExecutor(threads, "decode")
-        self._batched = batch(
-            max_batch_size=options.max_batch_size, batch_wait_timeout_s=options.batch_wait_s
-        )(self._detect_batch)
-        # Ray sends requests here only after the constructor: the first user waits for nothing.
-        self.localizer.warm_up()
-        self.ready = True
-
-    def __serve_build_asgi_app__(self) -> FastAPI:
-        """The interface of this replica."""
-        return create_app(self)
-
-    async def detect(self, data: bytes) -> Detections:
-        """Boxes of one image file.
-
-        Raises:
-            InputRejected: it cannot be used.
-        """
-        loop = asyncio.get_running_loop()
-        image = await loop.run_in_executor(self._decoders, self._shrink, data)
-        _, answer = await self._batched(image)
-        if isinstance(answer, Exception):
-            raise answer
-        found: Detections = answer
-        return found
-
-    async def check_health(self) -> None:
-        """After a failed forward pass, try one; if that fails too, Ray replaces the replica."""
-        if self._suspect:
-            await asyncio.to_thread(self.localizer.warm_up)
-            self._suspect = False
-
-    def _shrink(self, data: bytes) -> Shrunk:
-        image = decode(data, self._limits)
-        height, width = image.shape[:2]
-        # As the localizer itself would do it: the boxes stay those of `annotate`.
-        pixels = resize_square(image, self.localizer.card.preprocessing.size)
-        return Shrunk(pixels, (width, height))
-
-    async def _detect_batch(self, images: list[Shrunk]) -> list[Answer]:
-        answers = await asyncio.to_thread(detect_each, self.localizer, images)
-        self._suspect |= any(not ok for ok, _ in answers)
-        return answers
-
-
-def detect_each(localizer: Localizer, images: list[Shrunk]) -> list[Answer]:
-    """(True, boxes) or (False, error) of each image: Ray does not raise errors in such a list.
-
-    One image must not fail the requests that happened to come with it, so images of a failed
-    batch are tried one by one.
-    """
-    try:
-        found = localizer.detect([i.pixels for i in images], [i.size for i in images])
-        return [(True, detections) for detections in found]
-    except Exception as error:
-        if len(images) == 1:
-            return [(False, error)]
-    return [detect_each(localizer, [image])[0] for image in images]
 
 
 def _check(settings: Settings, model: str) -> Path:
@@ -244,8 +136,9 @@ def _reason() -> str:
     """Why the replicas do not start: the last line of what Ray says."""
     from ray import serve as ray_serve
 
-    deployments = ray_serve.status().applications[APPLICATION].deployments.values()
-    lines = [line for d in deployments for line in d.message.splitlines() if line.strip()]
+    application = ray_serve.status().applications.get(APPLICATION)
+    messages = [d.message for d in application.deployments.values()] if application else []
+    lines = [line for message in messages for line in message.splitlines() if line.strip()]
     return one_line(lines[-1]) if lines else ""
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from orchestrator import serve as module
-from orchestrator.serve import Shrunk, detect_each
+from orchestrator.replica import Shrunk, detect_each
 from orchestrator.settings import Serving
 from workloads.detections import Detections
 from workloads.errors import ConfigError, ResourceError

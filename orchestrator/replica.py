@@ -1,0 +1,120 @@
+"""One copy of a served model, in a process of its own.
+
+It gathers the images of requests that come at the same time into one batch. Its boxes are those
+of `annotate`, to the last bit: both ask `Localizer.detect`, which does not depend on the batch.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from fastapi import FastAPI
+from numpy.typing import NDArray
+
+from orchestrator.endpoint import ModelInfo, create_app
+from orchestrator.settings import Serving
+from workloads.detections import Detections
+from workloads.images import ImageLimits, decode, resize_square
+from workloads.localizer import Localizer
+
+Answer = tuple[bool, Detections | Exception]
+
+
+class Shrunk(NamedTuple):
+    """An image as the network takes it: a photograph waits for its batch as a few kilobytes.
+
+    Attributes:
+        pixels: (S, S, 3) uint8.
+        size: width and height of the upright image, to which boxes refer.
+    """
+
+    pixels: NDArray[np.uint8]
+    size: tuple[int, int]
+
+
+class Replica:
+    """One copy of the model with its HTTP interface, in a process of its own."""
+
+    def __init__(
+        self, model: str, name: str, serving: dict[str, Any], limits: dict[str, Any]
+    ) -> None:
+        from ray.serve import batch
+
+        options = Serving(**serving)
+        threads = max(1, int(options.cpus_per_replica))
+        self.localizer = Localizer.load(
+            Path(model), device="cuda" if options.gpus_per_replica else "cpu", threads=threads
+        )
+        card = self.localizer.card
+        self.info = ModelInfo(
+            name=name, digest=self.localizer.digest, method=card.method, backbone=card.backbone
+        )
+        self.classes = card.classes
+        self.max_body_bytes = int(options.max_request_mb * 2**20)
+        self.ready = False
+        self._limits = ImageLimits(**limits)
+        self._suspect = False
+        # Off the event loop, so that other requests are heard; few, as each decoded photograph
+        # takes up to 3 bytes x images.max_pixels.
+        self._decoders = ThreadPoolExecutor(threads, "decode")
+        self._batched = batch(
+            max_batch_size=options.max_batch_size, batch_wait_timeout_s=options.batch_wait_s
+        )(self._detect_batch)
+        # Ray sends requests here only after the constructor: the first user waits for nothing.
+        self.localizer.warm_up()
+        self.ready = True
+
+    def __serve_build_asgi_app__(self) -> FastAPI:
+        """The interface of this replica."""
+        return create_app(self)
+
+    async def detect(self, data: bytes) -> Detections:
+        """Boxes of one image file.
+
+        Raises:
+            InputRejected: it cannot be used.
+        """
+        loop = asyncio.get_running_loop()
+        image = await loop.run_in_executor(self._decoders, self._shrink, data)
+        _, answer = await self._batched(image)
+        if isinstance(answer, Exception):
+            raise answer
+        found: Detections = answer
+        return found
+
+    async def check_health(self) -> None:
+        """After a failed forward pass, try one; if that fails too, Ray replaces the replica."""
+        if self._suspect:
+            await asyncio.to_thread(self.localizer.warm_up)
+            self._suspect = False
+
+    def _shrink(self, data: bytes) -> Shrunk:
+        image = decode(data, self._limits)
+        height, width = image.shape[:2]
+        # As the localizer itself would do it: the boxes stay those of `annotate`.
+        pixels = resize_square(image, self.localizer.card.preprocessing.size)
+        return Shrunk(pixels, (width, height))
+
+    async def _detect_batch(self, images: list[Shrunk]) -> list[Answer]:
+        answers = await asyncio.to_thread(detect_each, self.localizer, images)
+        self._suspect |= any(not ok for ok, _ in answers)
+        return answers
+
+
+def detect_each(localizer: Localizer, images: list[Shrunk]) -> list[Answer]:
+    """(True, boxes) or (False, error) of each image: Ray does not raise errors in such a list.
+
+    One image must not fail the requests that happened to come with it, so images of a failed
+    batch are tried one by one.
+    """
+    try:
+        found = localizer.detect([i.pixels for i in images], [i.size for i in images])
+        return [(True, detections) for detections in found]
+    except Exception as error:
+        if len(images) == 1:
+            return [(False, error)]
+    return [detect_each(localizer, [image])[0] for image in images]
