@@ -72,6 +72,8 @@ def _start(cluster: Cluster) -> None:
     from ray.data import DataContext
 
     _ensure_token()
+    # Ray's C++ side writes advice to the driver's stderr as errors; real ones are raised anyway.
+    os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
     try:
         ray.init(
             address="local",

@@ -16,6 +16,7 @@ from safetensors.torch import load_file, save_file
 
 from workloads import artifacts
 from workloads.errors import ConfigError, IntegrityError, NotFound, ResourceError
+from workloads.images import resize_square
 from workloads.localizer import CARD_FILE, Localizer, Response, read_card, save_model
 from workloads.methods import build_method
 from workloads.methods.base import Method
@@ -222,6 +223,16 @@ def test_responses_and_detections_have_the_promised_form(model: Path) -> None:
         localizer.detect([image], [])
     with pytest.raises(ValueError, match="uint8"):
         localizer.predict([image.astype(np.float32)])
+
+
+def test_an_image_that_was_warped_before_gives_the_same_boxes(model: Path) -> None:
+    localizer = Localizer.load(model)
+    for image in some_images(3):
+        height, width = image.shape[:2]
+        (expected,) = localizer.detect([image])
+        (found,) = localizer.detect([resize_square(image, 64)], [(width, height)])
+        assert np.array_equal(found.boxes_xyxy, expected.boxes_xyxy)
+        assert np.array_equal(found.scores, expected.scores)
 
 
 def test_a_device_that_is_not_there_is_a_resource_error(model: Path) -> None:
