@@ -29,7 +29,6 @@ from orchestrator.cluster import connect
 from orchestrator.progress import Progress
 from orchestrator.register import fetch_model
 from orchestrator.settings import Settings
-from orchestrator.worker_errors import plain_worker_errors
 from workloads.annotation import (
     Listing,
     annotate_chunk,
@@ -267,9 +266,8 @@ def _annotate_missing(
     total = len(listing.files)
     done = total - sum(len(listing.chunk(index)) for index in missing)
     with connect(settings), Progress(total, "images", "annotate", done) as progress:
-        with plain_worker_errors():
-            for row in run_pool(units, Annotator, options, resources, "annotate"):
-                progress.advance(row["images"])
+        for row in run_pool(units, Annotator, options, resources, "annotate"):
+            progress.advance(row["images"])
         return progress.per_second
 
 

@@ -12,6 +12,7 @@ from typing import Any
 
 from orchestrator.cluster import require
 from orchestrator.settings import PoolResources
+from orchestrator.worker_errors import plain_worker_errors
 
 Row = dict[str, Any]
 
@@ -26,23 +27,25 @@ def run_pool(
     """Results of `worker(**worker_options)(unit)` for every unit, as they finish.
 
     Args:
-        worker: a class whose instances map one row to one row; made once per actor.
+        worker: a class whose instances map one row to one row; made once per actor. It should
+            load its model with the first row: of a constructor's error Ray keeps the text only.
         what: the verb, as in `resources.<what>`, for messages.
     """
     import ray.data
     from ray.data import ActorPoolStrategy
 
     if not units:
-        return iter(())
+        return
     require(1, resources.cpus_per_actor, resources.gpus_per_actor, what)
-    dataset = ray.data.from_items(list(units), override_num_blocks=len(units)).map(
-        worker,
-        fn_constructor_kwargs=worker_options,
-        compute=ActorPoolStrategy(size=min(resources.actors, len(units))),
-        num_cpus=resources.cpus_per_actor,
-        num_gpus=resources.gpus_per_actor or None,
-    )
-    return iter(dataset.iter_rows())
+    with plain_worker_errors():
+        dataset = ray.data.from_items(list(units), override_num_blocks=len(units)).map(
+            worker,
+            fn_constructor_kwargs=worker_options,
+            compute=ActorPoolStrategy(size=min(resources.actors, len(units))),
+            num_cpus=resources.cpus_per_actor,
+            num_gpus=resources.gpus_per_actor or None,
+        )
+        yield from dataset.iter_rows()
 
 
 def run_tasks(
@@ -52,9 +55,10 @@ def run_tasks(
     import ray.data
 
     if not units:
-        return iter(())
+        return
     require(1, cpus_per_task, 0, what)
-    dataset = ray.data.from_items(list(units), override_num_blocks=len(units)).map(
-        function, num_cpus=cpus_per_task
-    )
-    return iter(dataset.iter_rows())
+    with plain_worker_errors():
+        dataset = ray.data.from_items(list(units), override_num_blocks=len(units)).map(
+            function, num_cpus=cpus_per_task
+        )
+        yield from dataset.iter_rows()

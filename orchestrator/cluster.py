@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -29,10 +31,16 @@ def connect(settings: Settings) -> Iterator[None]:
         yield
         return
     _start(load_cluster(settings.cluster))
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, _terminate)  # Ray's own handler ends with a C++ trace
     try:
         yield
     finally:
         ray.shutdown()
+
+
+def _terminate(*_: object) -> None:
+    raise SystemExit(128 + signal.SIGTERM)
 
 
 def require(workers: int, cpus: float, gpus: float, what: str) -> None:
@@ -44,18 +52,18 @@ def require(workers: int, cpus: float, gpus: float, what: str) -> None:
     import ray
 
     total = ray.cluster_resources()
+    where = what if what == "serving" else f"resources.{what}"
     for kind, each in (("CPU", cpus), ("GPU", gpus)):
         have = total.get(kind, 0.0)
         if workers * each > have:
             raise ResourceError(
                 f"{what} needs {workers} x {each:g} {kind}, the cluster has {have:g}; "
-                f"lower resources.{what} in ray_config.yaml or use a larger cluster"
+                f"lower {where} in ray_config.yaml or use a larger cluster"
             )
 
 
 def _environment(settings: Settings) -> None:
     """What Ray reads from the environment, set before it is imported."""
-    os.environ.setdefault("RAY_AUTH_MODE", "token")
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     # Seconds between looks at the workers; also the least time between two reports.
     os.environ.setdefault("RAY_TRAIN_HEALTH_CHECK_INTERVAL_S", "0.5")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from workloads.artifacts import is_sealed, read_json, read_manifest, seal, write
 from workloads.errors import Conflict, IntegrityError
 from workloads.images import ImageLimits, decode
 from workloads.loading import RowGroup, row_groups
+from workloads.localizer import Localizer
 from workloads.predictions import Prediction, classes_to_store, write_predictions
 
 REQUEST = "request.json"
@@ -87,11 +89,16 @@ class Predictor:
     def __init__(
         self, model: str, top: int, limits: dict[str, Any], device: str, threads: int
     ) -> None:
-        from workloads.localizer import Localizer
-
-        self.localizer = Localizer.load(Path(model), device=device, threads=threads)
+        self.model = Path(model)
         self.top = top
         self.limits = ImageLimits(**limits)
+        self.device = device
+        self.threads = threads
+
+    @cached_property
+    def localizer(self) -> Localizer:
+        """The model, loaded with the first unit (see `run_pool`)."""
+        return Localizer.load(self.model, device=self.device, threads=self.threads)
 
     def __call__(self, unit: dict[str, Any]) -> dict[str, Any]:
         records = RowGroup(Path(unit["path"]), int(unit["index"]), 0).read()
