@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -170,6 +170,7 @@ class Job:
     annotations: str = "ann"
     report: str = "report.html"
     champion: Any = None
+    served: dict = field(default_factory=lambda: {"detections": []})
 
 
 CHAMPION = {"name": "m", "version": 3}
@@ -190,7 +191,9 @@ def test_run_shows_a_table_and_where_the_report_is(stand_in):
     stand_in("orchestrator.pipeline.run", Job(TABLE, quarantined=1, champion=CHAMPION))
     done = CliRunner().invoke(app, ["run"], catch_exceptions=False)
     assert done.exit_code == 3
-    assert all(word in done.stdout for word in ("pointing", "centre", "m/3", "report.html"))
+    assert all(
+        word in done.stdout for word in ("pointing", "centre", "m/3", "detections", "report.html")
+    )
     assert "a/quarantine.jsonl" in done.stderr
 
 
