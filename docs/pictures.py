@@ -54,7 +54,7 @@ def photograph_report(report: Path) -> None:
         finally:
             browser.quit()
         with Image.open(whole) as picture:
-            picture.crop((0, 0, WIDTH, 1150)).quantize(128).save(
+            picture.convert("RGB").crop((0, 0, WIDTH, 1150)).save(
                 IMAGES / "report.png", optimize=True
             )
 
