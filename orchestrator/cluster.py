@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import signal
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -83,16 +84,17 @@ def _start(cluster: Cluster) -> None:
     # Ray's C++ side writes advice to the driver's stderr as errors; real ones are raised anyway.
     os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
     try:
-        ray.init(
-            address="local",
-            num_cpus=cluster.cpus or max(2, os.cpu_count() or 1),
-            num_gpus=cluster.gpus,
-            object_store_memory=cluster.object_store_mb * 2**20,
-            include_dashboard=cluster.dashboard,
-            log_to_driver=False,
-            logging_level=logging.ERROR,
-            configure_logging=True,
-        )
+        with _without_stderr():
+            ray.init(
+                address="local",
+                num_cpus=cluster.cpus or max(2, os.cpu_count() or 1),
+                num_gpus=cluster.gpus,
+                object_store_memory=cluster.object_store_mb * 2**20,
+                include_dashboard=cluster.dashboard,
+                log_to_driver=False,
+                logging_level=logging.ERROR,
+                configure_logging=True,
+            )
     except (RuntimeError, ConnectionError, TimeoutError, ValueError) as error:
         problem = " ".join(str(error).split())
         raise ClusterError(f"cluster '{cluster.name}': Ray does not start: {problem}") from error
@@ -100,6 +102,21 @@ def _start(cluster: Cluster) -> None:
     context.enable_progress_bars = False
     context.print_on_execution_start = False
     logging.getLogger("ray.data").setLevel(logging.ERROR)
+
+
+@contextmanager
+def _without_stderr() -> Iterator[None]:
+    """Ray's C++ side announces its log level on the descriptor itself, whatever the level."""
+    sys.stderr.flush()
+    saved = os.dup(2)
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 2)
+    try:
+        yield
+    finally:
+        os.dup2(saved, 2)
+        os.close(saved)
+        os.close(nowhere)
 
 
 def _ensure_token() -> None:

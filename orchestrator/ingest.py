@@ -7,14 +7,14 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from orchestrator.chunks import run_tasks
+from orchestrator.chunks import claim, run_tasks
 from orchestrator.cluster import connect
 from orchestrator.progress import Progress
 from orchestrator.settings import Settings
-from workloads.artifacts import digest, is_sealed, read_json, read_manifest, write_json
+from workloads.artifacts import digest, read_json, read_manifest, write_json
 from workloads.datasets import open_dataset
 from workloads.datasets.base import Dataset, Item
-from workloads.errors import Conflict, NotFound
+from workloads.errors import NotFound
 from workloads.images import ImageLimits
 from workloads.shards import (
     Quarantined,
@@ -24,8 +24,6 @@ from workloads.shards import (
     plan_shards,
     split_duplicates,
 )
-
-REQUEST = "request.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,9 +50,8 @@ def ingest(settings: Settings, dataset: str, root: Path, out: Path) -> IngestRes
     if not listed:
         raise NotFound(f"{root}: data set '{dataset}' lists no images there")
     request = _request(settings, dataset, listed, root)
-    if _finished(out, request):
+    if claim(out, request, "shards"):
         return _result(out)
-    write_json(out / REQUEST, request)
     items, repeated = split_duplicates(listed)
     with connect(settings):
         results = _ingest_shards(settings, source, items, len(listed), out)
@@ -71,17 +68,6 @@ def _request(settings: Settings, dataset: str, listed: list[Item], root: Path) -
         "shard_mb": settings.resources.ingest.shard_mb,
         "limits": settings.images.model_dump(mode="json"),
     }
-
-
-def _finished(out: Path, request: dict[str, Any]) -> bool:
-    if not (out / REQUEST).exists():
-        return False
-    if read_json(out / REQUEST) != request:
-        raise Conflict(
-            f"{out}: holds shards of another data set, folder or setting; "
-            "choose another --out or remove the folder"
-        )
-    return is_sealed(out)
 
 
 def _ingest_shards(

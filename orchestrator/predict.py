@@ -6,18 +6,16 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from orchestrator.chunks import run_pool
+from orchestrator.chunks import claim, run_pool
 from orchestrator.cluster import connect
 from orchestrator.progress import Progress
 from orchestrator.settings import Settings
-from workloads.artifacts import is_sealed, read_json, read_manifest, seal, write_json
-from workloads.errors import Conflict, IntegrityError
+from workloads.artifacts import read_manifest, seal
+from workloads.errors import IntegrityError
 from workloads.images import ImageLimits, decode
 from workloads.loading import RowGroup, row_groups
 from workloads.localizer import Localizer
 from workloads.predictions import Prediction, classes_to_store, write_predictions
-
-REQUEST = "request.json"
 
 
 def predict(settings: Settings, model: Path, shards: Path, split: str, out: Path) -> Path:
@@ -35,25 +33,13 @@ def predict(settings: Settings, model: Path, shards: Path, split: str, out: Path
         "stored_maps": settings.job.stored_maps,
     }
     groups = row_groups(shards, split)
-    if _finished(out, request):
+    if claim(out, request, "predictions"):
         return out
-    write_json(out / REQUEST, request)
     with connect(settings):
         _compute(settings, model, groups, split, out)
     rows = sum(group.rows for group in groups)
     seal(out, kind="predictions", rows=rows, request=request)
     return out
-
-
-def _finished(out: Path, request: dict[str, Any]) -> bool:
-    if not (out / REQUEST).exists():
-        return False
-    if read_json(out / REQUEST) != request:
-        raise Conflict(
-            f"{out}: holds predictions of another model, other shards or other settings; "
-            "choose another --out or remove the folder"
-        )
-    return is_sealed(out)
 
 
 def _compute(

@@ -20,6 +20,7 @@ SMALL = """
 workspace: wsol-workspace
 resources: {evaluate: {actors: 1}, annotate: {actors: 1}}
 job:
+  recipes: [digits-cam-tiny]
   epochs: 1
   search: {trials: 2}
   data:

@@ -89,7 +89,11 @@ class MetricResult:
 
 
 class Metric(abc.ABC):
-    """Base of all metrics: `Metric(num_classes, options)`."""
+    """Base of all metrics: `Metric(num_classes, options)`.
+
+    Everything that a metric counts is an attribute with a leading underscore: an integer, an
+    array of counts or a list of cases. `merge` adds them.
+    """
 
     name: ClassVar[str]
     title: ClassVar[str]
@@ -103,15 +107,21 @@ class Metric(abc.ABC):
         """Count one image."""
 
     @abc.abstractmethod
-    def merge(self, other: Self) -> None:
-        """Add the counts of another accumulator of the same kind."""
-
-    @abc.abstractmethod
     def result(self) -> MetricResult:
         """The value so far. Without any case the value is NaN."""
 
-    def require_same_kind(self, other: Metric) -> None:
-        """Raise ValueError if two accumulators do not count the same thing."""
+    def merge(self, other: Self) -> None:
+        """Add the counts of another accumulator.
+
+        Raises:
+            ValueError: it does not count the same thing.
+        """
+        self._require_same_kind(other)
+        for name, counts in vars(self).items():
+            if name.startswith("_"):
+                setattr(self, name, counts + getattr(other, name))
+
+    def _require_same_kind(self, other: Metric) -> None:
         ours = (type(self), self.num_classes, self.options)
         theirs = (type(other), other.num_classes, other.options)
         if ours != theirs:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Self
-
 import numpy as np
 
 from workloads.localization.detect import locate
@@ -53,14 +51,6 @@ class BoxF1(Metric):
         self._difficult += int(truth.box_difficult.sum())
         reached = np.flatnonzero(image.scores >= np.float32(image.cutoffs.score_threshold))
         self._without_map += len(set(reached.tolist()) - set(stored))
-
-    def merge(self, other: Self) -> None:
-        """Add the counts of another accumulator."""
-        self.require_same_kind(other)
-        self._detections += other._detections
-        self._truths += other._truths
-        self._difficult += other._difficult
-        self._without_map += other._without_map
 
     def result(self) -> MetricResult:
         """F1 over all boxes; `details` holds precision, recall and the mean over classes."""

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Self
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -36,11 +34,6 @@ class ClassificationMap(Metric):
         """Keep the scores and labels of one image."""
         truth = image.prediction.truth
         self._rows.append((image.scores, truth.labels, truth.difficult_labels))
-
-    def merge(self, other: Self) -> None:
-        """Add the images of another accumulator."""
-        self.require_same_kind(other)
-        self._rows += other._rows
 
     def result(self) -> MetricResult:
         """Mean average precision; `counted` is image-class pairs."""

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Self
-
 import numpy as np
 
 from workloads.localization.boxes import best_iou_per_box, boxes_at
@@ -55,14 +53,6 @@ class GtKnown(Metric):
             self._hits[label] += iou >= self.options.iou
             centred = centre_iou(p.width, p.height, boxes, self.options.thresholds)
             self._centre += centred >= self.options.iou
-
-    def merge(self, other: Self) -> None:
-        """Add the counts of another accumulator."""
-        self.require_same_kind(other)
-        self._pairs += other._pairs
-        self._hits += other._hits
-        self._centre += other._centre
-        self._skipped += other._skipped
 
     def result(self) -> MetricResult:
         """Accuracy over pairs."""

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Self
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -47,7 +45,7 @@ class MaxBoxAccV2(Metric):
     def __init__(self, num_classes: int, options: MetricOptions | None = None) -> None:
         super().__init__(num_classes, options)
         count = self.options.thresholds
-        self._thresholds = even_thresholds(count)
+        self.thresholds = even_thresholds(count)
         self._pairs = np.zeros(num_classes, np.int64)
         self._hits = np.zeros((num_classes, len(DELTAS), count), np.int64)
         self._centre = np.zeros((len(DELTAS), count), np.int64)
@@ -60,18 +58,10 @@ class MaxBoxAccV2(Metric):
         self._skipped += pairs.skipped
         for label, boxes in pairs.boxes.items():
             self._pairs[label] += 1
-            iou = best_iou(image.map01(label), self._thresholds, boxes)
+            iou = best_iou(image.map01(label), self.thresholds, boxes)
             self._hits[label] += hits_per_delta(iou)
             centred = centre_iou(p.width, p.height, boxes, self.options.thresholds)
             self._centre += hits_per_delta(centred)
-
-    def merge(self, other: Self) -> None:
-        """Add the counts of another accumulator."""
-        self.require_same_kind(other)
-        self._pairs += other._pairs
-        self._hits += other._hits
-        self._centre += other._centre
-        self._skipped += other._skipped
 
     def result(self) -> MetricResult:
         """Mean over IoU thresholds; `details` holds each with its cut-off and curve."""

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Self
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -60,14 +58,6 @@ class Pointing(Metric):
                 self._pairs[subset, label] += 1
                 self._hits[subset, label] += hit
                 self._centre[subset, label] += centre
-
-    def merge(self, other: Self) -> None:
-        """Add the counts of another accumulator."""
-        self.require_same_kind(other)
-        self._pairs += other._pairs
-        self._hits += other._hits
-        self._centre += other._centre
-        self._skipped += other._skipped
 
     def result(self) -> MetricResult:
         """Accuracy over all pairs, and in the details over the difficult subset."""
