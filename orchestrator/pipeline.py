@@ -89,7 +89,9 @@ class _Job:
         self.leaving.enter_context(connect(self.settings))
         self.tracker = Tracker(self.settings)
         self.parent = self.tracker.start_run(
-            self.job.name, params={}, tags={RUN_TAG: self.paths.tracking_uid()}
+            self.job.name,
+            params=self.job.model_dump(mode="json"),
+            tags={RUN_TAG: self.paths.tracking_uid()},
         )
         self.leaving.push(self._close)
 
@@ -240,6 +242,9 @@ class _Job:
 
     def report(self, shards: Path) -> dict[str, Any]:
         write_report(self.settings, self.paths, self.stages.outputs, self.table(), shards)
+        for row in self.table():
+            values = {f"{row['name']}.{k}": v for k, v in row.items() if isinstance(v, float)}
+            self.tracker.log_metrics(self.parent, values)
         self.tracker.log_artifact(self.parent, self.paths.report)
         return {"path": str(self.paths.report)}
 

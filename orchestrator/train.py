@@ -81,7 +81,7 @@ def train(
     parent: str | None = None,
     tracker: Tracker | None = None,
 ) -> TrainResult:
-    """Train a recipe, or continue its unfinished run.
+    """Train a recipe, or continue its run; continuing a finished one is a no-op.
 
     Args:
         epochs: instead of the recipe's.
@@ -90,13 +90,13 @@ def train(
         tracker: the job's, so that a server that is down is said once.
 
     Raises:
-        Conflict: the run is finished, or unfinished and `resume` is false, or was started with
-            other settings.
+        Conflict: the run was started with other settings, or before and `resume` is false.
         ResourceError: the workers do not fit on the cluster.
         WsolError: training failed; the message is the worker's.
     """
     spec = make_spec(settings, recipe, shards, epochs, initial)
-    _claim(paths, spec, resume)
+    if _claim(paths, spec, resume):
+        return _result(paths, recipe, tracking_run=None)
     with connect(settings):
         resources = settings.resources.train
         require(resources.workers, resources.cpus_per_worker, resources.gpus_per_worker, "train")
@@ -109,19 +109,22 @@ def train(
         )
         try:
             with tracker.follow(run, paths.events), _shown_progress(paths, spec):
-                checkpoint = _fit(settings, spec, paths)
-                manifest = _export(checkpoint, spec, paths)
+                _export(_fit(settings, spec, paths), spec, paths)
         except BaseException:
             tracker.close(run, "FAILED")
             raise
         tracker.close(run, "FINISHED")
+    return _result(paths, recipe, run.run_id)
+
+
+def _result(paths: RunPaths, recipe: str, tracking_run: str | None) -> TrainResult:
     return TrainResult(
         run=paths.name,
         recipe=recipe,
         model=paths.model,
-        digest=manifest["digest"],
+        digest=read_manifest(paths.model, "model")["digest"],
         metrics=learning_curves(paths.events)[-1],
-        tracking_run=run.run_id,
+        tracking_run=tracking_run,
     )
 
 
@@ -174,22 +177,22 @@ def learning_curves(events: Path) -> list[dict[str, float]]:
     return [{"epoch": epoch, **by_epoch[epoch]} for epoch in sorted(by_epoch)]
 
 
-def _claim(paths: RunPaths, spec: TrainSpec, resume: bool) -> None:
-    """Own the run's folder: a name is never used again by accident."""
-    if is_sealed(paths.model):
+def _claim(paths: RunPaths, spec: TrainSpec, resume: bool) -> bool:
+    """Own the run's folder: a name is never used again by accident. True if it is finished."""
+    if paths.spec.exists() and read_json(paths.spec)["identity"] != spec.identity():
+        raise Conflict(
+            f"run '{paths.name}' was started with other settings (see {paths.spec}); "
+            "choose another --name or restore the settings"
+        )
+    if is_sealed(paths.model) and not resume:
         raise Conflict(f"run '{paths.name}' is finished ({paths.folder}); choose another --name")
-    if paths.spec.exists():
-        if read_json(paths.spec)["identity"] != spec.identity():
-            raise Conflict(
-                f"run '{paths.name}' was started with other settings (see {paths.spec}); "
-                "choose another --name or restore the settings"
-            )
-        if not resume:
-            raise Conflict(
-                f"run '{paths.name}' is unfinished ({paths.folder}); continue it with --resume "
-                "or choose another --name"
-            )
+    if paths.spec.exists() and not resume:
+        raise Conflict(
+            f"run '{paths.name}' is unfinished ({paths.folder}); continue it with --resume "
+            "or choose another --name"
+        )
     write_json(paths.spec, {"identity": spec.identity(), **spec.model_dump(mode="json")})
+    return is_sealed(paths.model)
 
 
 def _parameters(spec: TrainSpec) -> dict[str, Any]:
@@ -249,7 +252,7 @@ def _event_callback(events: Path) -> Any:
     return EventCallback()
 
 
-def _export(checkpoint: Any, spec: TrainSpec, paths: RunPaths) -> dict[str, Any]:
+def _export(checkpoint: Any, spec: TrainSpec, paths: RunPaths) -> None:
     """The trained model with untuned thresholds as a sealed folder."""
     from workloads.checkpoints import load_checkpoint
     from workloads.localizer import save_model
@@ -279,7 +282,7 @@ def _export(checkpoint: Any, spec: TrainSpec, paths: RunPaths) -> dict[str, Any]
         cooccurrence=tuple(tuple(row) for row in together.tolist()),
         provenance=provenance,
     )
-    return save_model(paths.model, method, card)
+    save_model(paths.model, method, card)
 
 
 def build(spec: TrainSpec) -> Any:

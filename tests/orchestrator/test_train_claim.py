@@ -1,0 +1,92 @@
+"""A run's name is used once; continuing is asked for, and continuing what is finished is free."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from orchestrator import train as module
+from orchestrator.events import EventLog
+from orchestrator.settings import Settings
+from orchestrator.train import make_spec, train
+from orchestrator.workspace import RunPaths
+from workloads.artifacts import seal, write_json
+from workloads.datasets import open_dataset
+from workloads.datasets.digits import SingleDigitsOptions, make_digits
+from workloads.errors import ConfigError, Conflict, NotFound
+from workloads.images import ImageLimits
+from workloads.shards import finish_shards, ingest_shard
+
+RECIPE = "digits-pretrain-tiny"
+
+
+@pytest.fixture(scope="module")
+def shards(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("digits") / "tree"
+    make_digits(root, SingleDigitsOptions(train=4, val=2, test=1))
+    dataset = open_dataset("single-digits", root)
+    out = tmp_path_factory.mktemp("shards")
+    results = [
+        ingest_shard(dataset, dataset.items(s), out / f"{s}-00000.parquet", ImageLimits())
+        for s in dataset.splits()
+    ]
+    finish_shards(out, dataset, results)
+    return out
+
+
+@pytest.fixture(autouse=True)
+def no_ray(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(_: Settings) -> None:
+        raise AssertionError("Ray was started")
+
+    monkeypatch.setattr(module, "connect", refuse)
+
+
+def started(tmp_path: Path, shards: Path) -> RunPaths:
+    """A run that was started and then killed."""
+    paths = RunPaths(tmp_path / "run")
+    spec = make_spec(Settings(), RECIPE, shards, None, None)
+    write_json(paths.spec, {"identity": spec.identity(), **spec.model_dump(mode="json")})
+    return paths
+
+
+def finished(tmp_path: Path, shards: Path) -> RunPaths:
+    paths = started(tmp_path, shards)
+    write_json(paths.model / "model.json", {})
+    seal(paths.model)
+    EventLog(paths.events).append({"epoch": 1, "metrics": {"loss": 0.5}})
+    return paths
+
+
+def test_a_finished_name_is_refused(tmp_path: Path, shards: Path) -> None:
+    with pytest.raises(Conflict, match="is finished"):
+        train(Settings(), RECIPE, shards, finished(tmp_path, shards))
+
+
+def test_continuing_a_finished_run_starts_nothing(tmp_path: Path, shards: Path) -> None:
+    # A job that was killed between the model and the record of its stage comes here.
+    result = train(Settings(), RECIPE, shards, finished(tmp_path, shards), resume=True)
+    assert result.metrics == {"epoch": 1, "loss": 0.5}
+
+
+def test_an_unfinished_run_is_only_continued_when_asked(tmp_path: Path, shards: Path) -> None:
+    with pytest.raises(Conflict, match="--resume"):
+        train(Settings(), RECIPE, shards, started(tmp_path, shards))
+    with pytest.raises(AssertionError, match="Ray was started"):
+        train(Settings(), RECIPE, shards, started(tmp_path, shards), resume=True)
+
+
+def test_other_settings_are_refused_even_to_continue(tmp_path: Path, shards: Path) -> None:
+    for paths in (started(tmp_path / "a", shards), finished(tmp_path / "b", shards)):
+        with pytest.raises(Conflict, match="other settings"):
+            train(Settings(), RECIPE, shards, paths, resume=True, epochs=3)
+
+
+def test_weights_that_a_recipe_starts_from_must_be_given(tmp_path: Path, shards: Path) -> None:
+    paths = RunPaths(tmp_path / "run")
+    with pytest.raises(ConfigError, match="--initial"):
+        train(Settings(), "digits-cam-tiny", shards, paths)
+    with pytest.raises(NotFound, match="no such weights file"):
+        train(Settings(), "digits-cam-tiny", shards, paths, initial=tmp_path / "none")
+    assert not paths.folder.exists()
