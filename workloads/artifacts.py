@@ -1,7 +1,8 @@
 """Artifacts are written whole or not at all, manifest last.
 
 An artifact is a folder with a `manifest.json` that names every other file with its SHA-256.
-A folder without a manifest is unfinished and does not count.
+A folder without a manifest is unfinished and does not count. Names with a leading dot (what was
+asked for, and what a killed writer left) are not part of the content.
 """
 
 from __future__ import annotations
@@ -159,7 +160,8 @@ def digest(value: Mapping[str, Any]) -> str:
 
 
 def _files(folder: Path) -> Iterator[Path]:
-    return (p for p in folder.rglob("*") if p.is_file() and p.name != MANIFEST)
+    found = (p for p in folder.rglob("*") if p.is_file() and p.name != MANIFEST)
+    return (p for p in found if not p.name.startswith("."))
 
 
 def _sync(path: Path) -> None:

@@ -19,6 +19,14 @@ def test_a_request_is_written_first_and_finished_when_sealed(tmp_path: Path) -> 
     assert claim(out, {"a": 1}, "shards")
 
 
+def test_the_request_is_not_part_of_the_content(tmp_path: Path) -> None:
+    digests = set()
+    for name in ("here", "there"):
+        claim(tmp_path / name, {"root": str(tmp_path / name)}, "shards")
+        digests.add(seal(tmp_path / name)["digest"])
+    assert len(digests) == 1
+
+
 def test_another_request_is_refused(tmp_path: Path) -> None:
     claim(tmp_path, {"a": 1}, "shards")
     with pytest.raises(Conflict, match="holds shards made from something else"):
