@@ -43,6 +43,9 @@ STAGES = (
     "serve",
     "report",
 )
+# In every kind of stage that lasts long enough to be hit: `register` and `champion` take
+# milliseconds, and pretraining is training.
+KILLED = [s for s in STAGES if not s.startswith(("register", "champion", "pretrain"))]
 
 
 def command(folder: Path, *arguments: str) -> list[str]:
@@ -115,8 +118,8 @@ def test_killed_in_every_stage_it_ends_with_the_same_table(
     finished: tuple[Path, dict[str, Any]], tmp_path: Path
 ) -> None:
     _, expected = finished
-    killed = [stage for stage in STAGES if kill_in(tmp_path, stage)]
-    # A stage of a few milliseconds may end before the signal; the long ones may not.
+    killed = [stage for stage in KILLED if kill_in(tmp_path, stage)]
+    # A short stage may end before the signal; the long ones may not.
     assert {"train-digits-spn-tiny", "tune-digits-spn-tiny", "annotate", "serve"} <= set(killed)
     result = answer(wsol(tmp_path, "run", "-o", "json"))
     assert result["table"] == expected["table"]
