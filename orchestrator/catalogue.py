@@ -81,7 +81,10 @@ def datasets() -> list[Entry]:
     """Data sets by the layout in which they are distributed."""
     from workloads.datasets import DATASETS
 
-    return [Entry(n, summary_of(d), {"task": d.task}) for n, d in DATASETS.items()]
+    return [
+        Entry(n, summary_of(d), {"task": d.task, "options": option_facts(d.options_type)})
+        for n, d in DATASETS.items()
+    ]
 
 
 def metrics() -> list[Entry]:

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import asdict, astuple, dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -11,12 +15,13 @@ from orchestrator.chunks import claim, run_tasks
 from orchestrator.cluster import connect
 from orchestrator.progress import Progress
 from orchestrator.settings import Settings
-from workloads.artifacts import digest, read_json, read_manifest, write_json
+from workloads.artifacts import read_json, read_manifest, write_json
 from workloads.datasets import open_dataset
 from workloads.datasets.base import Dataset, Item
-from workloads.errors import NotFound
+from workloads.errors import InputRejected, NotFound
 from workloads.images import ImageLimits
 from workloads.shards import (
+    QUARANTINE,
     Quarantined,
     ShardResult,
     finish_shards,
@@ -37,66 +42,122 @@ class IngestResult:
     quarantined: int
 
 
-def ingest(settings: Settings, dataset: str, root: Path, out: Path) -> IngestResult:
-    """Ingest all splits of a data set. Finished shards are a no-op, started ones continue.
+def ingest(
+    settings: Settings,
+    dataset: str,
+    root: Path,
+    out: Path,
+    splits: Sequence[str] = (),
+    *,
+    strict: bool = False,
+) -> IngestResult:
+    """Ingest a data set. Finished shards are a no-op, started ones continue.
+
+    Args:
+        splits: which ones; all that the layout has if empty.
+        strict: fail at the first image that would be quarantined. What was finished before
+            stays, so the same command continues once the image is mended.
 
     Raises:
-        NotFound: no such folder, or it does not hold the layout.
+        NotFound: no such folder or split, or it does not hold the layout.
+        InputRejected: strict, and an image cannot be used.
         Conflict: `out` holds shards of something else.
         IntegrityError: read + quarantined is not listed.
     """
-    source = open_dataset(dataset, root)
-    listed = [item for split in source.splits() for item in source.items(split)]
+    source = open_dataset(dataset, root, settings.job.data.options)
+    chosen = tuple(splits) or source.splits()
+    listed = [item for split in chosen for item in source.items(split)]
     if not listed:
         raise NotFound(f"{root}: data set '{dataset}' lists no images there")
-    request = _request(settings, dataset, listed, root)
-    if claim(out, request, "shards"):
-        return _result(out)
+    if claim(out, _request(settings, dataset, source, listed), "shards"):
+        result = _result(out)
+        if strict and result.quarantined:
+            _refuse(_first_quarantined(out), result.quarantined)
+        return result
     items, repeated = split_duplicates(listed)
+    if strict and repeated:
+        _refuse(repeated[0], len(repeated))
     with connect(settings):
-        results = _ingest_shards(settings, source, items, len(listed), out)
-    finish_shards(out, source, results, repeated)
+        results = _ingest_shards(settings, source, items, len(listed), out, strict=strict)
+    counts = Counter(item.split for item in listed)
+    finish_shards(out, source, {split: counts[split] for split in chosen}, results, repeated)
     return _result(out)
 
 
-def _request(settings: Settings, dataset: str, listed: list[Item], root: Path) -> dict[str, Any]:
-    names = {str(i): [item.split, item.image_id, item.num_bytes] for i, item in enumerate(listed)}
+def _request(
+    settings: Settings, dataset: str, source: Dataset, listed: list[Item]
+) -> dict[str, Any]:
+    listing = hashlib.sha256()
+    for item in listed:  # one at a time: lists have a million lines
+        listing.update(f"{astuple(item)}\n".encode())
     return {
         "dataset": dataset,
-        "root": str(root.resolve()),
-        "listing": digest(names),
+        "options": source.options.model_dump(mode="json"),
+        "root": str(source.root.resolve()),
+        "listing": listing.hexdigest(),
         "shard_mb": settings.resources.ingest.shard_mb,
         "limits": settings.images.model_dump(mode="json"),
     }
 
 
 def _ingest_shards(
-    settings: Settings, source: Dataset, items: list[Item], total: int, out: Path
+    settings: Settings,
+    source: Dataset,
+    items: list[Item],
+    total: int,
+    out: Path,
+    *,
+    strict: bool,
 ) -> list[ShardResult]:
     """Every shard with its result beside it, so that a stopped ingest can continue."""
-    limits = settings.images
-    units: list[dict[str, Any]] = []
-    for split in source.splits():
-        chosen = [item for item in items if item.split == split]
-        plan = plan_shards(chosen, int(settings.resources.ingest.shard_mb * 2**20))
-        units += [
-            {"file": f"{split}-{index:05d}.parquet", "items": [_as_row(item) for item in chunk]}
-            for index, chunk in enumerate(plan)
-        ]
+    units = _units(items, int(settings.resources.ingest.shard_mb * 2**20))
     missing = [unit for unit in units if not _result_path(out, unit["file"]).exists()]
-    work = partial(_work, dataset=source, out=out, limits=limits)
+    work = partial(_work, dataset=source, out=out, limits=settings.images, strict=strict)
     before = total - sum(len(unit["items"]) for unit in missing)
     with Progress(total, "images", "ingest", done=before) as progress:
         for row in run_tasks(missing, work, settings.resources.ingest.cpus_per_task, "ingest"):
             progress.advance(row["images"])
-    return [_read_result(_result_path(out, unit["file"])) for unit in units]
+    results = [_read_result(_result_path(out, unit["file"])) for unit in units]
+    bad = [entry for result in results for entry in result.quarantined]
+    if strict and bad:  # of shards that an earlier, lenient run finished
+        _refuse(bad[0], len(bad))
+    return results
 
 
-def _work(unit: dict[str, Any], *, dataset: Dataset, out: Path, limits: ImageLimits) -> Any:
-    items = [_as_item(row) for row in unit["items"]]
+def _units(items: list[Item], shard_bytes: int) -> list[dict[str, Any]]:
+    by_split: dict[str, list[Item]] = {}
+    for item in items:
+        by_split.setdefault(item.split, []).append(item)
+    return [
+        {"file": f"{split}-{index:05d}.parquet", "items": [asdict(item) for item in chunk]}
+        for split, chosen in by_split.items()
+        for index, chunk in enumerate(plan_shards(chosen, shard_bytes))
+    ]
+
+
+def _work(
+    unit: dict[str, Any], *, dataset: Dataset, out: Path, limits: ImageLimits, strict: bool
+) -> Any:
+    items = [Item(**row) for row in unit["items"]]
     result = ingest_shard(dataset, items, out / unit["file"], limits)
+    if strict and result.quarantined:
+        (out / unit["file"]).unlink()
+        _refuse(result.quarantined[0], len(result.quarantined))
     write_json(_result_path(out, unit["file"]), asdict(result))
     return {"images": len(items)}
+
+
+def _refuse(entry: Quarantined, count: int) -> None:
+    more = f" ({count} such images so far)" if count > 1 else ""
+    raise InputRejected(
+        f"{entry.path or entry.image_id}: {entry.reason}{more}; mend it, or ingest without "
+        "--strict to quarantine it"
+    )
+
+
+def _first_quarantined(out: Path) -> Quarantined:
+    with (out / QUARANTINE).open(encoding="utf-8") as lines:
+        return Quarantined(**json.loads(next(lines)))
 
 
 def _result_path(out: Path, file: str) -> Path:
@@ -107,27 +168,6 @@ def _read_result(path: Path) -> ShardResult:
     values = read_json(path)
     values["quarantined"] = [Quarantined(**q) for q in values["quarantined"]]
     return ShardResult(**values)
-
-
-def _as_row(item: Item) -> dict[str, Any]:
-    return {
-        "image_id": item.image_id,
-        "split": item.split,
-        "image_path": str(item.image_path),
-        "annotation_path": str(item.annotation_path or ""),
-        "num_bytes": item.num_bytes,
-    }
-
-
-def _as_item(row: dict[str, Any]) -> Item:
-    annotation = row["annotation_path"]
-    return Item(
-        image_id=row["image_id"],
-        split=row["split"],
-        image_path=Path(row["image_path"]),
-        annotation_path=Path(annotation) if annotation else None,
-        num_bytes=int(row["num_bytes"]),
-    )
 
 
 def _result(out: Path) -> IngestResult:

@@ -107,6 +107,9 @@ class Data(Options):
     root: Path | None = Field(
         default=None, description="its folder; null: an embedded data set, made in the workspace"
     )
+    options: dict[str, Any] = Field(
+        default={}, description="options of its layout, see `wsol list datasets`"
+    )
     train_split: str = Field(default="train", description="split to learn from")
     val_split: str = Field(default="val", description="split to tune and choose on")
     test_split: str = Field(default="test", description="split to report")

@@ -16,6 +16,7 @@ def check_names(settings: Settings) -> None:
     from workloads.recipes import load_recipe
 
     load_cluster(settings.cluster)
-    DATASETS[settings.job.data.dataset]
+    data = settings.job.data
+    DATASETS[data.dataset].options_type.parse(data.options, "job.data.options")
     for recipe in settings.job.recipes:
         load_recipe(recipe)

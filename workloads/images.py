@@ -71,6 +71,20 @@ def decode(data: bytes, limits: ImageLimits) -> NDArray[np.uint8]:
         return np.array(rgb if method is None else rgb.transpose(method))
 
 
+def decode_grey(data: bytes, limits: ImageLimits) -> NDArray[np.uint8]:
+    """(H, W) uint8 of a one-channel file (a mask); colours become their luma.
+
+    Nothing is rotated: masks carry no orientation.
+
+    Raises:
+        InputRejected: as `decode` does.
+    """
+    with _pillow_errors("decode"):
+        image = _open(data, limits)
+        image.load()
+        return np.array(image.convert("L"))
+
+
 def probe(data: bytes, limits: ImageLimits) -> tuple[int, int]:
     """Upright (width, height) of an image, without decoding its pixels.
 

@@ -160,7 +160,7 @@ class _Builder:
         self.scores.append(p.scores)
         self.positive.append(np.isin(classes, p.truth.labels))
         self.difficult.append(np.isin(classes, p.truth.difficult_labels))
-        self.truths += int((~p.truth.box_difficult).sum())
+        self.truths += int(p.truth.box_required.sum())
 
     def _add_map(
         self,

@@ -9,9 +9,8 @@ from __future__ import annotations
 
 import errno
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -27,9 +26,11 @@ from workloads.images import ImageLimits, decode
 from workloads.options import Options
 from workloads.records import RECORD_SCHEMA, Record, record_from_row, records_to_table
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 QUARANTINE = "quarantine.jsonl"
-ROWS_PER_GROUP = 256  # what a reader holds in memory at once
+# What a reader, and the writer, holds in memory at once.
+ROWS_PER_GROUP = 256
+BYTES_PER_GROUP = 16 * 2**20
 # The path names no file: a fault of the list. Everything else is one of the machine.
 _NO_FILE = (errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG)
 
@@ -39,7 +40,7 @@ class Quarantined:
     """One listed image that is not in the shards, and why."""
 
     image_id: str
-    path: str
+    path: str  # relative to the data set's root
     split: str
     reason: str
 
@@ -149,7 +150,7 @@ def ingest_shard(
     rows = 0
     with atomic_file(path) as temporary, _writer(temporary) as writer:
         records = _good_records(dataset, items, limits, quarantined)
-        while group := list(islice(records, ROWS_PER_GROUP)):
+        for group in _groups(records):
             writer.write_table(records_to_table(group))
             rows += len(group)
             for record in group:
@@ -168,6 +169,7 @@ def ingest_shard(
 def finish_shards(
     folder: Path,
     dataset: Dataset,
+    listed: Mapping[str, int],
     results: Sequence[ShardResult],
     repeated: Sequence[Quarantined] = (),
 ) -> dict[str, Any]:
@@ -175,7 +177,8 @@ def finish_shards(
 
     Args:
         folder: where the Parquet files of `results` are.
-        dataset: its lists are counted again, all splits of them.
+        dataset: what was ingested.
+        listed: split to the number of images on its list, faulty ones and repetitions included.
         results: of all shards, in order.
         repeated: what `split_duplicates` left out.
 
@@ -188,10 +191,10 @@ def finish_shards(
     """
     rejected = [*repeated, *(entry for result in results for entry in result.quarantined)]
     splits = {}
-    for split in _all_splits(dataset, results):
+    for split, count in listed.items():
         chosen = [result for result in results if result.split == split]
-        count = sum(entry.split == split for entry in rejected)
-        splits[split] = _split_info(dataset, split, chosen, count)
+        bad = sum(entry.split == split for entry in rejected)
+        splits[split] = _split_info(dataset, split, count, chosen, bad)
     _check_files(folder, results)
     _write_quarantine(folder / QUARANTINE, rejected)
     facts = ShardManifest(
@@ -281,18 +284,35 @@ def _good_records(
             quarantined.append(_quarantine(item, "no such file; add it or unlist the image"))
 
 
+def _groups(records: Iterable[Record]) -> Iterator[list[Record]]:
+    """Row groups: as many records as fit both limits, at least one."""
+    group: list[Record] = []
+    room = BYTES_PER_GROUP
+    for record in records:
+        if group and (len(group) == ROWS_PER_GROUP or len(record.image) > room):
+            yield group
+            group, room = [], BYTES_PER_GROUP
+        group.append(record)
+        room -= len(record.image)
+    if group:
+        yield group
+
+
 def _read(dataset: Dataset, item: Item, limits: ImageLimits) -> Record:
-    size = item.image_path.stat().st_size
+    if item.fault:
+        raise InputRejected(item.fault)
+    path = dataset.root / item.image_path
+    size = path.stat().st_size
     if size > limits.max_bytes:  # before it is in memory
         raise TooLarge(f"{size} bytes, at most {limits.max_bytes} are allowed; compress it")
-    data = item.image_path.read_bytes()
+    data = path.read_bytes()
     height, width = decode(data, limits).shape[:2]
     truth = dataset.annotation(item, width, height)
     return Record(item.image_id, item.split, data, width, height, truth)
 
 
 def _quarantine(item: Item, reason: str) -> Quarantined:
-    return Quarantined(item.image_id, str(item.image_path), item.split, reason)
+    return Quarantined(item.image_id, item.image_path, item.split, reason)
 
 
 def _writer(path: Path) -> pq.ParquetWriter:
@@ -312,14 +332,9 @@ def _leaves() -> list[str]:
     return [f"{name}.list.element" if name in lists else name for name in RECORD_SCHEMA.names]
 
 
-def _all_splits(dataset: Dataset, results: Sequence[ShardResult]) -> list[str]:
-    return list(dict.fromkeys([*dataset.splits(), *(result.split for result in results)]))
-
-
 def _split_info(
-    dataset: Dataset, split: str, results: Sequence[ShardResult], quarantined: int
+    dataset: Dataset, split: str, listed: int, results: Sequence[ShardResult], quarantined: int
 ) -> SplitInfo:
-    listed = len(dataset.items(split))
     read = sum(result.rows for result in results)
     if read + quarantined != listed:
         raise IntegrityError(

@@ -27,6 +27,13 @@ def ingest(
         str | None,
         typer.Option(help="Its layout, see `wsol list datasets`; else job.data.dataset."),
     ] = None,
+    split: Annotated[
+        list[str] | None,
+        typer.Option(help="A split to read, repeatable; else all.", show_default=False),
+    ] = None,
+    strict: Annotated[
+        bool, typer.Option("--strict", help="Fail at the first image that cannot be used.")
+    ] = False,
     config: ConfigOption = None,
     overrides: SetOption = None,
     output: OutputOption = Output.TABLE,
@@ -40,5 +47,6 @@ def ingest(
     from orchestrator.ingest import ingest as work
 
     with working():
-        result = work(settings, dataset or settings.job.data.dataset, root, out)
+        name = dataset or settings.job.data.dataset
+        result = work(settings, name, root, out, split or (), strict=strict)
     report(result, output)

@@ -84,7 +84,7 @@ def _make_shards(workspace: Path, images: dict[str, int]) -> Path:
         ingest_shard(dataset, dataset.items(s), shards / f"{s}-0.parquet", ImageLimits())
         for s in dataset.splits()
     ]
-    finish_shards(shards, dataset, results)
+    finish_shards(shards, dataset, images, results)
     return shards
 
 

@@ -31,7 +31,7 @@ def shards(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ingest_shard(dataset, dataset.items(s), out / f"{s}-00000.parquet", ImageLimits())
         for s in dataset.splits()
     ]
-    finish_shards(out, dataset, results)
+    finish_shards(out, dataset, {s: len(dataset.items(s)) for s in dataset.splits()}, results)
     return out
 
 

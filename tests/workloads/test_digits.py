@@ -69,7 +69,7 @@ def test_what_is_written_is_read_back(tmp_path: Path) -> None:
     items = {item.image_id: item for split in SPLITS for item in dataset.items(split)}
     for record in draw_all(SMALL):
         item = items[record.image_id]
-        assert item.image_path.read_bytes() == record.image
+        assert (dataset.root / item.image_path).read_bytes() == record.image
         truth = dataset.annotation(item, record.width, record.height)
         np.testing.assert_array_equal(truth.boxes_xyxy, record.truth.boxes_xyxy)
         assert truth.labels == record.truth.labels

@@ -35,7 +35,7 @@ def shards(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ingest_shard(dataset, dataset.items(split), out / f"{split}-00000.parquet", LIMITS)
         for split in dataset.splits()
     ]
-    finish_shards(out, dataset, results, [])
+    finish_shards(out, dataset, {s: len(dataset.items(s)) for s in dataset.splits()}, results)
     return out
 
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from workloads.datasets.base import Dataset
 from workloads.datasets.digits import Digits, SingleDigits
-from workloads.datasets.voc import Voc2007
+from workloads.datasets.voc import Voc2007, Voc2012
 from workloads.registry import Registry
 
 DATASETS: Registry[type[Dataset]] = Registry(
@@ -15,15 +17,17 @@ DATASETS: Registry[type[Dataset]] = Registry(
         Digits.name: Digits,
         SingleDigits.name: SingleDigits,
         Voc2007.name: Voc2007,
+        Voc2012.name: Voc2012,
     },
 )
 
 
-def open_dataset(name: str, root: Path) -> Dataset:
+def open_dataset(name: str, root: Path, options: Mapping[str, Any] | None = None) -> Dataset:
     """Open a data set by name.
 
     Raises:
-        ConfigError: no such data set; the message names those that exist.
+        ConfigError: no such data set or option; the message names those that exist.
         NotFound: it is not at `root`.
     """
-    return DATASETS[name](root)
+    kind = DATASETS[name]
+    return kind(root, kind.options_type.parse(options, f"data set {name}"))

@@ -3,24 +3,49 @@
 from __future__ import annotations
 
 import abc
+import os
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar, Literal
 
-from workloads.records import GroundTruth
+from pydantic import Field
+
+from workloads.errors import NotFound, unknown_name
+from workloads.options import Options
+from workloads.records import GroundTruth, Record
 
 Task = Literal["multilabel", "singlelabel"]
 
 
+class DatasetOptions(Options):
+    """What a layout leaves open; a data set may add its own."""
+
+    clip_boxes: bool = Field(
+        default=False,
+        description="cut boxes that reach beyond the image instead of quarantining it",
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class Item:
-    """One listed image: where it is, not what is in it. Cheap to list, cheap to ship."""
+    """One listed image: where it is, not what is in it. Plain strings: millions are shipped.
+
+    Attributes:
+        image_id: unique in its split.
+        image_path: the file, relative to the data set's root.
+        annotation: what `Dataset.annotation` goes by: the path of the image's own file, relative
+            to the root, or what a list of all images says of this one.
+        num_bytes: size of the image's file; 0 if there is none.
+        fault: why it cannot be used, if the listing shows that already.
+    """
 
     image_id: str
     split: str
-    image_path: Path
-    annotation_path: Path | None
-    num_bytes: int
+    image_path: str
+    annotation: str = ""
+    num_bytes: int = 0
+    fault: str = ""
 
 
 class Dataset(abc.ABC):
@@ -31,14 +56,16 @@ class Dataset(abc.ABC):
 
     name: ClassVar[str]
     task: ClassVar[Task]
+    options_type: ClassVar[type[DatasetOptions]] = DatasetOptions
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, options: DatasetOptions | None = None) -> None:
         self.root = root
+        self.options = options or self.options_type()
 
     @property
     @abc.abstractmethod
     def classes(self) -> tuple[str, ...]:
-        """Class names; a class index is a position in here."""
+        """Class names, each once; a class index is a position in here."""
 
     @abc.abstractmethod
     def splits(self) -> tuple[str, ...]:
@@ -47,6 +74,8 @@ class Dataset(abc.ABC):
     @abc.abstractmethod
     def items(self, split: str) -> list[Item]:
         """All images listed for a split, in a fixed order, existing or not.
+
+        An annotation whose image is not listed is an item with a `fault`.
 
         Raises:
             NotFound: no such split; the message names those that exist.
@@ -60,3 +89,47 @@ class Dataset(abc.ABC):
             InputRejected: the annotation is missing, malformed, names an unknown class, or has
                 a box that is inverted or outside the image.
         """
+
+    @classmethod
+    @abc.abstractmethod
+    def write(cls, root: Path, classes: Sequence[str], records: Iterable[Record]) -> None:
+        """Write records in this layout, for the embedded data and for tests.
+
+        Reading them back gives the same pixels, labels and boxes. Records come one at a time,
+        so they may be made on the fly; splits that the layout does not have are left out.
+
+        Args:
+            root: the folder to fill.
+            classes: names of the class indices.
+            records: images with their truth; JPEG files with plain names as ids.
+        """
+
+    def require_split(self, split: str) -> None:
+        """Raise NotFound unless the split exists; the message names those that do."""
+        if split not in self.splits():
+            raise NotFound(f"{self.root}: {unknown_name('split', split, self.splits())}")
+
+
+def find_tree(root: Path, below: Iterable[str], marker: str, what: str) -> Path:
+    """The folder that holds a layout: `root` itself or one of the places below it.
+
+    Args:
+        below: relative places to try after `root`.
+        marker: a file or folder that only the right place holds.
+        what: the layout, for the message.
+
+    Raises:
+        NotFound: no place holds it; the message says what is looked for.
+    """
+    for place in (root, *(root / name for name in below)):
+        if (place / marker).exists():
+            return place
+    raise NotFound(f"{root}: no {what} there; give the folder that holds {marker}")
+
+
+def file_sizes(folder: Path) -> dict[str, int]:
+    """File name to bytes. One listing instead of a stat per image: lists are long."""
+    if not folder.is_dir():
+        return {}
+    with os.scandir(folder) as entries:
+        return {entry.name: entry.stat().st_size for entry in entries if entry.is_file()}

@@ -14,7 +14,7 @@ from typing import ClassVar
 from workloads.artifacts import atomic_folder, read_json, write_json
 from workloads.datasets.base import Task
 from workloads.datasets.digit_scenes import SPLITS, DigitsOptions, SingleDigitsOptions, draw
-from workloads.datasets.voc import VocDataset, write_voc
+from workloads.datasets.voc import VocDataset
 from workloads.records import Record
 
 __all__ = [
@@ -38,7 +38,7 @@ class Digits(VocDataset):
 
     name = "digits"
     class_names = CLASSES
-    options_type: ClassVar[type[DigitsOptions]] = DigitsOptions
+    drawn_with: ClassVar[type[DigitsOptions]] = DigitsOptions
 
 
 class SingleDigits(Digits):
@@ -46,7 +46,7 @@ class SingleDigits(Digits):
 
     name = "single-digits"
     task: ClassVar[Task] = "singlelabel"
-    options_type = SingleDigitsOptions
+    drawn_with = SingleDigitsOptions
 
 
 def make_digits(
@@ -65,7 +65,7 @@ def make_digits(
         OSError: as the file system says; nothing is left behind.
     """
     with atomic_folder(root) as folder:
-        write_voc(folder, CLASSES, _report(draw_all(options), options, on_progress))
+        Digits.write(folder, CLASSES, _report(draw_all(options), options, on_progress))
         facts = {"schema_version": SCHEMA_VERSION, "options": options.model_dump(mode="json")}
         write_json(folder / FACTS, facts)
 

@@ -47,8 +47,8 @@ class BoxF1(Metric):
             boxes = found.boxes_xyxy[found.labels == label]  # still best first
             outcomes = match(boxes, truth, int(label), self.options.iou)
             np.add.at(self._detections[:, label], outcomes, 1)
-        np.add.at(self._truths, truth.box_labels[~truth.box_difficult], 1)
-        self._difficult += int(truth.box_difficult.sum())
+        np.add.at(self._truths, truth.box_labels[truth.box_required], 1)
+        self._difficult += int((~truth.box_required).sum())
         reached = np.flatnonzero(image.scores >= np.float32(image.cutoffs.score_threshold))
         self._without_map += len(set(reached.tolist()) - set(stored))
 

@@ -60,4 +60,4 @@ def _overlaps(
     boxes_xyxy: NDArray[np.number], truth: GroundTruth, label: int
 ) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
     of_class = truth.box_labels == label
-    return iou_matrix(boxes_xyxy, truth.boxes_xyxy[of_class]), truth.box_difficult[of_class]
+    return iou_matrix(boxes_xyxy, truth.boxes_xyxy[of_class]), ~truth.box_required[of_class]
