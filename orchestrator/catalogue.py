@@ -136,7 +136,7 @@ def clusters() -> list[Entry]:
 
 def benchmarks() -> list[Entry]:
     """Measurements that `wsol bench` runs."""
-    from workloads.benchmarks import BENCHMARKS
+    from orchestrator.benchmarks import BENCHMARKS
 
     return [Entry(name, summary_of(function), {}) for name, function in BENCHMARKS.items()]
 

@@ -10,8 +10,15 @@ from orchestrator.settings import Settings
 from orchestrator.workspace import Workspace
 from workloads.artifacts import digest
 from workloads.datasets import DATASETS
+from workloads.datasets.base import Dataset
 from workloads.datasets.digit_scenes import SPLITS
-from workloads.datasets.digits import Digits, DigitsOptions, made_with, make_digits
+from workloads.datasets.digits import (
+    Digits,
+    DigitsOptions,
+    made_with,
+    make_digits,
+    options_for,
+)
 from workloads.errors import ConfigError, Conflict, unknown_name
 
 
@@ -29,22 +36,30 @@ class MadeData:
     images: dict[str, int]
 
 
-def make(settings: Settings, dataset: str, out: Path | None = None) -> MadeData:
+def make(
+    settings: Settings, dataset: str, out: Path | None = None, layout: str | None = None
+) -> MadeData:
     """Make an embedded data set; an equal one that is there already is kept.
 
+    Args:
+        layout: the real data set in whose layout it is written, to try that one's reader; else
+            its own, which is VOC's.
+
     Raises:
-        ConfigError: the project does not make this data set.
+        ConfigError: the project does not make this data set, or there is no such layout.
         Conflict: `out` holds something else.
     """
-    options = _options(settings, dataset)
-    root = out.expanduser().resolve() if out else _default_root(settings, dataset, options)
+    kind = DATASETS[layout or dataset]
+    options = options_for(kind, _options(settings, dataset))
+    root = out.expanduser().resolve() if out else _default_root(settings, dataset, kind, options)
     if not root.exists():
         total = sum(options.count(split) for split in SPLITS)
         with Progress(total, "images", f"make {dataset}") as progress:
-            make_digits(root, options, lambda done, _: progress.advance_to(done))
-    elif not _is_made_with(root, options):
+            make_digits(root, options, lambda done, _: progress.advance_to(done), kind)
+    elif not _is_made_with(root, kind, options):
         raise Conflict(f"{root}: holds something else; choose another --out or remove it")
-    return MadeData(dataset, root, {split: options.count(split) for split in SPLITS})
+    source = kind(root)
+    return MadeData(kind.name, root, {s: len(source.items(s)) for s in source.splits()})
 
 
 def made_names() -> list[str]:
@@ -59,12 +74,17 @@ def _options(settings: Settings, dataset: str) -> DigitsOptions:
     return options
 
 
-def _default_root(settings: Settings, dataset: str, options: DigitsOptions) -> Path:
+def _default_root(
+    settings: Settings, dataset: str, kind: type[Dataset], options: DigitsOptions
+) -> Path:
     """In the workspace, one folder for each choice of options."""
-    key = digest(options.model_dump(mode="json"))[:12]
+    key = digest({"layout": kind.name, **options.model_dump(mode="json")})[:12]
     return Workspace(settings.workspace).made_data(f"{dataset}-{key}")
 
 
-def _is_made_with(root: Path, options: DigitsOptions) -> bool:
+def _is_made_with(root: Path, kind: type[Dataset], options: DigitsOptions) -> bool:
     made = made_with(root)
-    return made is not None and made.model_dump() == options.model_dump()
+    return made is not None and (made[0], made[1].model_dump()) == (
+        kind.name,
+        options.model_dump(),
+    )

@@ -1,21 +1,31 @@
-"""Metrics of a model on a split, from its stored scores and maps."""
+"""Metrics of a model on a split, from its stored scores and maps, through Ray Data."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 
+from orchestrator.chunks import run_tasks
+from orchestrator.cluster import connect
 from orchestrator.predict import predict
+from orchestrator.progress import Progress
 from orchestrator.register import fetch_model
 from orchestrator.settings import Settings
-from workloads.artifacts import read_manifest, write_json
-from workloads.evaluation import evaluate_predictions, results_json
+from orchestrator.workspace import METRICS_FILE, PER_IMAGE_FILE, Workspace
+from workloads.artifacts import atomic_file, read_manifest, write_json
+from workloads.evaluation import case_table, evaluate_predictions, results_json
 from workloads.localizer import read_card
-from workloads.metrics import METRICS, build_metrics
-from workloads.predictions import read_predictions
+from workloads.metrics import METRICS, Metric, MetricOptions, build_metrics
+from workloads.model_card import ModelCard
+from workloads.predictions import part_files, read_part
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,8 +35,9 @@ class EvaluateResult:
     Attributes:
         model: the model's content digest.
         images: how many images were evaluated.
-        metrics: metric name to {value, centre, per_class, counted, skipped, details}.
+        metrics: metric name to {value, interval, centre, per_class, counted, skipped, ...}.
         predictions: folder of stored scores and maps.
+        out: folder of `metrics.json` and `per_image.parquet`.
     """
 
     model: str
@@ -37,6 +48,16 @@ class EvaluateResult:
     classes: tuple[str, ...]
     metrics: dict[str, Any]
     predictions: Path
+    out: Path
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """What one block of images came to."""
+
+    metrics: dict[str, Metric]
+    per_image: pa.Table
+    images: int
 
 
 def evaluate(
@@ -45,33 +66,47 @@ def evaluate(
     shards: Path,
     split: str,
     out: Path | None = None,
+    predictions: Path | None = None,
+    names: Sequence[str] = (),
 ) -> EvaluateResult:
     """Evaluate a model folder or a registered version on a split.
 
     Stored predictions are reused when they are of the same model, shards and settings.
 
+    Args:
+        out: where `metrics.json` and `per_image.parquet` go; else a folder in the workspace.
+        predictions: where scores and maps are stored; else a folder in the workspace.
+        names: the metrics; all if empty.
+
     Raises:
+        ConfigError: an unknown metric.
         NotFound, IntegrityError: as `fetch_model` and `predict`.
     """
+    chosen = tuple(names) or tuple(METRICS)
+    build_metrics(chosen, 1)  # a wrong name is said before any work
     folder = fetch_model(settings, model)
     digest = read_manifest(folder, "model")["digest"]
-    out = out or settings.workspace / "predictions" / digest[:16] / f"{shards.name}-{split}"
-    predictions = predict(settings, folder, shards, split, out)
-    card = read_card(folder)
-    metrics = build_metrics(list(METRICS), len(card.classes), settings.job.metrics)
-    images = evaluate_predictions(
-        read_predictions(predictions), card.cutoffs, np.asarray(card.cooccurrence), metrics
+    workspace, key = Workspace(settings.workspace), f"{shards.name}-{split}"
+    stored = predict(
+        settings, folder, shards, split, predictions or workspace.predictions(digest, key)
     )
-    return EvaluateResult(
+    card = read_card(folder)
+    found = measure_stored(settings, stored, card, chosen, split)
+    result = EvaluateResult(
         model=digest,
         method=card.method,
         backbone=card.backbone,
         split=split,
-        images=images,
+        images=found.images,
         classes=card.classes,
-        metrics=results_json(metrics),
-        predictions=predictions,
+        metrics=results_json(found.metrics),
+        predictions=stored,
+        out=out or workspace.evaluation(digest, key),
     )
+    with atomic_file(result.out / PER_IMAGE_FILE) as temporary:
+        pq.write_table(_named(found.per_image, card.classes), temporary)
+    save_metrics(result.out / METRICS_FILE, result)
+    return result
 
 
 def save_metrics(path: Path, result: EvaluateResult) -> None:
@@ -88,3 +123,79 @@ def save_metrics(path: Path, result: EvaluateResult) -> None:
             "metrics": result.metrics,
         },
     )
+
+
+def measure_parts(
+    parts: Sequence[Path], card: ModelCard, names: Sequence[str], options: MetricOptions
+) -> Measured:
+    """Metrics of the predictions in some parts, in one thread."""
+    cv2.setNumThreads(1)  # several of these run side by side
+    metrics = build_metrics(names, len(card.classes), options)
+    cooccurrence = np.asarray(card.cooccurrence)
+    predictions = (prediction for part in parts for prediction in read_part(part))
+    rows = evaluate_predictions(predictions, card.cutoffs, cooccurrence, metrics)
+    table = case_table(rows, metrics)
+    return Measured(metrics, table, images=len(table["image_id"].unique()))
+
+
+def merge_measured(blocks: Sequence[Measured]) -> Measured:
+    """All blocks as one: bit for bit what one process finds, whatever the blocks and their order.
+
+    Raises:
+        ValueError: no blocks, or blocks that measured different things.
+    """
+    if not blocks:
+        raise ValueError("nothing was measured")
+    first, *others = blocks
+    for block in others:
+        for name, metric in first.metrics.items():
+            metric.merge(block.metrics[name])
+    table = pa.concat_tables([block.per_image for block in blocks])
+    table = table.sort_by([("image_id", "ascending"), ("label", "ascending")])
+    return Measured(first.metrics, table, sum(block.images for block in blocks))
+
+
+def measure_stored(
+    settings: Settings, stored: Path, card: ModelCard, names: Sequence[str], split: str
+) -> Measured:
+    """Map over blocks of parts and merge; a single block needs no cluster."""
+    resources = settings.resources.evaluate
+    blocks = _blocks(part_files(stored), resources.images_per_task)
+    options = settings.job.metrics
+    if len(blocks) == 1:
+        return measure_parts(blocks[0], card, names, options)
+    units = [{"parts": [str(part) for part in block]} for block in blocks]
+    work = partial(_work, card=card, names=tuple(names), options=options)
+    total = read_manifest(stored, "predictions")["rows"]
+    found: list[Measured] = []
+    with connect(settings), Progress(total, "images", f"metrics of {split}") as progress:
+        for row in run_tasks(units, work, resources.cpus_per_actor, "evaluate"):
+            found.append(row["measured"])
+            progress.advance(row["measured"].images)
+    return merge_measured(found)
+
+
+def _work(
+    unit: dict[str, Any], *, card: ModelCard, names: Sequence[str], options: MetricOptions
+) -> dict[str, Any]:
+    return {"measured": measure_parts([Path(p) for p in unit["parts"]], card, names, options)}
+
+
+def _blocks(parts: Sequence[Path], images: int) -> list[list[Path]]:
+    """Parts in blocks of about so many images, at least one part each."""
+    blocks: list[list[Path]] = [[]]
+    held = 0
+    for part in parts:
+        rows = pq.read_metadata(part).num_rows
+        if blocks[-1] and held + rows > images:
+            blocks.append([])
+            held = 0
+        blocks[-1].append(part)
+        held += rows
+    return blocks
+
+
+def _named(table: pa.Table, classes: Sequence[str]) -> pa.Table:
+    """The table with class names beside the indices."""
+    names = [None if k is None else classes[k] for k in table["label"].to_pylist()]
+    return table.add_column(2, pa.field("class", pa.string()), pa.array(names, pa.string()))

@@ -92,6 +92,7 @@ def _request(
         listing.update(f"{astuple(item)}\n".encode())
     return {
         "dataset": dataset,
+        "classes": hashlib.sha256("\n".join(source.classes).encode()).hexdigest(),
         "options": source.options.model_dump(mode="json"),
         "root": str(source.root.resolve()),
         "listing": listing.hexdigest(),

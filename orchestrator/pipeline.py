@@ -15,7 +15,7 @@ from typing import Any
 from orchestrator.annotate import annotate
 from orchestrator.cluster import connect
 from orchestrator.data import make
-from orchestrator.evaluate import evaluate, save_metrics
+from orchestrator.evaluate import evaluate
 from orchestrator.ingest import ingest
 from orchestrator.mlflow_store import RUN_TAG
 from orchestrator.register import set_champion
@@ -194,8 +194,14 @@ class _Job:
         version = self.stages.outputs[f"register-{recipe}"]
         paths, split = self.paths.run(recipe), self.job.data.test_split
         reference = f"{version['name']}/{version['version']}"
-        result = evaluate(self.settings, reference, shards, split, paths.predictions(split))
-        save_metrics(paths.metrics(split), result)
+        evaluate(
+            self.settings,
+            reference,
+            shards,
+            split,
+            out=paths.evaluation(split),
+            predictions=paths.predictions(split),
+        )
         return {"metrics": str(paths.metrics(split))}
 
     def annotate(self, champion: dict[str, Any], shards: Path) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from workloads.errors import IntegrityError
 from workloads.images import ImageLimits, decode
 from workloads.loading import RowGroup, row_groups
 from workloads.localizer import Localizer
-from workloads.predictions import Prediction, classes_to_store, write_predictions
+from workloads.predictions import SCHEMA_VERSION, Prediction, classes_to_store, write_predictions
 
 
 def predict(settings: Settings, model: Path, shards: Path, split: str, out: Path) -> Path:
@@ -31,6 +31,7 @@ def predict(settings: Settings, model: Path, shards: Path, split: str, out: Path
         "shards": read_manifest(shards, "shards")["digest"],
         "split": split,
         "stored_maps": settings.job.stored_maps,
+        "schema": SCHEMA_VERSION,
     }
     groups = row_groups(shards, split)
     if claim(out, request, "predictions"):
@@ -102,6 +103,7 @@ class Predictor:
                     scores=response.scores,
                     map_labels=labels,
                     maps=response.maps[labels],
+                    proposal=response.proposal,
                 )
             )
         write_predictions(Path(unit["part"]), predictions)

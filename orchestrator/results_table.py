@@ -8,7 +8,7 @@ CENTRE = "centre"
 
 
 def results_table(results: dict[str, dict[str, Any]]) -> list[dict[str, Any]]:
-    """Rows of {"name", metric: value in [0, 1] or None}.
+    """Rows of {"name", metric: value in [0, 1] or None}; metrics that counted nothing are out.
 
     Args:
         results: recipe name to the metrics that `wsol evaluate` gives.
@@ -25,8 +25,6 @@ def results_table(results: dict[str, dict[str, Any]]) -> list[dict[str, Any]]:
 def _values(metrics: dict[str, Any], which: str) -> dict[str, float | None]:
     values: dict[str, float | None] = {}
     for name, metric in metrics.items():
-        values[name] = metric[which]
-        difficult = metric["details"].get("difficult_subset")
-        if difficult is not None:
-            values[f"{name}_diff"] = difficult[which]
+        if metric["counted"]:
+            values[name] = metric[which]
     return values

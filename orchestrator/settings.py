@@ -47,11 +47,19 @@ class TrainResources(Options):
 
 
 class PoolResources(Options):
-    """What a pool of inference actors takes (evaluate, annotate)."""
+    """What a pool of inference actors takes."""
 
     actors: int = Field(default=2, ge=1, description="actors at the same time")
     cpus_per_actor: float = Field(default=1, gt=0, description="CPUs of each actor")
     gpus_per_actor: float = Field(default=0, ge=0, description="GPUs of each actor")
+
+
+class EvaluateResources(PoolResources):
+    """What storing maps and measuring them takes."""
+
+    images_per_task: int = Field(
+        default=2048, ge=1, description="images measured by one task; fewer need no cluster"
+    )
 
 
 class AnnotateResources(PoolResources):
@@ -80,7 +88,7 @@ class Resources(Options):
 
     ingest: IngestResources = IngestResources()
     train: TrainResources = TrainResources()
-    evaluate: PoolResources = PoolResources()
+    evaluate: EvaluateResources = EvaluateResources()
     tune: TuneResources = TuneResources()
     annotate: AnnotateResources = AnnotateResources()
 
@@ -160,7 +168,7 @@ class Job(Options):
         default=10, ge=1, description="maps kept per image beside those of its true classes"
     )
     search: Search = Search()
-    metrics: MetricOptions = MetricOptions(pointing_tolerance_px=4.0)
+    metrics: MetricOptions = MetricOptions(pointing_tolerance_px=4.0, prediction_tolerance_px=4.0)
     registry: Registry = Registry()
     annotate: Path | None = Field(
         default=None, description="folder to annotate; null: the test images without labels"

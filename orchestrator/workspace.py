@@ -8,6 +8,9 @@ from pathlib import Path
 
 from workloads.artifacts import write_text
 
+METRICS_FILE = "metrics.json"
+PER_IMAGE_FILE = "per_image.parquet"
+
 
 @dataclass(frozen=True, slots=True)
 class RunPaths:
@@ -62,9 +65,13 @@ class RunPaths:
         """Stored scores and maps of a split."""
         return self.folder / "predictions" / split
 
+    def evaluation(self, split: str) -> Path:
+        """Metrics of a split, and what they say about single images."""
+        return self.folder / "evaluation" / split
+
     def metrics(self, split: str) -> Path:
         """Metrics of a split."""
-        return self.folder / "metrics" / f"{split}.json"
+        return self.evaluation(split) / METRICS_FILE
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +131,14 @@ class Workspace:
     def downloaded_model(self, digest: str) -> Path:
         """A model version fetched from a tracking server, kept by its content digest."""
         return self.folder / "models" / digest
+
+    def predictions(self, digest: str, name: str) -> Path:
+        """Stored scores and maps of a model that `wsol evaluate` was given."""
+        return self.folder / "predictions" / digest[:16] / name
+
+    def evaluation(self, digest: str, name: str) -> Path:
+        """Metrics of a model that `wsol evaluate` was given."""
+        return self.folder / "evaluations" / digest[:16] / name
 
     def made_data(self, name: str) -> Path:
         """A data set that the project made, in the layout in which it is distributed."""

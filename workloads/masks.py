@@ -20,8 +20,8 @@ def encode_mask(mask: NDArray[np.uint8]) -> bytes:
     Raises:
         ValueError: another shape, type or value.
     """
-    if mask.ndim != 2 or mask.dtype != np.uint8:
-        raise ValueError(f"mask is {mask.dtype} {mask.shape}; give uint8 (H, W)")
+    if mask.ndim != 2 or mask.dtype != np.uint8 or mask.size == 0:
+        raise ValueError(f"mask is {mask.dtype} {mask.shape}; give uint8 (H, W), not empty")
     if not np.isin(mask, (BACKGROUND, FOREGROUND, IGNORED)).all():
         raise ValueError("mask has other values than 0, 1 and 255")
     done, data = cv2.imencode(".png", mask)

@@ -19,6 +19,7 @@ from workloads.artifacts import atomic_file
 from workloads.errors import NotFound
 from workloads.records import TRUTH_FIELDS, GroundTruth, truth_columns, truth_from_row
 
+SCHEMA_VERSION = 2
 PREDICTION_SCHEMA = pa.schema(
     [
         *TRUTH_FIELDS,
@@ -27,6 +28,9 @@ PREDICTION_SCHEMA = pa.schema(
         pa.field("map_height", pa.int32(), nullable=False),
         pa.field("map_width", pa.int32(), nullable=False),
         pa.field("maps", pa.binary(), nullable=False),  # float32 little-endian (n, h, w)
+        pa.field("proposal_height", pa.int32(), nullable=False),
+        pa.field("proposal_width", pa.int32(), nullable=False),
+        pa.field("proposal", pa.binary(), nullable=False),  # float32 (h, w), empty without one
     ]
 )
 
@@ -40,6 +44,8 @@ class Prediction:
         scores: (K,) float32 in [0, 1].
         map_labels: (n,) int32, the classes whose maps are stored.
         maps: (n, h, w) float32 raw responses in the frame of the whole upright image.
+        proposal: (h, w) float32 class-free objectness in the same frame; None for methods
+            without one.
     """
 
     image_id: str
@@ -50,6 +56,7 @@ class Prediction:
     scores: NDArray[np.float32]
     map_labels: NDArray[np.int32]
     maps: NDArray[np.float32]
+    proposal: NDArray[np.float32] | None = None
 
     def map_of(self, label: int) -> NDArray[np.float32]:
         """(h, w) raw map of one class.
@@ -85,8 +92,13 @@ def write_predictions(path: Path, predictions: list[Prediction]) -> None:
 
 def read_predictions(folder: Path) -> Iterator[Prediction]:
     """All predictions of an artifact in the order of its parts."""
-    for part in sorted(folder.glob("*.parquet")):
+    for part in part_files(folder):
         yield from read_part(part)
+
+
+def part_files(folder: Path) -> list[Path]:
+    """The parts of an artifact, in order."""
+    return sorted(folder.glob("*.parquet"))
 
 
 def read_part(part: Path) -> Iterator[Prediction]:
@@ -97,6 +109,7 @@ def read_part(part: Path) -> Iterator[Prediction]:
 
 
 def _row(p: Prediction) -> dict[str, object]:
+    proposal = np.zeros((0, 0), np.float32) if p.proposal is None else p.proposal
     return {
         "image_id": p.image_id,
         "split": p.split,
@@ -108,10 +121,16 @@ def _row(p: Prediction) -> dict[str, object]:
         "map_height": p.maps.shape[1],
         "map_width": p.maps.shape[2],
         "maps": p.maps.astype("<f4").tobytes(),
+        "proposal_height": proposal.shape[0],
+        "proposal_width": proposal.shape[1],
+        "proposal": proposal.astype("<f4").tobytes(),
     }
 
 
 def _prediction(row: dict[str, object]) -> Prediction:
+    proposal = np.frombuffer(row["proposal"], dtype="<f4").reshape(  # type: ignore[call-overload]
+        row["proposal_height"], row["proposal_width"]
+    )
     shape = (len(row["map_labels"]), row["map_height"], row["map_width"])  # type: ignore[arg-type]
     return Prediction(
         image_id=str(row["image_id"]),
@@ -122,4 +141,5 @@ def _prediction(row: dict[str, object]) -> Prediction:
         scores=np.asarray(row["scores"], dtype=np.float32),
         map_labels=np.asarray(row["map_labels"], dtype=np.int32),
         maps=np.frombuffer(row["maps"], dtype="<f4").reshape(shape),  # type: ignore[call-overload]
+        proposal=proposal if proposal.size else None,
     )

@@ -15,14 +15,16 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from workloads.localization.boxes import best_iou_per_box
 from workloads.localization.component_tree import even_thresholds, sweep
 from workloads.localization.cooccurrence import rescore
 from workloads.localization.maps import normalize, upsample
 from workloads.metrics.average_precision import mean_average_precision
-from workloads.metrics.base import MetricOptions, ratio
+from workloads.metrics.bootstrap import ratio
 from workloads.metrics.matching import FALSE_POSITIVE, IGNORED, TRUE_POSITIVE, match_alone
 from workloads.metrics.max_box_acc import DELTAS, hits_per_delta
-from workloads.metrics.pairs import given_pairs
+from workloads.metrics.options import MetricOptions
+from workloads.metrics.pairs import given_pairs, left_out
 from workloads.model_card import Cutoffs
 from workloads.predictions import Prediction
 
@@ -38,10 +40,11 @@ class SearchTable:
         positive, difficult: (N, K) bool; classes with an object that is not difficult, and
             classes with difficult objects only.
         pair_image, pair_label: (P,) row and class of each stored map.
-        given: (P,) bool; pairs that count for GT-known localization.
         outcomes: (P, T) uint8; outcome of the largest component's box as the only detection of
             its class, or NO_BOX.
-        truths: number of ground-truth boxes that are not difficult.
+        truths: number of ground-truth boxes to be found.
+        pairs: number of pairs that count for GT-known localization.
+        gt_known_hits: (T,) int64; those of them whose largest component's box is right.
         box_acc_hits: (3, T) int64; given pairs with a component that reaches IoU .3, .5, .7.
         cooccurrence: (K, K) p(i | j).
     """
@@ -51,9 +54,10 @@ class SearchTable:
     difficult: NDArray[np.bool_]
     pair_image: NDArray[np.int64]
     pair_label: NDArray[np.int64]
-    given: NDArray[np.bool_]
     outcomes: NDArray[np.uint8]
     truths: int
+    pairs: int
+    gt_known_hits: NDArray[np.int64]
     box_acc_hits: NDArray[np.int64]
     cooccurrence: NDArray[np.float64]
 
@@ -102,9 +106,8 @@ def objective(table: SearchTable, cutoff: float, alpha: float) -> dict[str, floa
     rescored = rescore(table.scores, table.cooccurrence, alpha)
     outcomes = table.outcomes[:, k]
     f1, threshold = _best_f1(rescored[table.pair_image, table.pair_label], outcomes, table.truths)
-    hits = _found(outcomes[table.given])
     return {
-        "gt_known": ratio(hits.sum(), hits.size),
+        "gt_known": ratio(table.gt_known_hits[k], table.pairs),
         "classification_map": mean_average_precision(rescored, table.positive, table.difficult),
         "box_f1": f1,
         "score_threshold": threshold,
@@ -120,18 +123,16 @@ def cutoff_curve(table: SearchTable) -> dict[str, object]:
         every component and `max_box_acc_v2` the value at the best cut-off for each IoU; and
         `best_cutoff`, the lowest with the best `gt_known`.
     """
-    hits = _found(table.outcomes[table.given])
-    pairs = len(hits)
-    curve = [ratio(count, pairs) for count in hits.sum(axis=0)]
+    hits, pairs = table.gt_known_hits, table.pairs
     return {
         "cutoffs": [k / table.thresholds for k in range(table.thresholds)],
-        "gt_known": curve,
+        "gt_known": [ratio(count, pairs) for count in hits],
         "max_box_acc": {
             str(delta): [ratio(count, pairs) for count in row]
             for delta, row in zip(DELTAS, table.box_acc_hits, strict=True)
         },
         "max_box_acc_v2": ratio(table.box_acc_hits.max(axis=1).sum(), len(DELTAS) * pairs),
-        "best_cutoff": int(np.argmax(hits.sum(axis=0))) / table.thresholds,
+        "best_cutoff": int(np.argmax(hits)) / table.thresholds,
     }
 
 
@@ -144,23 +145,25 @@ class _Builder:
         self.scores: list[NDArray[np.float32]] = []
         self.positive: list[NDArray[np.bool_]] = []
         self.difficult: list[NDArray[np.bool_]] = []
-        self.pairs: list[tuple[int, int, bool]] = []
+        self.stored: list[tuple[int, int]] = []
         self.outcomes: list[NDArray[np.uint8]] = []
-        self.truths = 0
+        self.truths, self.pairs = 0, 0
+        self.gt_known_hits = np.zeros(options.thresholds, np.int64)
         self.box_acc_hits = np.zeros((len(DELTAS), options.thresholds), np.int64)
 
     def add(self, p: Prediction) -> None:
         """One image with all its maps."""
         classes = np.arange(len(p.scores))
-        given = given_pairs(p.truth).boxes
+        given = given_pairs(p.truth, self.options.blacklisted).boxes
         for label, raw in zip(p.map_labels.tolist(), p.maps, strict=True):
-            self.pairs.append((len(self.scores), label, label in given))
+            self.stored.append((len(self.scores), label))
             map01 = normalize(upsample(raw, p.width, p.height))
             self._add_map(p, label, map01, given.get(label))
         self.scores.append(p.scores)
         self.positive.append(np.isin(classes, p.truth.labels))
         self.difficult.append(np.isin(classes, p.truth.difficult_labels))
-        self.truths += int(p.truth.box_required.sum())
+        if not left_out(p.truth, self.options.blacklisted):
+            self.truths += int(p.truth.box_required.sum())
 
     def _add_map(
         self,
@@ -169,36 +172,36 @@ class _Builder:
         map01: NDArray[np.float32],
         given: NDArray[np.float32] | None,
     ) -> None:
-        found = sweep(map01, self.levels, given)
-        outcomes = match_alone(found.largest_xyxy, p.truth, label, self.options.iou)
-        empty = found.largest_xyxy[:, 2] == 0
-        self.outcomes.append(np.where(empty, NO_BOX, outcomes).astype(np.uint8))
+        found, iou = sweep(map01, self.levels, given), self.options.iou
+        outcomes = match_alone(found.largest_xyxy, p.truth, label, iou)
+        if left_out(p.truth, self.options.blacklisted):
+            outcomes[:] = IGNORED
+        outcomes[found.largest_xyxy[:, 2] == 0] = NO_BOX
+        self.outcomes.append(outcomes)
         if given is not None:
+            overlaps = best_iou_per_box(found.largest_xyxy, given, self.options.box_widths)
+            self.pairs += 1
+            self.gt_known_hits += overlaps >= iou
             self.box_acc_hits += hits_per_delta(found.best_iou)
 
     def table(self, cooccurrence: NDArray[np.float64]) -> SearchTable:
         """The finished table."""
-        if not self.pairs:
+        if not self.stored:
             raise ValueError("nothing to search on: no predictions, or none with a stored map")
-        images, labels, given = (np.array(column) for column in zip(*self.pairs, strict=True))
+        images, labels = (np.array(column) for column in zip(*self.stored, strict=True))
         return SearchTable(
             scores=np.array(self.scores),
             positive=np.array(self.positive),
             difficult=np.array(self.difficult),
             pair_image=images,
             pair_label=labels,
-            given=given,
             outcomes=np.array(self.outcomes),
             truths=self.truths,
+            pairs=self.pairs,
+            gt_known_hits=self.gt_known_hits,
             box_acc_hits=self.box_acc_hits,
             cooccurrence=cooccurrence,
         )
-
-
-def _found(outcomes: NDArray[np.uint8]) -> NDArray[np.bool_]:
-    """Whether the box of a given pair matches any box of its class, a difficult one too."""
-    found: NDArray[np.bool_] = (outcomes == TRUE_POSITIVE) | (outcomes == IGNORED)
-    return found
 
 
 def _best_f1(

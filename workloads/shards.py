@@ -7,7 +7,6 @@ what was listed, read and quarantined per split.
 
 from __future__ import annotations
 
-import errno
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -20,7 +19,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from workloads.artifacts import MANIFEST, atomic_file, read_manifest, seal, sha256, write_text
-from workloads.datasets.base import Dataset, Item, Task
+from workloads.datasets.base import NO_FILE, Dataset, Item, Task
 from workloads.errors import InputRejected, IntegrityError, NotFound, TooLarge, unknown_name
 from workloads.images import ImageLimits, decode
 from workloads.options import Options
@@ -31,8 +30,6 @@ QUARANTINE = "quarantine.jsonl"
 # What a reader, and the writer, holds in memory at once.
 ROWS_PER_GROUP = 256
 BYTES_PER_GROUP = 16 * 2**20
-# The path names no file: a fault of the list. Everything else is one of the machine.
-_NO_FILE = (errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG)
 
 
 @dataclass(frozen=True, slots=True)
@@ -279,7 +276,7 @@ def _good_records(
         except InputRejected as error:
             quarantined.append(_quarantine(item, str(error)))
         except OSError as error:
-            if error.errno not in _NO_FILE:
+            if error.errno not in NO_FILE:
                 raise
             quarantined.append(_quarantine(item, "no such file; add it or unlist the image"))
 

@@ -30,6 +30,13 @@ def make(
         Path | None,
         typer.Option(metavar="FOLDER", help="Else a folder in the workspace.", show_default=False),
     ] = None,
+    layout: Annotated[
+        str | None,
+        typer.Option(
+            help="Write it as this real data set is distributed, see `wsol list datasets`.",
+            show_default=False,
+        ),
+    ] = None,
     config: ConfigOption = None,
     overrides: SetOption = None,
     output: OutputOption = Output.TABLE,
@@ -39,5 +46,5 @@ def make(
     from orchestrator.data import make as work
 
     with working():
-        result = work(settings, dataset or settings.job.data.dataset, out)
+        result = work(settings, dataset or settings.job.data.dataset, out, layout)
     report(result, output)

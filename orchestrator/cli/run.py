@@ -51,7 +51,7 @@ def _answer(result: dict[str, Any]) -> RenderableType:
     from rich.console import Group
 
     rows = result["table"]
-    columns = list(dict.fromkeys(column for row in rows for column in row))
+    metrics = [key for key in dict.fromkeys(k for row in rows for k in row) if key != "name"]
     champion = result["champion"]
     facts = {
         "champion": f"{champion['name']}/{champion['version']}",
@@ -59,7 +59,11 @@ def _answer(result: dict[str, Any]) -> RenderableType:
         "annotations": result["annotations"],
         "report": result["report"],
     }
-    table = make_table(columns, [[_cell(row.get(column)) for column in columns] for row in rows])
+    # Metrics downwards: there are more of them than methods.
+    table = make_table(
+        ["metric", *(row["name"] for row in rows)],
+        [[metric, *(_cell(row.get(metric)) for row in rows)] for metric in metrics],
+    )
     return Group(table, facts_table(facts))
 
 

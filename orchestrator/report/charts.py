@@ -26,7 +26,7 @@ class Chart:
 
 def charts(methods: Sequence[Method]) -> list[Chart]:
     """All charts, in the order of the job: training, search, test."""
-    drawn = (_loss, _learning, _search_curve, _trials, _test_curves)
+    drawn = (_loss, _learning, _search_curve, _trials, _test_curves, _overlaps)
     return [chart for draw in drawn if (chart := draw(methods)) is not None]
 
 
@@ -114,6 +114,24 @@ def _test_curves(methods: Sequence[Method]) -> Chart | None:
     key = ", ".join(f"{name} {delta}" for name, delta in zip(names, deltas, strict=False))
     svg = curves(lines, "cut-off of the map", title, f"{title}, by cut-off and IoU")
     return Chart(svg, f"The best box of any component, the class given, IoU of at least: {key}.")
+
+
+def _overlaps(methods: Sequence[Method]) -> Chart | None:
+    lines = []
+    for index, method in enumerate(methods):
+        details = method.results["metrics"].get("gt_known", {}).get("details", {})
+        counts = details.get("iou_histogram", [])
+        if any(counts):
+            bins, total = len(counts), sum(counts)
+            middles = [(k + 0.5) / bins for k in range(bins)]
+            lines.append(Line(index, middles, [c / total for c in counts], steps=True))
+    if not lines:
+        return None
+    title = "Overlap of the boxes with the true ones, test"
+    svg = curves(lines, "IoU", title, f"{title}, share of all by IoU")
+    return Chart(
+        svg, "One box for each class in an image, the class given, at the model's cut-off."
+    )
 
 
 def _numbers(values: Sequence[float | None]) -> list[float]:

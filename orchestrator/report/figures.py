@@ -60,6 +60,7 @@ class Line:
         x, y: the points; NaN leaves a gap.
         dashes: "-", "--" or ":".
         mark: the point to mark, if any.
+        steps: draw a histogram's outline, x being the middle of its bins.
     """
 
     method: int
@@ -67,6 +68,7 @@ class Line:
     y: Sequence[float]
     dashes: str = "-"
     mark: tuple[float, float] | None = None
+    steps: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +95,11 @@ def curves(
         for line in lines:
             colour = _METHODS[line.method % METHOD_COLOURS]
             marker = "o" if len(line.x) == 1 else ""
-            axes.plot(line.x, line.y, line.dashes, color=colour, marker=marker, markersize=4)
+            style = "steps-mid" if line.steps else "default"
+            axes.plot(
+                line.x, line.y, line.dashes, color=colour, marker=marker, markersize=4,
+                drawstyle=style,
+            )  # fmt: skip
             if line.mark is not None:
                 axes.vlines(line.mark[0], 0, line.mark[1], color=colour, lw=0.9, ls=":")
                 axes.plot(*line.mark, "o", color=colour, markersize=6)

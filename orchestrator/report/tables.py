@@ -18,17 +18,21 @@ from workloads.model_card import ModelCard
 PER_CLASS_METRICS = 3
 PER_CLASS_ROWS = 24
 TOGETHER_CLASSES = 16
-_SUBSET = "_diff"
 _SOURCE = re.compile(r" \([^()]*section[^()]*\)")  # for those who have the papers at hand
 
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """The value of one method, in [0, 1]; None where it is not defined."""
+    """The value of one method, in [0, 1]; None where it is not defined.
+
+    Attributes:
+        interval: of the bootstrap, if there is one.
+    """
 
     method: int
     value: float | None
     best: bool
+    interval: tuple[float, float] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,15 +88,12 @@ def metric_rows(table: Sequence[dict[str, Any]], methods: Sequence[Method]) -> l
     *rows, centre = table
     by_name = {row["name"]: row for row in rows}
     keys = [key for key in dict.fromkeys(key for row in table for key in row) if key != "name"]
-    return [_metric_row(key, [by_name[m.name] for m in methods], centre) for key in keys]
+    return [_metric_row(key, methods, [by_name[m.name] for m in methods], centre) for key in keys]
 
 
 def metric_title(key: str) -> str:
     """The name of a metric for people."""
-    base = key.removesuffix(_SUBSET)
-    if key in METRICS:
-        return METRICS[key].title
-    return f"{METRICS[base].title}, difficult subset" if base in METRICS else key
+    return METRICS[key].title if key in METRICS else key
 
 
 def per_class(methods: Sequence[Method], first: str) -> HeatTable:
@@ -147,22 +148,32 @@ def together(card: ModelCard) -> HeatTable:
     )
 
 
-def _metric_row(key: str, rows: Sequence[dict[str, Any]], centre: dict[str, Any]) -> MetricRow:
+def _metric_row(
+    key: str, methods: Sequence[Method], rows: Sequence[dict[str, Any]], centre: dict[str, Any]
+) -> MetricRow:
     values = [row.get(key) for row in rows]
+    best = max if METRICS[key].higher_is_better else min
     # What is printed decides: two values that read the same are both best.
-    printed = [percent(value) for value in values]
-    top = percent(max((v for v in values if v is not None), default=None))
+    top = percent(best((v for v in values if v is not None), default=None))
     cells = tuple(
-        Cell(index, value, best=len(rows) > 1 and value is not None and text == top)
-        for index, (value, text) in enumerate(zip(values, printed, strict=True))
+        Cell(
+            index,
+            value,
+            best=len(rows) > 1 and value is not None and percent(value) == top,
+            interval=None if value is None else _interval(method, key),
+        )
+        for index, (method, value) in enumerate(zip(methods, values, strict=True))
     )
     return MetricRow(metric_title(key), _explained(key), cells, centre.get(key))
 
 
+def _interval(method: Method, key: str) -> tuple[float, float] | None:
+    found = method.results["metrics"].get(key, {}).get("interval")
+    return None if found is None else (found[0], found[1])
+
+
 def _explained(key: str) -> str:
     """The first sentence of the metric's own documentation."""
-    if key not in METRICS:
-        return "The same on the cases that the metric defines as difficult."
     first = (inspect.getdoc(METRICS[key]) or "").partition("\n\n")[0]
     return _SOURCE.sub("", " ".join(first.split()))
 

@@ -103,10 +103,10 @@ def _make_run(
     # The same parts as `predict` makes: one per row group, of which there is one here.
     write_predictions(run.predictions("test") / "part-00000.parquet", found["test"])
     metrics = build_metrics(list(METRICS), len(classes), METRIC_OPTIONS)
-    count = evaluate_predictions(found["test"], cutoffs, together, metrics)
+    evaluate_predictions(found["test"], cutoffs, together, metrics)
     result = EvaluateResult(
-        "d" * 64, card.method, card.backbone, "test", count, tuple(classes),
-        results_json(metrics), run.predictions("test"),
+        "d" * 64, card.method, card.backbone, "test", len(found["test"]), tuple(classes),
+        results_json(metrics), run.predictions("test"), run.evaluation("test"),
     )  # fmt: skip
     save_metrics(run.metrics("test"), result)
     chosen = Recipe(

@@ -7,9 +7,9 @@ import json
 import pytest
 from typer.testing import CliRunner
 
+from orchestrator.benchmarks import BENCHMARKS
 from orchestrator.catalogue import KINDS, option_facts, summary_of
 from orchestrator.cli import app
-from workloads.benchmarks import BENCHMARKS
 from workloads.methods import METHODS
 from workloads.options import Options
 

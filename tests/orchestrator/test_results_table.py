@@ -7,20 +7,19 @@ from typing import Any
 from orchestrator.results_table import results_table
 
 
-def metric(value: float, centre: float | None, **details: Any) -> dict[str, Any]:
-    return {"value": value, "centre": centre, "details": details}
+def metric(value: float | None, centre: float | None, counted: int = 5) -> dict[str, Any]:
+    return {"value": value, "centre": centre, "counted": counted}
 
 
 def test_methods_by_metrics_with_the_centre_last() -> None:
-    subset = {"value": 0.5, "centre": 0.1}
     results = {
-        "first": {"metrics": {"pointing": metric(0.9, 0.2, difficult_subset=subset)}},
-        "second": {"metrics": {"pointing": metric(0.8, 0.2, difficult_subset=subset)}},
+        "first": {"metrics": {"pointing": metric(0.9, 0.2), "pxap": metric(None, None, 0)}},
+        "second": {"metrics": {"pointing": metric(0.8, 0.2), "pxap": metric(None, None, 0)}},
     }
     assert results_table(results) == [
-        {"name": "first", "pointing": 0.9, "pointing_diff": 0.5},
-        {"name": "second", "pointing": 0.8, "pointing_diff": 0.5},
-        {"name": "centre", "pointing": 0.2, "pointing_diff": 0.1},
+        {"name": "first", "pointing": 0.9},
+        {"name": "second", "pointing": 0.8},
+        {"name": "centre", "pointing": 0.2},
     ]
 
 

@@ -68,9 +68,12 @@ def invoke(*words: str, code: int = 0) -> Any:
 def test_ingest(stand_in):
     called = stand_in("orchestrator.ingest.ingest")
     assert invoke("ingest", "--root", "in", "--out", "to")["folder"] == "made"
-    assert called.arguments == ("digits", Path("in"), Path("to"))
-    invoke("ingest", "--dataset", "voc2007", "--root", "in", "--out", "to")
-    assert called.arguments[0] == "voc2007"
+    assert called.arguments == ("digits", Path("in"), Path("to"), ())
+    assert called.options == {"strict": False}
+    more = ["--split", "val", "--split", "test", "--strict"]
+    invoke("ingest", "--dataset", "voc2007", "--root", "in", "--out", "to", *more)
+    assert called.arguments == ("voc2007", Path("in"), Path("to"), ["val", "test"])
+    assert called.options == {"strict": True}
 
 
 def test_ingest_with_quarantined_images_is_code_3(stand_in):
@@ -99,7 +102,16 @@ def test_a_run_is_never_a_path(name):
             CliRunner().invoke(app, words, catch_exceptions=False)
 
 
-METRIC = {"value": 0.5, "centre": None, "per_class": {0: 0.4}, "counted": 7, "skipped": 0}
+METRIC = {
+    "value": 0.5,
+    "interval": (0.4, 0.625),
+    "centre": None,
+    "per_class": {0: 0.4},
+    "counted": 7,
+    "skipped": 0,
+    "options": {"confidence": 0.95},
+}
+NOTHING = {**METRIC, "value": None, "interval": None, "per_class": {}, "counted": 0}
 
 
 @dataclass(frozen=True)
@@ -110,24 +122,32 @@ class Measured:
     images: int = 7
     classes: tuple[str, ...] = ("cat", "dog")
     metrics: Any = None
+    out: Path = Path("made")
 
 
 def test_evaluate(stand_in):
     called = stand_in("orchestrator.evaluate.evaluate", Measured(metrics={"box_f1": METRIC}))
     found = invoke("evaluate", "m@champion", "--shards", "in")
     assert found["metrics"]["box_f1"]["per_class"] == {"0": 0.4}
-    assert called.arguments == ("m@champion", Path("in"), "test", None)
-    invoke("evaluate", "m/3", "--shards", "in", "--split", "val", "--out", "to")
-    assert called.arguments == ("m/3", Path("in"), "val", Path("to"))
+    assert called.arguments == ("m@champion", Path("in"), "test", None, None, ())
+    more = ["--out", "to", "--predictions", "stored", "--metric", "box_f1"]
+    invoke("evaluate", "m/3", "--shards", "in", "--split", "val", *more)
+    assert called.arguments == ("m/3", Path("in"), "val", Path("to"), Path("stored"), ["box_f1"])
 
 
 @pytest.mark.parametrize(("words", "rows"), [([], 1), (["--per-class"], 2)])
 def test_evaluate_shows_a_table(stand_in, words, rows):
-    stand_in("orchestrator.evaluate.evaluate", Measured(metrics={"box_f1": METRIC}))
+    metrics = {"box_f1": METRIC, "pxap": NOTHING}
+    stand_in("orchestrator.evaluate.evaluate", Measured(metrics=metrics))
     done = CliRunner().invoke(app, ["evaluate", "m", "--shards", "in", *words])
     assert done.stdout.count("box_f1") == rows
     assert ("cat" in done.stdout) == bool(words)
+    assert "0.400 - 0.625" in done.stdout
+    assert "95% interval" in done.stdout
+    assert "pxap" not in done.stdout
+    assert "nothing to count for: pxap" in done.stderr
     assert "one on two: 7 images of split test" in done.stderr
+    assert "made/per_image.parquet" in done.stderr
 
 
 def test_tune_and_register_take_a_run(stand_in):

@@ -78,7 +78,7 @@ def test_what_is_written_is_read_back(tmp_path: Path) -> None:
 
 def test_made_with(tmp_path: Path) -> None:
     make_digits(tmp_path / "digits", SMALL)
-    assert made_with(tmp_path / "digits") == SMALL
+    assert made_with(tmp_path / "digits") == ("digits", SMALL)
     assert made_with(tmp_path) is None
 
 

@@ -7,7 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from workloads.datasets.base import Dataset
+from workloads.datasets.coco import Coco2014, Coco2017
+from workloads.datasets.cub import Cub
 from workloads.datasets.digits import Digits, SingleDigits
+from workloads.datasets.ilsvrc import Ilsvrc
+from workloads.datasets.toolkit import ToolkitMetadata
 from workloads.datasets.voc import Voc2007, Voc2012
 from workloads.registry import Registry
 
@@ -18,6 +22,11 @@ DATASETS: Registry[type[Dataset]] = Registry(
         SingleDigits.name: SingleDigits,
         Voc2007.name: Voc2007,
         Voc2012.name: Voc2012,
+        Coco2014.name: Coco2014,
+        Coco2017.name: Coco2017,
+        Ilsvrc.name: Ilsvrc,
+        Cub.name: Cub,
+        ToolkitMetadata.name: ToolkitMetadata,
     },
 )
 

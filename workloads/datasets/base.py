@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import abc
+import errno
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import ClassVar, Literal
 
@@ -16,6 +18,9 @@ from workloads.options import Options
 from workloads.records import GroundTruth, Record
 
 Task = Literal["multilabel", "singlelabel"]
+
+# The path names no file: a fault of the list. Everything else is one of the machine.
+NO_FILE = (errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG)
 
 
 class DatasetOptions(Options):
@@ -38,6 +43,7 @@ class Item:
             to the root, or what a list of all images says of this one.
         num_bytes: size of the image's file; 0 if there is none.
         fault: why it cannot be used, if the listing shows that already.
+        blacklisted: whether a list says that localization is not judged on it.
     """
 
     image_id: str
@@ -46,6 +52,7 @@ class Item:
     annotation: str = ""
     num_bytes: int = 0
     fault: str = ""
+    blacklisted: bool = False
 
 
 class Dataset(abc.ABC):
@@ -57,6 +64,8 @@ class Dataset(abc.ABC):
     name: ClassVar[str]
     task: ClassVar[Task]
     options_type: ClassVar[type[DatasetOptions]] = DatasetOptions
+    class_names: ClassVar[tuple[str, ...]] = ()  # if the layout does not tell them itself
+    has_difficult: ClassVar[bool] = False  # whether it can mark objects as difficult
 
     def __init__(self, root: Path, options: DatasetOptions | None = None) -> None:
         self.root = root
@@ -129,7 +138,21 @@ def find_tree(root: Path, below: Iterable[str], marker: str, what: str) -> Path:
 
 def file_sizes(folder: Path) -> dict[str, int]:
     """File name to bytes. One listing instead of a stat per image: lists are long."""
-    if not folder.is_dir():
+    try:
+        with os.scandir(folder) as entries:
+            return {entry.name: entry.stat().st_size for entry in entries if entry.is_file()}
+    except OSError as error:
+        if error.errno not in NO_FILE:
+            raise
         return {}
-    with os.scandir(folder) as entries:
-        return {entry.name: entry.stat().st_size for entry in entries if entry.is_file()}
+
+
+def size_lookup(root: Path) -> Callable[[str], int]:
+    """Relative path to bytes, 0 if there is no such file; lists each folder once."""
+    listed = cache(lambda folder: file_sizes(root / folder))
+
+    def size(path: str) -> int:
+        folder, _, name = path.rpartition("/")
+        return listed(folder).get(name, 0)
+
+    return size

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from workloads.artifacts import atomic_folder, read_json, write_json
-from workloads.datasets.base import Task
+from workloads.datasets.base import Dataset, Task
 from workloads.datasets.digit_scenes import SPLITS, DigitsOptions, SingleDigitsOptions, draw
 from workloads.datasets.voc import VocDataset
 from workloads.records import Record
@@ -26,11 +26,12 @@ __all__ = [
     "draw_all",
     "made_with",
     "make_digits",
+    "options_for",
 ]
 
 CLASSES = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 FACTS = "digits.json"
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 
 class Digits(VocDataset):
@@ -50,24 +51,43 @@ class SingleDigits(Digits):
 
 
 def make_digits(
-    root: Path, options: DigitsOptions, on_progress: Callable[[int, int], None] | None = None
+    root: Path,
+    options: DigitsOptions,
+    on_progress: Callable[[int, int], None] | None = None,
+    layout: type[Dataset] = Digits,
 ) -> None:
     """Write the data set to `root`, whole or not at all; a folder that is there is replaced.
 
     Equal options give equal bytes in every file.
 
     Args:
-        root: the VOC tree to be.
-        options: numbers of images and how they are drawn.
+        root: the tree to be.
+        options: numbers of images and how they are drawn, as `options_for` the layout gives them.
         on_progress: called with (images done, images in all) after each image.
+        layout: how real data sets are distributed; splits that it does not have are left out.
 
     Raises:
         OSError: as the file system says; nothing is left behind.
     """
     with atomic_folder(root) as folder:
-        Digits.write(folder, CLASSES, _report(draw_all(options), options, on_progress))
-        facts = {"schema_version": SCHEMA_VERSION, "options": options.model_dump(mode="json")}
+        names = layout.class_names[: len(CLASSES)] or CLASSES
+        layout.write(folder, names, _report(draw_all(options), options, on_progress))
+        facts = {
+            "schema_version": SCHEMA_VERSION,
+            "layout": layout.name,
+            "options": options.model_dump(mode="json"),
+        }
         write_json(folder / FACTS, facts)
+
+
+def options_for(layout: type[Dataset], options: DigitsOptions) -> DigitsOptions:
+    """The options with what a layout can hold: one class in an image, no difficult objects."""
+    changes: dict[str, object] = {}
+    if layout.task == "singlelabel":
+        changes |= {"groups": (1.0,), "companion": 0.0}
+    if not layout.has_difficult:
+        changes["difficult"] = 0.0
+    return options.model_copy(update=changes)
 
 
 def draw_all(options: DigitsOptions) -> Iterator[Record]:
@@ -77,11 +97,14 @@ def draw_all(options: DigitsOptions) -> Iterator[Record]:
             yield draw(options, split, index)
 
 
-def made_with(root: Path) -> DigitsOptions | None:
-    """The options of the digits in a folder; None if `make_digits` did not make it."""
+def made_with(root: Path) -> tuple[str, DigitsOptions] | None:
+    """The layout and options of the digits in a folder; None if `make_digits` did not make it."""
     if not (root / FACTS).is_file():
         return None
-    return DigitsOptions.parse(read_json(root / FACTS)["options"], str(root / FACTS))
+    facts = read_json(root / FACTS)
+    if facts.get("schema_version") != SCHEMA_VERSION:
+        return None
+    return facts["layout"], DigitsOptions.parse(facts["options"], str(root / FACTS))
 
 
 def _report(

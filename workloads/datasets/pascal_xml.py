@@ -11,7 +11,7 @@ import numpy as np
 from defusedxml import DefusedXmlException
 from defusedxml.ElementTree import fromstring
 
-from workloads.datasets.annotation_checks import Box, checked_box, class_index, number
+from workloads.datasets.annotation_checks import Box, check_size, checked_box, number
 from workloads.errors import InputRejected, TooLarge
 from workloads.records import GroundTruth, Record
 
@@ -38,7 +38,7 @@ def read_objects(
     path: Path,
     width: int,
     height: int,
-    classes: Sequence[str],
+    label_of: Callable[[str], int],
     convention: Convention,
     *,
     clip: bool,
@@ -48,7 +48,7 @@ def read_objects(
     Args:
         path: the XML file.
         width, height: of the upright image; a stated size must be the same.
-        classes: what `<name>` may be.
+        label_of: `<name>` to class index; raises InputRejected for an unknown one.
         convention: how the corners are counted.
         clip: cut boxes that reach beyond the image.
 
@@ -63,7 +63,7 @@ def read_objects(
         if not objects:
             raise InputRejected("image without labels: no <object>; add one or unlist the image")
         boxes = [_box(node, width, height, convention, clip=clip) for node in objects]
-        labels = [class_index((n.findtext("name") or "").strip(), classes) for n in objects]
+        labels = [label_of((node.findtext("name") or "").strip()) for node in objects]
         return GroundTruth.from_boxes(
             np.array(boxes, np.float32),
             np.array(labels, np.int32),
@@ -118,14 +118,8 @@ def _parse(path: Path) -> Element:
 
 def _check_size(root: Element, width: int, height: int) -> None:
     size = root.find("size")
-    if size is None:
-        return
-    stated = (_number(size, "width"), _number(size, "height"))
-    if stated != (width, height):
-        raise InputRejected(
-            f"<size> says {stated[0]:g}x{stated[1]:g}, the upright image is {width}x{height}; "
-            "correct the size and the boxes, or replace the image"
-        )
+    if size is not None:
+        check_size((_number(size, "width"), _number(size, "height")), width, height, "<size>")
 
 
 def _box(node: Element, width: int, height: int, convention: Convention, *, clip: bool) -> Box:

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import ClassVar
 
-from workloads.datasets.annotation_checks import list_lines, plain_id
+from workloads.datasets.annotation_checks import class_index, list_lines, plain_id
 from workloads.datasets.base import Dataset, DatasetOptions, Item, Task, file_sizes, find_tree
 from workloads.datasets.pascal_xml import ONE_BASED_INCLUSIVE, objects_xml, read_objects
 from workloads.records import GroundTruth, Record
@@ -30,7 +30,7 @@ class VocDataset(Dataset):
     """
 
     task: ClassVar[Task] = "multilabel"
-    class_names: ClassVar[tuple[str, ...]]
+    has_difficult = True
     year: ClassVar[str] = "VOC2007"
 
     def __init__(self, root: Path, options: DatasetOptions | None = None) -> None:
@@ -74,7 +74,10 @@ class VocDataset(Dataset):
             InputRejected: as `pascal_xml.read_objects` does.
         """
         path, clip = self.root / item.annotation, self.options.clip_boxes
-        return read_objects(path, width, height, self.classes, ONE_BASED_INCLUSIVE, clip=clip)
+        return read_objects(path, width, height, self._label, ONE_BASED_INCLUSIVE, clip=clip)
+
+    def _label(self, name: str) -> int:
+        return class_index(name, self.classes)
 
     @classmethod
     def write(cls, root: Path, classes: Sequence[str], records: Iterable[Record]) -> None:

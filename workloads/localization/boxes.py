@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 BoxRule = Literal["largest", "all"]
+BoxWidths = Literal["half_open", "plus_one"]
 
 
 class HeatBoxes(NamedTuple):
@@ -50,9 +51,32 @@ def boxes_at(map01: NDArray[np.float32], cutoff: float, rule: BoxRule) -> HeatBo
     return HeatBoxes(_corners(stats[kept]), heat)
 
 
-def iou_matrix(a: NDArray[np.number], b: NDArray[np.number]) -> NDArray[np.float64]:
-    """(N, M) intersection over union of half-open boxes (N, 4) and (M, 4); empty boxes give 0."""
+def largest_boxes_at(
+    map01: NDArray[np.float32], cutoff: float, count: int
+) -> NDArray[np.float32]:
+    """(N, 4) boxes of at most `count` components with the most pixels, the largest first.
+
+    As `boxes_at` finds them; of equally large ones that comes first whose first pixel in raster
+    order does.
+    """
+    mask = (map01 > np.float32(cutoff)).astype(np.uint8)
+    components, labels, stats, _ = cv2.connectedComponentsWithStats(mask, connectivity=8)
+    first_pixels = _first_pixels(labels, components)[1:]
+    by_area = np.lexsort((first_pixels, -stats[1:, cv2.CC_STAT_AREA]))
+    return _corners(stats[1:][by_area[:count]])
+
+
+def iou_matrix(
+    a: NDArray[np.number], b: NDArray[np.number], widths: BoxWidths = "half_open"
+) -> NDArray[np.float64]:
+    """(N, M) intersection over union of boxes (N, 4) and (M, 4); empty boxes give 0.
+
+    Args:
+        widths: "half_open" for x1 - x0, "plus_one" for x1 - x0 + 1 (ILSVRC's own code).
+    """
     ours, theirs = a.astype(np.float64), b.astype(np.float64)
+    if widths == "plus_one":
+        ours, theirs = ours + (0, 0, 1, 1), theirs + (0, 0, 1, 1)
     low = np.maximum(ours[:, None, :2], theirs[None, :, :2])
     high = np.minimum(ours[:, None, 2:], theirs[None, :, 2:])
     inter: NDArray[np.float64] = np.clip(high - low, 0.0, None).prod(axis=2)
@@ -61,10 +85,13 @@ def iou_matrix(a: NDArray[np.number], b: NDArray[np.number]) -> NDArray[np.float
 
 
 def best_iou_per_box(
-    boxes_xyxy: NDArray[np.number], gt_boxes_xyxy: NDArray[np.number]
+    boxes_xyxy: NDArray[np.number],
+    gt_boxes_xyxy: NDArray[np.number],
+    widths: BoxWidths = "half_open",
 ) -> NDArray[np.float64]:
     """(N,) best IoU of each box with any ground-truth box; 0 without ground truth."""
-    best: NDArray[np.float64] = iou_matrix(boxes_xyxy, gt_boxes_xyxy).max(axis=1, initial=0.0)
+    overlaps = iou_matrix(boxes_xyxy, gt_boxes_xyxy, widths)
+    best: NDArray[np.float64] = overlaps.max(axis=1, initial=0.0)
     return best
 
 

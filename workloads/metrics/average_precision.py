@@ -3,61 +3,87 @@
 Cases with equal scores enter together: precision is read only between different scores. So the
 value is a function of the multiset of cases, and merging in any order gives the same bits.
 
-# N images, K classes
+# N cases, K classes, R layers: the data and its bootstrap replicates
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
+from numba import njit
 from numpy.typing import NDArray
 
-from workloads.metrics.base import mean_over_classes
+from workloads.metrics.bootstrap import class_mean
 
 
 class AveragePrecision(NamedTuple):
-    """Both of VOC's definitions.
+    """Both of VOC's definitions, one value for each layer.
 
     Attributes:
-        area: VOC10+, the area under the precision envelope over recall.
-        eleven_point: VOC07, the mean of the envelope at recall 0, 0.1 .. 1.
+        area: (R,) VOC10+, the area under the precision envelope over recall.
+        eleven_point: (R,) VOC07, the mean of the envelope at recall 0, 0.1 .. 1.
     """
 
-    area: float
-    eleven_point: float
+    area: NDArray[np.float64]
+    eleven_point: NDArray[np.float64]
 
 
 def average_precision(
-    scores: NDArray[np.floating], positive: NDArray[np.bool_]
+    scores: NDArray[np.floating],
+    positive: NDArray[np.bool_],
+    weights: NDArray[np.integer] | None = None,
+    missed: NDArray[np.int64] | None = None,
+    rows: NDArray[np.int64] | None = None,
 ) -> AveragePrecision:
-    """Average precision of one class from (N,) scores and (N,) flags; NaN without positives."""
-    total = int(positive.sum())
-    if total == 0:
-        return AveragePrecision(float("nan"), float("nan"))
-    hits, envelope = _envelope(scores, positive)
-    gained = np.diff(hits, prepend=0)
-    area = float((gained * envelope).sum() / total)
-    # Recall >= t / 10 in integers: 3 of 10 reach 0.3, which floating point may deny.
-    reached = [np.flatnonzero(10 * hits >= t * total) for t in range(11)]
-    points = [envelope[index[0]] for index in reached]
-    return AveragePrecision(area, float(np.mean(points)))
+    """Average precision of one class; NaN in layers without positives.
+
+    Args:
+        scores, positive: (N,) of each case.
+        weights: (N, R) how often each case counts in each layer; once in one layer if None.
+        missed: (R,) positives that no case stands for: boxes that nothing found.
+        rows: (N,) the row of `weights` that belongs to each case, where several share one (the
+            detections of an image) or some are left out; its own if None.
+    """
+    if weights is None:
+        weights = np.ones((len(scores), 1), np.uint8)
+    if missed is None:
+        missed = np.zeros(weights.shape[1], np.int64)
+    if rows is None:
+        rows = np.arange(len(scores))
+    order = np.argsort(-scores, kind="stable")
+    area, eleven = _walk_back(scores[order], positive[order], weights, rows[order], missed)
+    return AveragePrecision(area, eleven)
 
 
 def per_class_average_precision(
-    scores: NDArray[np.floating], positive: NDArray[np.bool_], skip: NDArray[np.bool_]
-) -> dict[int, AveragePrecision]:
-    """Average precision of the classes with any positive.
+    scores: NDArray[np.floating],
+    positive: NDArray[np.bool_],
+    skip: NDArray[np.bool_],
+    weights: NDArray[np.integer] | None = None,
+    missed: NDArray[np.int64] | None = None,
+) -> AveragePrecision:
+    """(R, K) average precision of each class.
 
     Args:
         scores, positive, skip: (N, K); cases with `skip` (only difficult objects) do not count.
+        weights: (N, R).
+        missed: (R, K) positives of each class that no case stands for.
     """
-    results = {}
+    if weights is None:
+        weights = np.ones((len(scores), 1), np.uint8)
+    shape = (weights.shape[1], scores.shape[1])
+    if missed is None:
+        missed = np.zeros(shape, np.int64)
+    area, eleven = np.full(shape, np.nan), np.full(shape, np.nan)
     for k in range(scores.shape[1]):
-        counts = ~skip[:, k]
-        if positive[counts, k].any():
-            results[k] = average_precision(scores[counts, k], positive[counts, k])
-    return results
+        rows = np.flatnonzero(~skip[:, k])
+        hits = positive[rows, k]
+        if hits.any() or missed[:, k].any():
+            found = average_precision(scores[rows, k], hits, weights, missed[:, k], rows)
+            area[:, k], eleven[:, k] = found
+    return AveragePrecision(area, eleven)
 
 
 def mean_average_precision(
@@ -65,17 +91,68 @@ def mean_average_precision(
 ) -> float:
     """Mean over classes of the area average precision, all arguments (N, K); NaN without any."""
     skip = np.asarray(difficult).astype(np.bool_)
-    results = per_class_average_precision(scores, positive.astype(np.bool_), skip)
-    return mean_over_classes([r.area for r in results.values()])
+    found = per_class_average_precision(scores, positive.astype(np.bool_), skip)
+    return float(class_mean(found.area)[0])
 
 
-def _envelope(
-    scores: NDArray[np.floating], positive: NDArray[np.bool_]
-) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    """Hits and best later precision at the end of each group of equal scores, best first."""
-    order = np.argsort(-scores, kind="stable")
-    ranked = scores[order]
-    ends = np.flatnonzero(np.append(ranked[1:] != ranked[:-1], True))
-    hits = np.cumsum(positive[order], dtype=np.int64)[ends]
-    precision = hits / (ends + 1)
-    return hits, np.maximum.accumulate(precision[::-1])[::-1]
+def class_flags(labels: Sequence[tuple[int, ...]], num_classes: int) -> NDArray[np.bool_]:
+    """(N, K) flags from the class indices of each image."""
+    flags = np.zeros((len(labels), num_classes), np.bool_)
+    for row, of_image in enumerate(labels):
+        flags[row, list(of_image)] = True
+    return flags
+
+
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def _walk_back(
+    ranked: NDArray[np.floating],
+    positive: NDArray[np.bool_],
+    weights: NDArray[np.integer],
+    rows: NDArray[np.int64],
+    missed: NDArray[np.int64],
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """All layers in one walk from the worst case to the best, so that the envelope is known.
+
+    Precision is read only behind groups with a positive: behind any other it is lower. Recall
+    >= t / 10 is asked in integers: 3 of 10 reach 0.3, which floating point may deny. A group is
+    added in one product: a sum of several could depend on their order.
+    """
+    count, layers = len(ranked), weights.shape[1]
+    seen, hits = np.zeros(layers, np.int64), np.zeros(layers, np.int64)
+    for i in range(count):
+        for r in range(layers):
+            seen[r] += weights[rows[i], r]
+            hits[r] += weights[rows[i], r] * positive[i]
+    total = hits + missed
+    envelope, gained = np.zeros(layers), np.zeros(layers, np.int64)
+    area, points = np.zeros(layers), np.zeros(layers)
+    tenth = np.full(layers, 10)  # the next point of recall to be read
+    end = count
+    while end > 0:
+        start, any_positive = end - 1, positive[end - 1]
+        while start > 0 and ranked[start - 1] == ranked[end - 1]:
+            start -= 1
+            any_positive |= positive[start]
+        if any_positive:
+            for r in range(layers):
+                # Above this group's hits nothing reaches the recall but what was seen already.
+                while tenth[r] >= 0 and 10 * hits[r] < tenth[r] * total[r]:
+                    points[r] += envelope[r]
+                    tenth[r] -= 1
+                if seen[r] > 0:
+                    envelope[r] = max(envelope[r], hits[r] / seen[r])
+        gained[:] = 0
+        for i in range(start, end):
+            for r in range(layers):
+                seen[r] -= weights[rows[i], r]
+                gained[r] += weights[rows[i], r] * positive[i]
+        if any_positive:
+            for r in range(layers):
+                hits[r] -= gained[r]
+                area[r] += gained[r] * envelope[r]
+        end = start
+    for r in range(layers):
+        points[r] += (tenth[r] + 1) * envelope[r]
+        area[r] = area[r] / total[r] if total[r] > 0 else np.nan
+        points[r] = points[r] / 11 if total[r] > 0 else np.nan
+    return area, points

@@ -1,7 +1,7 @@
 """The contract of a metric: a mergeable accumulator.
 
 `update` on every image in any order, on any number of workers, then `merge`, gives bit for bit
-what one process gives: accumulators hold integer counts or lists that are sorted at the end.
+what one process gives: accumulators hold integer counts, or lists that are sorted at the end.
 """
 
 from __future__ import annotations
@@ -9,62 +9,17 @@ from __future__ import annotations
 import abc
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
-from typing import ClassVar, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field
 
-from workloads.localization.component_tree import DEFAULT_THRESHOLDS
-from workloads.localization.maps import normalize, upsample
-from workloads.localization.points import ToleranceShape
-from workloads.model_card import Cutoffs
-from workloads.options import Options
-from workloads.predictions import Prediction
+from workloads.metrics.bootstrap import Interval, Weights, image_weights, percentile_interval
+from workloads.metrics.evaluated import Evaluated
+from workloads.metrics.options import MetricOptions
 
-
-class MetricOptions(Options):
-    """What the protocols leave open. Every result says in its details which were used."""
-
-    iou: float = Field(
-        default=0.5, gt=0.0, le=1.0, description="IoU from which a box counts as right"
-    )
-    thresholds: int = Field(
-        default=DEFAULT_THRESHOLDS, ge=1, le=10_000, description="cut-offs k/K that are swept"
-    )
-    pointing_tolerance_px: float = Field(
-        default=15.0, ge=0.0, description="pixels of the image; 15 is meant for VOC's 500"
-    )
-    pointing_shape: ToleranceShape = Field(
-        default="square", description="square as SPN's code, disc as TorchRay's"
-    )
-
-
-@dataclass(frozen=True)
-class Evaluated:
-    """One image as metrics see it: its prediction, rescored, with maps in the image's frame.
-
-    Attributes:
-        prediction: stored scores and maps with the ground truth.
-        scores: (K,) float32 class scores after co-occurrence rescoring.
-        cutoffs: the model's parameters; `scores` are rescored already.
-    """
-
-    prediction: Prediction
-    scores: NDArray[np.float32]
-    cutoffs: Cutoffs
-
-    @cached_property
-    def _cache(self) -> dict[int, NDArray[np.float32]]:
-        return {}
-
-    def map01(self, label: int) -> NDArray[np.float32]:
-        """(height, width) map of one class, upsampled to the image and normalised to [0, 1]."""
-        if label not in self._cache:
-            p = self.prediction
-            self._cache[label] = normalize(upsample(p.map_of(label), p.width, p.height))
-        return self._cache[label]
+Columns = dict[int, dict[str, Any]]
+"""Class index to the metric's columns in the table of single images."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,15 +27,17 @@ class MetricResult:
     """The value of a metric in [0, 1].
 
     Attributes:
-        value: over all classes.
+        value: over all classes; NaN without any case.
+        interval: of the bootstrap over images; None if it was turned off or cannot be had.
         per_class: class index to value, for the classes that have any.
         centre: the same metric for the centre baseline; None where it has none.
         counted: how many cases (images, or image-class pairs) entered.
         skipped: how many were left out by definition (difficult objects, say).
-        details: anything else worth keeping, JSON values (curves, variants).
+        details: anything else worth keeping, JSON values (curves, counts).
     """
 
     value: float
+    interval: Interval | None
     per_class: dict[int, float]
     centre: float | None
     counted: int
@@ -92,19 +49,35 @@ class Metric(abc.ABC):
     """Base of all metrics: `Metric(num_classes, options)`.
 
     Everything that a metric counts is an attribute with a leading underscore: an integer, an
-    array of counts or a list of cases. `merge` adds them.
+    array of counts or a list of cases. `merge` adds them. Arrays of counts have the bootstrap
+    replicates as their first axis, entry 0 being the data themselves; a case is counted by
+    adding the image's weights.
+
+    Class attributes:
+        name: the registry name; also the prefix of its columns.
+        title: for people.
+        uses: names of the options that the value depends on.
+        columns: what it says about single images: column name to bool, int or float.
+        higher_is_better: false for errors.
     """
 
     name: ClassVar[str]
     title: ClassVar[str]
+    uses: ClassVar[tuple[str, ...]] = ()
+    columns: ClassVar[dict[str, type]] = {}
+    higher_is_better: ClassVar[bool] = True
 
     def __init__(self, num_classes: int, options: MetricOptions | None = None) -> None:
         self.num_classes = num_classes
         self.options = options or MetricOptions()
 
     @abc.abstractmethod
-    def update(self, image: Evaluated) -> None:
-        """Count one image."""
+    def update(self, image: Evaluated) -> Columns:
+        """Count one image; what it says about each class of it, by class index.
+
+        Raises:
+            NotFound: the map of a true class was not stored.
+        """
 
     @abc.abstractmethod
     def result(self) -> MetricResult:
@@ -121,23 +94,35 @@ class Metric(abc.ABC):
             if name.startswith("_"):
                 setattr(self, name, counts + getattr(other, name))
 
+    @property
+    def used_options(self) -> dict[str, Any]:
+        """The options that the value depends on."""
+        values = self.options.model_dump(mode="json")
+        bootstrap = ("bootstrap", "bootstrap_seed", "confidence")
+        return {name: values[name] for name in (*self.uses, *bootstrap)}
+
+    def zeros(self, *shape: int) -> NDArray[np.int64]:
+        """(R, *shape) counts, one layer for the data and one for each bootstrap replicate."""
+        return np.zeros((1 + self.options.bootstrap, *shape), np.int64)
+
+    def weights(self, image: Evaluated) -> Weights:
+        """(R,) how often an image counts in each layer."""
+        return image.weights(self.options.bootstrap, self.options.bootstrap_seed)
+
+    def weights_of(self, image_ids: Sequence[str]) -> NDArray[np.uint8]:
+        """(N, R) the same for many images, for cases that are kept until the end."""
+        rows = [
+            image_weights(image_id, self.options.bootstrap, self.options.bootstrap_seed)
+            for image_id in image_ids
+        ]
+        return np.array(rows, np.uint8).reshape(len(rows), 1 + self.options.bootstrap)
+
+    def interval(self, layers: NDArray[np.float64]) -> Interval | None:
+        """The interval of (R,) values, of which the first is that of the data."""
+        return percentile_interval(layers[1:], self.options.confidence)
+
     def _require_same_kind(self, other: Metric) -> None:
         ours = (type(self), self.num_classes, self.options)
         theirs = (type(other), other.num_classes, other.options)
         if ours != theirs:
             raise ValueError(f"cannot merge accumulators of {theirs} into {ours}")
-
-
-def mean_over_classes(values: Sequence[float]) -> float:
-    """Mean of per-class values, NaN if there are none."""
-    return float(np.mean(values)) if len(values) else float("nan")
-
-
-def ratios(hits: NDArray[np.int64], counts: NDArray[np.int64]) -> dict[int, float]:
-    """(K,) hits and counts to class index -> hits / counts, for the classes that have any."""
-    return {int(k): float(hits[k] / counts[k]) for k in np.flatnonzero(counts)}
-
-
-def ratio(hits: int | np.integer, count: int | np.integer) -> float:
-    """hits / count, NaN without any count."""
-    return float(hits / count) if count else float("nan")

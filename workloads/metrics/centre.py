@@ -12,7 +12,7 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from workloads.localization.boxes import best_iou_per_box
+from workloads.localization.boxes import BoxWidths, best_iou_per_box
 from workloads.localization.component_tree import even_thresholds, largest_boxes
 
 
@@ -27,10 +27,14 @@ def centre_map(width: int, height: int) -> NDArray[np.float32]:
 
 
 def centre_iou(
-    width: int, height: int, gt_boxes_xyxy: NDArray[np.floating], thresholds: int
+    width: int,
+    height: int,
+    gt_boxes_xyxy: NDArray[np.floating],
+    thresholds: int,
+    widths: BoxWidths = "half_open",
 ) -> NDArray[np.float64]:
     """(T,) best IoU of the centred box of each cut-off k / T with any of the (G, 4) boxes."""
-    return best_iou_per_box(_centre_boxes(width, height, thresholds), gt_boxes_xyxy)
+    return best_iou_per_box(_centre_boxes(width, height, thresholds), gt_boxes_xyxy, widths)
 
 
 @lru_cache(maxsize=256)

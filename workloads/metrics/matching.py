@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from workloads.localization.boxes import iou_matrix
+from workloads.localization.boxes import BoxWidths, iou_matrix
 from workloads.records import GroundTruth
 
 FALSE_POSITIVE, TRUE_POSITIVE, IGNORED = 0, 1, 2
@@ -23,7 +23,7 @@ def match(
     Args:
         boxes_xyxy: (N, 4) boxes of the class, best score first.
     """
-    if _unjudged(truth, label):
+    if unjudged(truth, label):
         return np.full(len(boxes_xyxy), IGNORED, np.uint8)
     overlaps, difficult = _overlaps(boxes_xyxy, truth, label)
     free = ~difficult
@@ -38,11 +38,45 @@ def match(
     return outcomes
 
 
+def match_devkit(
+    boxes_xyxy: NDArray[np.float32],
+    truth: GroundTruth,
+    label: int,
+    iou: float,
+    widths: BoxWidths = "half_open",
+) -> NDArray[np.uint8]:
+    """(N,) outcome of the detections of one class in one image, by the rule of VOC's devkit.
+
+    Each is compared with one box only: that of the class with the highest IoU, be it difficult or
+    taken already (of equals the first). `match` lets it take the best box that is still free, so
+    of two detections near two objects `match` may call both true where the devkit calls the
+    second one false, and a detection that overlaps a difficult box most is ignored here, though
+    it may reach an easy one too. Crowds are treated as difficult boxes.
+
+    Args:
+        boxes_xyxy: (N, 4) boxes of the class, best score first.
+    """
+    if unjudged(truth, label):
+        return np.full(len(boxes_xyxy), IGNORED, np.uint8)
+    overlaps, difficult = _overlaps(boxes_xyxy, truth, label, widths)
+    outcomes = np.full(len(boxes_xyxy), FALSE_POSITIVE, np.uint8)
+    if not len(difficult):
+        return outcomes
+    best = overlaps.argmax(axis=1)
+    reached = overlaps[np.arange(len(best)), best] >= iou
+    outcomes[reached & difficult[best]] = IGNORED
+    candidates = np.flatnonzero(reached & ~difficult[best])
+    # The first to reach a box is the best scored one.
+    first = np.unique(best[candidates], return_index=True)[1]
+    outcomes[candidates[first]] = TRUE_POSITIVE
+    return outcomes
+
+
 def match_alone(
     boxes_xyxy: NDArray[np.number], truth: GroundTruth, label: int, iou: float
 ) -> NDArray[np.uint8]:
     """(N,) outcome of each box if it were the only detection of its class in the image."""
-    if _unjudged(truth, label):
+    if unjudged(truth, label):
         return np.full(len(boxes_xyxy), IGNORED, np.uint8)
     overlaps, difficult = _overlaps(boxes_xyxy, truth, label)
     reached = overlaps >= iou
@@ -50,14 +84,18 @@ def match_alone(
     return np.where(reached[:, ~difficult].any(axis=1), TRUE_POSITIVE, outcomes).astype(np.uint8)
 
 
-def _unjudged(truth: GroundTruth, label: int) -> bool:
+def unjudged(truth: GroundTruth, label: int) -> bool:
     """A class that is in the image but has no boxes there says nothing about a box."""
     named = label in truth.labels or label in truth.difficult_labels
     return named and not (truth.box_labels == label).any()
 
 
 def _overlaps(
-    boxes_xyxy: NDArray[np.number], truth: GroundTruth, label: int
+    boxes_xyxy: NDArray[np.number],
+    truth: GroundTruth,
+    label: int,
+    widths: BoxWidths = "half_open",
 ) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
     of_class = truth.box_labels == label
-    return iou_matrix(boxes_xyxy, truth.boxes_xyxy[of_class]), ~truth.box_required[of_class]
+    overlaps = iou_matrix(boxes_xyxy, truth.boxes_xyxy[of_class], widths)
+    return overlaps, ~truth.box_required[of_class]

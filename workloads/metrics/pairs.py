@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from workloads.records import GroundTruth
+
+Blacklisted = Literal["skip", "count"]
 
 
 class Pairs(NamedTuple):
@@ -17,15 +19,23 @@ class Pairs(NamedTuple):
         boxes: class index to all its (G, 4) ground-truth boxes. A class is in here if it has at
             least one object that is not difficult; its difficult objects are found rightly too
             (as in VOC's pointing game), so they stand among the boxes.
-        skipped: classes left out because all their objects are difficult, or have no boxes.
+        skipped: classes left out because all their objects are difficult or crowds, or have no
+            boxes, or because the image is blacklisted.
     """
 
     boxes: dict[int, NDArray[np.float32]]
     skipped: int
 
 
-def given_pairs(truth: GroundTruth) -> Pairs:
+def left_out(truth: GroundTruth, blacklisted: Blacklisted) -> bool:
+    """Whether no box or point is judged on an image at all."""
+    return truth.blacklisted and blacklisted == "skip"
+
+
+def given_pairs(truth: GroundTruth, blacklisted: Blacklisted = "skip") -> Pairs:
     """The image-class pairs of one image."""
+    if left_out(truth, blacklisted):
+        return Pairs({}, len(truth.labels) + len(truth.difficult_labels))
     boxes = {label: truth.boxes_of(label) for label in truth.labels}
     judged = {label: found for label, found in boxes.items() if len(found)}
     return Pairs(judged, len(truth.difficult_labels) + len(boxes) - len(judged))

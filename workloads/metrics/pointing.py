@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import numpy as np
 from numpy.typing import NDArray
 
-from workloads.localization.points import peak, point_in_boxes
-from workloads.metrics.base import (
-    Evaluated,
-    Metric,
-    MetricOptions,
-    MetricResult,
-    mean_over_classes,
-    ratios,
-)
+from workloads.localization.points import point_in_boxes
+from workloads.metrics.base import Columns, Metric, MetricResult
+from workloads.metrics.bootstrap import class_mean, per_class, ratios
+from workloads.metrics.evaluated import Evaluated
+from workloads.metrics.options import MetricOptions
 from workloads.metrics.pairs import given_pairs
 from workloads.records import GroundTruth
 
-ALL, DIFFICULT = 0, 1
 SMALL_SHARE = 0.25
 
 
@@ -26,66 +23,76 @@ class Pointing(Metric):
 
     A hit is a peak inside any box of the class or within the tolerance of it. As in TorchRay's
     version of the game, classes whose objects are all difficult are skipped, and the difficult
-    objects of other classes can be hit.
-
-    The value is over all pairs; `details["difficult_subset"]` holds the same over the pairs of
-    images where the boxes of the class together cover less than a quarter and another class is
-    present (difficult or not). No published list of that subset was at hand to confirm the
-    definition. The centre baseline always points at the middle of the image.
+    objects of other classes can be hit. The centre baseline always points at the middle of the
+    image.
     """
 
     name = "pointing"
     title = "Pointing game"
+    uses = ("pointing_tolerance_px", "pointing_shape", "blacklisted")
+    columns: ClassVar[dict[str, type]] = {"hit": bool}
 
     def __init__(self, num_classes: int, options: MetricOptions | None = None) -> None:
         super().__init__(num_classes, options)
-        # (all or difficult subset, class)
-        self._pairs = np.zeros((2, num_classes), np.int64)
-        self._hits = np.zeros((2, num_classes), np.int64)
-        self._centre = np.zeros((2, num_classes), np.int64)
+        self._pairs = self.zeros(num_classes)
+        self._hits = self.zeros(num_classes)
+        self._centre = np.zeros(num_classes, np.int64)
         self._skipped = 0
 
-    def update(self, image: Evaluated) -> None:
-        """Count the pairs of one image."""
+    def update(self, image: Evaluated) -> Columns:
+        """Count the pairs of one image; whether the peak of each class hits."""
         p = image.prediction
-        pairs = given_pairs(p.truth)
+        pairs = given_pairs(p.truth, self.options.blacklisted)
+        weights = self.weights(image)
         self._skipped += pairs.skipped
+        columns: Columns = {}
         for label, boxes in pairs.boxes.items():
-            hit = self._points_at(peak(image.map01(label)), boxes)
-            centre = self._points_at((p.width / 2, p.height / 2), boxes)
-            difficult = in_difficult_subset(p.truth, label, boxes, p.width, p.height)
-            for subset in (ALL, DIFFICULT) if difficult else (ALL,):
-                self._pairs[subset, label] += 1
-                self._hits[subset, label] += hit
-                self._centre[subset, label] += centre
+            if not self._enters(image, label, boxes):
+                self._skipped += 1
+                continue
+            hit = self._points_at(image.peak(label), boxes)
+            self._pairs[:, label] += weights
+            self._hits[:, label] += weights * hit
+            self._centre[label] += self._points_at((p.width / 2, p.height / 2), boxes)
+            columns[label] = {"hit": hit}
+        return columns
 
     def result(self) -> MetricResult:
-        """Accuracy over all pairs, and in the details over the difficult subset."""
+        """Accuracy, mean over classes."""
+        of_classes = ratios(self._hits, self._pairs)
+        layers = class_mean(of_classes)
+        centre = ratios(self._centre[None], self._pairs[:1])
         return MetricResult(
-            value=_mean(self._hits[ALL], self._pairs[ALL]),
-            per_class=ratios(self._hits[ALL], self._pairs[ALL]),
-            centre=_mean(self._centre[ALL], self._pairs[ALL]),
-            counted=int(self._pairs[ALL].sum()),
+            value=float(layers[0]),
+            interval=self.interval(layers),
+            per_class=per_class(of_classes[0]),
+            centre=float(class_mean(centre)[0]),
+            counted=int(self._pairs[0].sum()),
             skipped=self._skipped,
-            details={
-                "difficult_subset": self._difficult_subset(),
-                "tolerance_px": self.options.pointing_tolerance_px,
-                "shape": self.options.pointing_shape,
-            },
         )
 
-    def _difficult_subset(self) -> dict[str, object]:
-        hits, pairs = self._hits[DIFFICULT], self._pairs[DIFFICULT]
-        return {
-            "value": _mean(hits, pairs),
-            "per_class": {str(k): v for k, v in ratios(hits, pairs).items()},
-            "centre": _mean(self._centre[DIFFICULT], pairs),
-            "counted": int(pairs.sum()),
-        }
+    def _enters(self, image: Evaluated, label: int, boxes: NDArray[np.float32]) -> bool:
+        return True
 
     def _points_at(self, point: tuple[float, float], boxes: NDArray[np.float32]) -> bool:
         tolerance, shape = self.options.pointing_tolerance_px, self.options.pointing_shape
         return bool(point_in_boxes(point, boxes, tolerance, shape).any())
+
+
+class PointingDifficult(Pointing):
+    """The pointing game on its difficult subset: small objects in company.
+
+    Pairs of images where the boxes of the class together cover less than a quarter and another
+    class is present (difficult or not). No published list of that subset was at hand to confirm
+    the definition.
+    """
+
+    name = "pointing_diff"
+    title = "Pointing game, difficult subset"
+
+    def _enters(self, image: Evaluated, label: int, boxes: NDArray[np.float32]) -> bool:
+        p = image.prediction
+        return in_difficult_subset(p.truth, label, boxes, p.width, p.height)
 
 
 def in_difficult_subset(
@@ -107,7 +114,3 @@ def covered_area(boxes: NDArray[np.float32]) -> float:
             np.searchsorted(xs, x0) : np.searchsorted(xs, x1),
         ] = True
     return float((np.diff(ys)[:, None] * np.diff(xs)[None, :])[covered].sum())
-
-
-def _mean(hits: NDArray[np.int64], pairs: NDArray[np.int64]) -> float:
-    return mean_over_classes(list(ratios(hits, pairs).values()))

@@ -1,0 +1,64 @@
+"""Every real layout from the command line: made, ingested, looked at, trained on, measured."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+from typer.testing import CliRunner
+
+from orchestrator.cli import app
+from workloads.datasets import DATASETS
+from workloads.datasets.digits import Digits
+
+pytestmark = [pytest.mark.integration, pytest.mark.usefixtures("ray_cluster")]
+
+SETTINGS = """
+workspace: work space
+resources:
+  ingest: {shard_mb: 0.05}
+  train: {workers: 1}
+  evaluate: {actors: 1}
+job:
+  data:
+    digits: {train: 48, val: 16, test: 16}
+  metrics: {thresholds: 100, bootstrap: 20}
+"""
+LAYOUTS = [name for name, kind in DATASETS.items() if not issubclass(kind, Digits)]
+
+
+def wsol(*words: str, code: int = 0) -> Any:
+    done = CliRunner().invoke(app, [*words, "-o", "json"], catch_exceptions=False)
+    assert done.exit_code == code, done.stderr[-2000:]
+    return json.loads(done.stdout)
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_from_the_files_to_the_metrics(layout, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("WSOL_CONFIG", raising=False)
+    Path("ray_config.yaml").write_text(SETTINGS)
+    made = wsol("data", "make", "digits", "--layout", layout, "--out", "raw")
+    ingest = ("ingest", "--dataset", layout, "--root", "raw", "--out", "shards", "--strict")
+    shards = wsol(*ingest)
+    assert shards["read"] == shards["listed"] == sum(made["images"].values())
+    assert wsol(*ingest) == shards
+    assert len(list(Path("shards").glob("train-*.parquet"))) > 1
+    seen = wsol("data", "inspect", "shards", "--out", "seen")
+    assert seen
+    assert (Path("seen") / "inspect.html").exists()
+    trained = wsol("train", "digits-pretrain-tiny", "--shards", "shards", "--epochs", "1")
+    split = sorted(made["images"].keys() - {"train"})[0]
+    measure = ("evaluate", trained["model"], "--shards", "shards", "--split", split)
+    whole = wsol(*measure, "--out", "whole")
+    assert whole["images"] == made["images"][split] == 16
+    for name in ("top1_error", "gt_known", "max_box_acc_v2", "pointing", "coco_ap"):
+        assert 0 <= whole["metrics"][name]["value"] <= 1, name
+    blocks = wsol(*measure, "--out", "blocks", "--set", "resources.evaluate.images_per_task=4")
+    assert blocks["metrics"] == whole["metrics"]
+    tables = [pd.read_parquet(Path(out) / "per_image.parquet") for out in ("whole", "blocks")]
+    pd.testing.assert_frame_equal(*tables)
+    assert tables[0]["image_id"].nunique() == 16

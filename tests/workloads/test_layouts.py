@@ -1,0 +1,74 @@
+"""Every data set in the registry: digits written in its layout are read back the same."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+
+from workloads.datasets import DATASETS, open_dataset
+from workloads.datasets.digits import DigitsOptions, draw_all, make_digits, options_for
+from workloads.errors import NotFound
+from workloads.images import ImageLimits, decode
+from workloads.records import Record, record_from_row
+from workloads.shards import finish_shards, ingest_shard, read_shard_manifest, split_duplicates
+
+OPTIONS = DigitsOptions(train=20, val=6, test=6)
+LIMITS = ImageLimits()
+
+
+@pytest.mark.parametrize("name", DATASETS)
+def test_what_is_written_is_ingested_the_same(tmp_path: Path, name: str) -> None:
+    kind = DATASETS[name]
+    options = options_for(kind, OPTIONS)
+    make_digits(tmp_path / "raw", options, layout=kind)
+    found = _ingest(name, tmp_path / "raw", tmp_path / "shards")
+    drawn = [record for record in draw_all(options) if record.split in found]
+    assert {record.split for record in drawn} >= {"train"}
+    assert sum(len(records) for records in found.values()) == len(drawn)
+    for record in drawn:
+        _assert_same(found[record.split][Path(record.image_id).name], record)
+
+
+@pytest.mark.parametrize("name", DATASETS)
+def test_an_empty_folder_is_not_found(tmp_path: Path, name: str) -> None:
+    with pytest.raises(NotFound):
+        dataset = open_dataset(name, tmp_path)
+        dataset.items(dataset.splits()[0] if dataset.splits() else "train")
+
+
+def _ingest(name: str, root: Path, out: Path) -> dict[str, dict[str, Record]]:
+    """Split to image name to record, through the shards."""
+    dataset = open_dataset(name, root)
+    results, listed, found = [], {}, {}
+    for split in dataset.splits():
+        items, repeated = split_duplicates(dataset.items(split))
+        assert not repeated
+        listed[split] = len(items)
+        path = out / f"{split}.parquet"
+        results.append(ingest_shard(dataset, items, path, LIMITS))
+        rows = pq.read_table(path).to_pylist()
+        found[split] = {_name(r.image_id): r for r in map(record_from_row, rows)}
+    finish_shards(out, dataset, listed, results)
+    manifest = read_shard_manifest(out)
+    assert all(s.quarantined == 0 and s.read == s.listed for s in manifest.splits.values())
+    return found
+
+
+def _name(image_id: str) -> str:
+    """The digits' own id: layouts put folders, prefixes and suffixes around it."""
+    stem = Path(image_id).name.removesuffix(".jpg").removesuffix(".JPEG")
+    return stem
+
+
+def _assert_same(found: Record, drawn: Record) -> None:
+    assert found.image == drawn.image
+    assert (found.width, found.height) == (drawn.width, drawn.height)
+    np.testing.assert_array_equal(decode(found.image, LIMITS), decode(drawn.image, LIMITS))
+    assert found.truth.labels == drawn.truth.labels
+    assert found.truth.difficult_labels == drawn.truth.difficult_labels
+    np.testing.assert_array_equal(found.truth.box_labels, drawn.truth.box_labels)
+    np.testing.assert_array_equal(found.truth.boxes_xyxy, drawn.truth.boxes_xyxy)
+    np.testing.assert_array_equal(found.truth.box_difficult, drawn.truth.box_difficult)

@@ -1,0 +1,238 @@
+"""ILSVRC CLS-LOC in the folders in which it is distributed, with or without Kaggle's tables.
+
+A tree holds images in `Data/CLS-LOC/{train/<synset>,val}/`, one XML for an image under the same
+name in `Annotations/CLS-LOC/`, and `ImageSets/CLS-LOC/{train_cls,val}.txt`. In the tree or in the
+folder above it lie `LOC_synset_mapping.txt`, `LOC_val_solution.csv` and the list of validation
+images on which localization is not judged.
+
+Corners of boxes are taken as they stand, as half-open ones: so does the evaluation toolkit of the
+field, and they run from 0 to the width of the image. The challenge's own widths, one pixel more,
+are an option of the metric.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
+from functools import cache, partial
+from pathlib import Path
+from typing import ClassVar
+
+from pydantic import Field
+
+from workloads.datasets import ilsvrc_tree as tree
+from workloads.datasets.annotation_checks import class_index, list_lines, path_fault
+from workloads.datasets.base import Dataset, DatasetOptions, Item, Task, file_sizes, find_tree
+from workloads.datasets.ilsvrc_tree import TRAIN, VAL
+from workloads.datasets.pascal_xml import HALF_OPEN, read_objects
+from workloads.errors import InputRejected, NotFound
+from workloads.records import GroundTruth, Record
+
+_SYNSET = re.compile(r"n\d{8}")
+_OFFICIAL_NAME = re.compile(r"ILSVRC2012_val_(\d{8})")
+
+
+class IlsvrcOptions(DatasetOptions):
+    """What the layout of ILSVRC leaves open."""
+
+    blacklist: Path | None = Field(
+        default=None,
+        description="file of numbers of validation images without a judged localization, one per "
+        "line; if not given, *clsloc_validation_blacklist.txt in the tree, the folder above it, "
+        "or devkit/data in either",
+    )
+
+
+class Ilsvrc(Dataset):
+    """ILSVRC CLS-LOC: one of 1,000 classes in each image, splits train and val.
+
+    `root` is the tree itself or the folder above it, `<root>/ILSVRC`. Ids are file names without
+    their ending. About half of the images of train have boxes, all of val. What is in an image of
+    val, `LOC_val_solution.csv` says if it is there, and else the image's XML.
+
+    Raises:
+        NotFound: there is no such tree under `root`, nothing names its classes, or the blacklist
+            of the options is missing.
+        InputRejected: the file that names the classes has one twice, or none.
+    """
+
+    name = "ilsvrc"
+    task: ClassVar[Task] = "singlelabel"
+    options_type = IlsvrcOptions
+
+    def __init__(self, root: Path, options: IlsvrcOptions | None = None) -> None:
+        options = options or IlsvrcOptions()
+        super().__init__(find_tree(root, ("ILSVRC",), tree.IMAGES, self.name), options)
+        self._solution = tree.beside(self.root, tree.SOLUTION)
+        self._blacklist = options.blacklist or tree.find_blacklist(self.root)
+        if self._blacklist is not None and not self._blacklist.is_file():
+            raise NotFound(f"{self._blacklist}: no such blacklist; correct the option blacklist")
+        names = tree.read_classes(self.root)
+        self._synsets, self._classes = tuple(names), tuple(names.values())
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Synset and its first word, "n01440764 tench", as two pairs of words are equal.
+
+        In the order of `LOC_synset_mapping.txt`. Without it: the synsets of the folders of train.
+        """
+        return self._classes
+
+    def splits(self) -> tuple[str, ...]:
+        """Train and val, as far as they are listed. The images of test have no truth."""
+        there = {
+            TRAIN: (self.root / tree.LISTS[TRAIN]).is_file(),
+            VAL: (self.root / tree.LISTS[VAL]).is_file() or self._solution is not None,
+        }
+        return tuple(split for split, listed in there.items() if listed)
+
+    def items(self, split: str) -> list[Item]:
+        """All images listed for a split, in the order of the list, existing or not.
+
+        Rows of `LOC_val_solution.csv` for images that are not on the list follow as items with a
+        fault; without the list, the rows are the list. An XML whose image is not on the list is
+        no fault: lists of some of the images are common.
+
+        Raises:
+            NotFound: no such split; the message names those that exist.
+            InputRejected: a line of the blacklist is not a number.
+        """
+        self.require_split(split)
+        return list(self._train_items() if split == TRAIN else self._val_items())
+
+    def annotation(self, item: Item, width: int, height: int) -> GroundTruth:
+        """The truth of one image whose upright size is width x height.
+
+        An image of train without an XML has its label and no boxes.
+
+        Raises:
+            InputRejected: as `pascal_xml.read_objects` does, for a row of the CSV too; or objects
+                of several classes, or of another one than the folder of an image of train.
+        """
+        if item.split == TRAIN:
+            truth = self._train_truth(item, width, height)
+        elif self._solution is not None:
+            clip = self.options.clip_boxes
+            truth = tree.solved(item.annotation, width, height, self._synsets, clip=clip)
+        else:
+            truth = self._objects(item, width, height)
+        return replace(truth, blacklisted=item.blacklisted)
+
+    @classmethod
+    def write(cls, root: Path, classes: Sequence[str], records: Iterable[Record]) -> None:
+        """Write records as a tree; only the splits train and val, whose lists are replaced.
+
+        Classes that do not start with a synset get one made up of their index. Images of train
+        without boxes get no XML. Lost are masks and, in val, whether an object is truncated.
+
+        Raises:
+            ValueError: as `ilsvrc_tree.TreeWriter` does.
+        """
+        writer = tree.TreeWriter(root, classes)
+        for record in records:
+            if record.split in tree.LISTS:
+                writer.add(record)
+        writer.finish()
+
+    def _train_items(self) -> Iterator[Item]:
+        listed = cache(lambda folder: file_sizes(self.root / folder))
+        synsets = frozenset(self._synsets)
+        for line in list_lines(self.root / tree.LISTS[TRAIN]):
+            path = line.split()[0]
+            synset, _, name = path.rpartition("/")
+            known = bool(name) and synset in synsets
+            images, xmls = (f"{top}/{TRAIN}/{synset}" for top in (tree.IMAGES, tree.ANNOTATIONS))
+            has_xml = known and f"{name}.xml" in listed(xmls)
+            yield Item(
+                image_id=name,
+                split=TRAIN,
+                image_path=f"{images}/{name}.JPEG",
+                annotation=f"{xmls}/{name}.xml" if has_xml else "",
+                num_bytes=listed(images).get(f"{name}.JPEG", 0) if known else 0,
+                fault="" if known else f"'{path}' is not <synset>/<image>; correct the list",
+            )
+
+    def _val_items(self) -> Iterator[Item]:
+        rows = {} if self._solution is None else tree.read_solution(self._solution)
+        blacklist = tree.read_blacklist(self._blacklist)
+        sizes = file_sizes(self.root / tree.IMAGES / VAL)
+        unlisted = dict.fromkeys(rows)
+        for name, index in self._val_names(rows):
+            unlisted.pop(name, None)
+            yield Item(
+                image_id=name,
+                split=VAL,
+                image_path=f"{tree.IMAGES}/{VAL}/{name}.JPEG",
+                annotation=self._val_annotation(name, rows),
+                num_bytes=sizes.get(f"{name}.JPEG", 0),
+                fault=path_fault(name) or _several(rows.get(name, [])),
+                blacklisted=_blacklist_number(name, index) in blacklist,
+            )
+        yield from (_unlisted(name) for name in unlisted)
+
+    def _val_names(self, rows: Iterable[str]) -> Iterator[tuple[str, str]]:
+        """Names on the list with what stands beside them, or those of the rows with nothing."""
+        path = self.root / tree.LISTS[VAL]
+        if not path.is_file():
+            yield from ((name, "") for name in rows)
+            return
+        for line in list_lines(path):
+            name, *rest = line.split()
+            yield name, "".join(rest[:1])
+
+    def _val_annotation(self, name: str, rows: dict[str, list[str]]) -> str:
+        if self._solution is None:
+            return f"{tree.ANNOTATIONS}/{VAL}/{name}.xml"
+        return rows.get(name, [""])[0]
+
+    def _train_truth(self, item: Item, width: int, height: int) -> GroundTruth:
+        synset = item.image_path.split("/")[-2]
+        label = class_index(synset, self._synsets)
+        if not item.annotation:
+            return GroundTruth(labels=(label,))
+        truth = self._objects(item, width, height)
+        if truth.labels != (label,):
+            found = self._synsets[truth.labels[0]]
+            raise InputRejected(
+                f"{item.annotation}: objects of {found} in an image of {synset}; correct the file"
+            )
+        return truth
+
+    def _objects(self, item: Item, width: int, height: int) -> GroundTruth:
+        path, clip = self.root / item.annotation, self.options.clip_boxes
+        label_of = partial(self._label, folder=path.parent.name)
+        truth = read_objects(path, width, height, label_of, HALF_OPEN, clip=clip)
+        found = [self._synsets[index] for index in truth.box_labels.tolist()]
+        tree.require_one_class(found, item.annotation)
+        # The image has its class, however hard its objects are to recognise.
+        return replace(truth, labels=(int(truth.box_labels[0]),), difficult_labels=())
+
+    def _label(self, name: str, folder: str) -> int:
+        """The class of `<name>`; in train, words that are no synset mean that of the folder.
+
+        Many files of dogs have the words "Scottish_deerhound" where the synset belongs.
+        """
+        if not _SYNSET.fullmatch(name) and folder in self._synsets:
+            name = folder
+        return class_index(name, self._synsets)
+
+
+def _blacklist_number(name: str, index: str) -> str:
+    """What a blacklist calls an image: the number in its name, or else the one beside it."""
+    official = _OFFICIAL_NAME.fullmatch(name)
+    return tree.plain_number(official[1] if official else index)
+
+
+def _several(rows: Sequence[str]) -> str:
+    return f"{tree.SOLUTION} has {len(rows)} rows of it; keep one" if len(rows) > 1 else ""
+
+
+def _unlisted(name: str) -> Item:
+    return Item(
+        image_id=name,
+        split=VAL,
+        image_path=f"{tree.IMAGES}/{VAL}/{name}.JPEG",
+        fault=f"annotation without its image: {tree.SOLUTION} has it, {tree.LISTS[VAL]} has not; "
+        "list it or remove the row",
+    )

@@ -1,0 +1,104 @@
+"""One image as metrics see it; what several of them need is computed once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from workloads.detections import Detections
+from workloads.localization.boxes import HeatBoxes, boxes_at, largest_boxes_at
+from workloads.localization.detect import locate
+from workloads.localization.maps import normalize, upsample
+from workloads.localization.points import peak
+from workloads.metrics.bootstrap import Weights, image_weights
+from workloads.model_card import Cutoffs
+from workloads.predictions import Prediction
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Evaluated:
+    """One image as metrics see it: its prediction, rescored, with maps in the image's frame.
+
+    Attributes:
+        prediction: stored scores and maps with the ground truth.
+        scores: (K,) float32 class scores after co-occurrence rescoring.
+        cutoffs: the model's parameters; `scores` are rescored already.
+    """
+
+    prediction: Prediction
+    scores: NDArray[np.float32]
+    cutoffs: Cutoffs
+
+    def map01(self, label: int) -> NDArray[np.float32]:
+        """(height, width) map of one class, upsampled to the image and normalised to [0, 1].
+
+        Raises:
+            NotFound: the map of this class was not stored.
+        """
+        return self.once(("map", label), lambda: self._map01(label))
+
+    def peak(self, label: int) -> tuple[float, float]:
+        """(x, y) of the hottest pixel of a class, pixels of the image."""
+        return self.once(("peak", label), lambda: peak(self.map01(label)))
+
+    def boxes(self, label: int) -> HeatBoxes:
+        """The boxes of all components of a class above the model's cut-off."""
+        at = self.cutoffs.cutoff
+        return self.once(("boxes", label), lambda: boxes_at(self.map01(label), at, "all"))
+
+    def largest_box(self, label: int) -> NDArray[np.float32]:
+        """(0 or 1, 4) box of the largest component above the model's cut-off."""
+        at = self.cutoffs.cutoff
+        return self.once(
+            ("largest", label), lambda: boxes_at(self.map01(label), at, "largest").boxes_xyxy
+        )
+
+    def largest_boxes(self, label: int, count: int) -> NDArray[np.float32]:
+        """(N <= count, 4) boxes of the largest components above the cut-off, largest first."""
+        at = self.cutoffs.cutoff
+        return self.once(
+            ("largest", label, count), lambda: largest_boxes_at(self.map01(label), at, count)
+        )
+
+    def detections(self, score_threshold: float) -> Detections:
+        """What the model's box rule finds in the stored maps, above another score threshold."""
+        p = self.prediction
+        cutoffs = self.cutoffs.model_copy(update={"score_threshold": score_threshold})
+        stored = p.map_labels.tolist()
+        return self.once(
+            ("detections", score_threshold),
+            lambda: locate(self.scores, self.map01, p.width, p.height, cutoffs, stored),
+        )
+
+    def ranking(self) -> list[int]:
+        """Classes by descending score, of equals the lower index first."""
+        return self.once(("ranking",), lambda: np.argsort(-self.scores, kind="stable").tolist())
+
+    def weights(self, replicates: int, seed: int) -> Weights:
+        """(1 + replicates,) bootstrap weights, see `image_weights`."""
+        image_id = self.prediction.image_id
+        return self.once(
+            ("weights", replicates, seed), lambda: image_weights(image_id, replicates, seed)
+        )
+
+    def once(self, key: tuple[Any, ...], compute: Callable[[], T]) -> T:
+        """`compute()`, or what it gave the first time this key was asked for."""
+        if key not in self._cache:
+            self._cache[key] = compute()
+        found: T = self._cache[key]
+        return found
+
+    @cached_property
+    def _cache(self) -> dict[tuple[Any, ...], Any]:
+        return {}
+
+    def _map01(self, label: int) -> NDArray[np.float32]:
+        p = self.prediction
+        return normalize(upsample(p.map_of(label), p.width, p.height))
