@@ -64,6 +64,7 @@ def ingest(
         Conflict: `out` holds shards of something else.
         IntegrityError: read + quarantined is not listed.
     """
+    root, out = (path.expanduser().resolve() for path in (root, out))  # workers may be elsewhere
     source = open_dataset(dataset, root, settings.job.data.options)
     chosen = tuple(splits) or source.splits()
     listed = [item for split in chosen for item in source.items(split)]

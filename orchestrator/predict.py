@@ -26,6 +26,7 @@ def predict(settings: Settings, model: Path, shards: Path, split: str, out: Path
         Conflict: `out` holds the predictions of another model, other shards or other settings.
         IntegrityError: parts and shards do not add up.
     """
+    model, shards, out = (p.resolve() for p in (model, shards, out))  # workers may be elsewhere
     request = {
         "model": read_manifest(model, "model")["digest"],
         "shards": read_manifest(shards, "shards")["digest"],

@@ -22,7 +22,7 @@ from orchestrator.settings import Settings
 from orchestrator.tracking import EventLog, Tracker, read_events
 from orchestrator.workspace import RunPaths
 from workloads.artifacts import digest, is_sealed, read_json, read_manifest, sha256, write_json
-from workloads.errors import ConfigError, Conflict, NotFound, WsolError
+from workloads.errors import ConfigError, Conflict, NotFound, WsolError, unknown_name
 from workloads.images import ImageLimits
 from workloads.options import Options
 from workloads.recipes import Recipe, load_recipe
@@ -147,6 +147,13 @@ def make_spec(
             update={"train": chosen.train.model_copy(update={"epochs": epochs})}
         )
     manifest = read_shard_manifest(shards)
+    data = settings.job.data
+    for key, split in (("train_split", data.train_split), ("val_split", data.val_split)):
+        if split not in manifest.splits:
+            raise NotFound(
+                f"{shards}: {unknown_name('split', split, manifest.splits)}; "
+                f"name one with --set job.data.{key}=NAME"
+            )
     return TrainSpec(
         recipe=chosen,
         shards=shards.resolve(),

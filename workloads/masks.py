@@ -8,10 +8,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from workloads.errors import InputRejected
 from workloads.images import ImageLimits, decode_grey
 
 BACKGROUND, FOREGROUND, IGNORED = 0, 1, 255
+FRAME = 224
 
 
 def encode_mask(mask: NDArray[np.uint8]) -> bytes:
@@ -45,18 +45,20 @@ def combine_masks(
     """One mask from grey masks of single objects and one of what is not judged.
 
     Foreground is where any object's mask is not 0; of the ignore mask's pixels those outside the
-    foreground are IGNORED (as OpenImages30k's evaluation has it, METHODS section 7).
+    foreground are IGNORED (as OpenImages30k's evaluation has it, METHODS section 7). Masks of
+    different sizes meet in that evaluation's frame, to which it resizes each of them anyway.
 
     Args:
         foregrounds: (H, W) uint8 each, at least one.
         ignore: (H, W) uint8 or None.
 
-    Raises:
-        InputRejected: the masks have different sizes.
+    Returns:
+        (H, W) uint8, or (224, 224) of masks of different sizes.
     """
     sizes = {mask.shape for mask in (*foregrounds, *([] if ignore is None else [ignore]))}
     if len(sizes) != 1:
-        raise InputRejected(f"masks of one image have different sizes {sorted(sizes)}; mend them")
+        foregrounds = [resize_mask(mask, FRAME) for mask in foregrounds]
+        ignore = None if ignore is None else resize_mask(ignore, FRAME)
     foreground = np.any([mask > 0 for mask in foregrounds], axis=0)
     combined = np.where(foreground, FOREGROUND, BACKGROUND).astype(np.uint8)
     if ignore is not None:

@@ -50,8 +50,9 @@ def test_from_the_files_to_the_metrics(layout, tmp_path, monkeypatch):
     seen = wsol("data", "inspect", "shards", "--out", "seen")
     assert seen
     assert (Path("seen") / "inspect.html").exists()
-    trained = wsol("train", "digits-pretrain-tiny", "--shards", "shards", "--epochs", "1")
     split = sorted(made["images"].keys() - {"train"})[0]
+    few = ("--epochs", "1", "--set", f"job.data.val_split={split}")
+    trained = wsol("train", "digits-pretrain-tiny", "--shards", "shards", *few)
     measure = ("evaluate", trained["model"], "--shards", "shards", "--split", split)
     whole = wsol(*measure, "--out", "whole")
     assert whole["images"] == made["images"][split] == 16

@@ -5,7 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from workloads.localization.boxes import best_iou_per_box, boxes_at, iou_matrix
+from workloads.localization.boxes import (
+    best_iou_per_box,
+    boxes_at,
+    iou_matrix,
+    largest_boxes_at,
+)
 
 MAP = np.array(
     [
@@ -51,6 +56,26 @@ def test_largest_of_equals_is_the_first_in_raster_order():
     # OpenCV numbers by 2x2 blocks, and finds the left one first.
     map01 = np.array([[0, 0, 0, 1], [1, 0, 0, 1], [1, 0, 0, 0]], np.float32)
     assert boxes_at(map01, 0.5, "largest").boxes_xyxy.tolist() == [[3, 0, 4, 2]]
+
+
+def test_the_largest_components_in_order():
+    # Of 3, 2 and 1 pixels.
+    ordered = [[0, 1, 2, 3], [3, 2, 4, 4], [3, 0, 4, 1]]
+    for count in range(5):
+        assert largest_boxes_at(MAP, 0.3, count).tolist() == ordered[:count]
+    assert largest_boxes_at(MAP, 0.3, 2).dtype == np.float32
+    assert largest_boxes_at(MAP, 0.9, 2).shape == (0, 4)
+    # Of equals the first in raster order.
+    equal = np.array([[0, 1, 0, 1], [0, 0, 0, 0], [1, 0, 1, 0]], np.float32)
+    places = [[1, 0, 2, 1], [3, 0, 4, 1], [0, 2, 1, 3], [2, 2, 3, 3]]
+    assert largest_boxes_at(equal, 0.5, 4).tolist() == places
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_the_first_of_the_largest_is_the_largest(seed):
+    heat = np.random.default_rng(seed).random((20, 20)).astype(np.float32)
+    largest = boxes_at(heat, 0.7, "largest").boxes_xyxy
+    np.testing.assert_array_equal(largest_boxes_at(heat, 0.7, 1), largest)
 
 
 def test_iou_by_hand():

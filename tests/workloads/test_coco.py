@@ -298,14 +298,22 @@ def test_wrong_categories(tmp_path: Path, entry: Any, reason: str) -> None:
         Coco2017(tmp_path).items("train")
 
 
-@pytest.mark.parametrize("ask", ["train", "val", "classes"])
+def test_the_plain_place_of_images_comes_first(tmp_path: Path) -> None:
+    put(tmp_path, images=[image()])
+    for folder in ("train2017", "images/train2017"):
+        (tmp_path / folder).mkdir(parents=True)
+    (item,) = Coco2017(tmp_path).items("train")
+    assert item.image_path == "train2017/a.jpg"
+
+
+@pytest.mark.parametrize("ask", ["train", "dev", "classes"])
 def test_splits_must_have_the_same_categories(tmp_path: Path, ask: str) -> None:
     put(tmp_path)
-    put(tmp_path, "val2017", categories=[*CATEGORIES[:2], {"id": 17, "name": "cow"}])
+    put(tmp_path, "dev2017", categories=[*CATEGORIES[:2], {"id": 17, "name": "cow"}])
     dataset = Coco2017(tmp_path)
     with pytest.raises(
         InputRejected,
-        match=r"instances_train2017\.json and .*instances_val2017\.json have different categories: "
+        match=r"instances_train2017\.json and .*instances_dev2017\.json have different categories: "
         "17 is 'cat' and 'cow'",
     ):
         dataset.classes if ask == "classes" else dataset.items(ask)

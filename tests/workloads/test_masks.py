@@ -120,9 +120,11 @@ def test_combining_and_resizing_may_change_places(masks: list[np.ndarray], size:
     np.testing.assert_array_equal(resize_mask(combine_masks([one], ignore), size), theirs)
 
 
-def test_sizes_must_agree() -> None:
-    masks = [np.zeros((4, 5), np.uint8), np.zeros((5, 4), np.uint8)]
-    with pytest.raises(InputRejected, match=r"different sizes \[\(4, 5\), \(5, 4\)\]"):
-        combine_masks(masks, None)
-    with pytest.raises(InputRejected, match="different sizes"):
-        combine_masks(masks[:1], masks[1])
+def test_masks_of_different_sizes_meet_in_the_frame_of_the_evaluation() -> None:
+    left, lower = np.zeros((2, 4), np.uint8), np.zeros((8, 2), np.uint8)
+    left[:, :2], lower[4:] = 255, 255
+    found = combine_masks([left], lower)
+    assert found.shape == (224, 224)
+    assert (found[:, :112] == 1).all()
+    assert (found[:112, 112:] == 0).all()
+    assert (found[112:, 112:] == 255).all()

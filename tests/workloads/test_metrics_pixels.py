@@ -120,7 +120,7 @@ def test_without_foreground_there_is_no_pixel_ap():
 
 
 def energetic(proposal, *boxes, image_id="a"):
-    maps = {k: PLAIN for k in range(3)}
+    maps = dict.fromkeys(range(3), PLAIN)
     return image_of(truth_of(*boxes), maps, image_id=image_id, proposal=proposal)
 
 
@@ -180,4 +180,6 @@ def test_energy_is_clipped_at_zero():
 
 def test_pixels_are_inside_by_their_centre():
     inside = pixels_inside(np.array([[0.6, 0.0, 2.5, 1.0], [3, 1, 4, 2]]), 4, 2)
-    np.testing.assert_array_equal(inside, [[False, True, False, False], [False, False, False, True]])
+    np.testing.assert_array_equal(
+        inside, [[False, True, False, False], [False, False, False, True]]
+    )

@@ -96,9 +96,7 @@ def test_pointing_with_prediction_has_its_own_tolerance():
     # Now b is true as well: + + - +, so (1 + 1 + 3/4) / 3.
     near = measure("pointing_map", RANKED, 2, prediction_tolerance_px=4, pointing_tolerance_px=0)
     assert near.value == pytest.approx((2 + 3 / 4) / 3)
-    disc = measure(
-        "pointing_map", RANKED, 2, prediction_tolerance_px=4.01, pointing_shape="disc"
-    )
+    disc = measure("pointing_map", RANKED, 2, prediction_tolerance_px=4.01, pointing_shape="disc")
     assert disc.value == pytest.approx((2 + 3 / 4) / 3)
 
 

@@ -95,17 +95,38 @@ def test_nothing_to_search_on():
 
 
 def test_fewer_thresholds_and_another_iou():
-    options = MetricOptions(thresholds=20, iou=0.3)
-    table = SearchTable.build(IMAGES, TOGETHER, options)
+    table = SearchTable.build(IMAGES, TOGETHER, MetricOptions(thresholds=20, iou=0.3))
     assert len(cutoff_curve(table)["gt_known"]) == 20
     assert objective(table, 0.26, 0.0)["cutoff"] == 0.25
+
+
+@pytest.mark.parametrize(
+    "chosen", [{"iou": 0.3}, {"box_widths": "plus_one"}, {"blacklisted": "count"}]
+)
+def test_the_options_of_metrics_are_those_of_the_search(chosen):
+    options = MetricOptions(thresholds=20, bootstrap=0, **chosen)
+    table = SearchTable.build(IMAGES, TOGETHER, options)
     metrics = build_metrics(["box_f1", "gt_known"], CLASSES, options)
-    trial = objective(table, 0.25, 0.0)
-    cutoffs = Cutoffs(cutoff=0.25, score_threshold=trial["score_threshold"])
+    trial = objective(table, 0.3, 0.0)
+    cutoffs = Cutoffs(cutoff=0.3, score_threshold=trial["score_threshold"])
     evaluate_predictions(IMAGES, cutoffs, TOGETHER, metrics)
+    assert trial != objective(SearchTable.build(IMAGES, TOGETHER), 0.3, 0.0)
     assert {k: m.result().value for k, m in metrics.items()} == {
         k: trial[k] for k in ("box_f1", "gt_known")
     }
+
+
+def test_a_crowd_is_no_single_object():
+    # The map points at the crowd: no hit if the class is given, and nothing false either.
+    hot = box_map(20, 20, (0, 0, 10, 10, 1.0))
+    truth = truth_of((0, 0, 10, 10, 0, False, True), (12, 12, 20, 20, 0))
+    rows = [prediction_of("a", truth, [0.9], {0: hot})]
+    trial = objective(SearchTable.build(rows, np.zeros((1, 1))), 0.5, 0.0)
+    assert (trial["gt_known"], trial["box_f1"]) == (0.0, 0.0)
+    metrics = build_metrics(["gt_known", "box_f1"], 1)
+    evaluate_predictions(rows, Cutoffs(cutoff=0.5), np.zeros((1, 1)), metrics)
+    assert metrics["gt_known"].result().value == 0.0
+    assert metrics["box_f1"].result().details["ignored_detections"] == 1
 
 
 def test_the_table_travels_and_trials_are_fast(table):

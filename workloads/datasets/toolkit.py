@@ -109,7 +109,14 @@ class ToolkitMetadata(Dataset):
         def item(image: str, fault: str) -> Item:
             path = f"{self._images}{image}"
             said = json.dumps([table.get(image) for table in tables])
-            return Item(image, split, path, said, 0 if fault else size(path), fault)
+            return Item(
+                image_id=image,
+                split=split,
+                image_path=path,
+                annotation=said,
+                num_bytes=0 if fault else size(path),
+                fault=fault,
+            )
 
         listed = list(list_lines(self.root / split / IMAGE_IDS))
         items = [item(image, path_fault(image)) for image in listed]

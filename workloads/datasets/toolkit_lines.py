@@ -112,7 +112,7 @@ def read_masks(folder: Path, places: Places) -> NDArray[np.uint8]:
     """(H, W) uint8 mask of an image's class, as `workloads.masks` has it.
 
     Raises:
-        InputRejected: a mask is missing, no image, too large, or not of the others' size.
+        InputRejected: a mask is missing, no image, or too large.
     """
     foregrounds = [_grey(folder, mask) for mask in places.masks]
     ignore = _grey(folder, places.ignore) if places.ignore else None

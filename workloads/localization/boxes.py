@@ -76,7 +76,8 @@ def iou_matrix(
     """
     ours, theirs = a.astype(np.float64), b.astype(np.float64)
     if widths == "plus_one":
-        ours, theirs = ours + (0, 0, 1, 1), theirs + (0, 0, 1, 1)
+        inclusive = np.array([0.0, 0.0, 1.0, 1.0])
+        ours, theirs = ours + inclusive, theirs + inclusive
     low = np.maximum(ours[:, None, :2], theirs[None, :, :2])
     high = np.minimum(ours[:, None, 2:], theirs[None, :, 2:])
     inter: NDArray[np.float64] = np.clip(high - low, 0.0, None).prod(axis=2)

@@ -1,4 +1,4 @@
-"""The compiled passes behind `contour_protocol`; all in one file, so that their cache knows changes.
+"""The compiled passes behind `contour_protocol`; one file, so that their cache knows changes.
 
 Three facts make one pass enough:
 
@@ -42,7 +42,7 @@ _HALVES, _FIRST = 6, 7
 _CELL, _EULER, _ENCLOSED = 6, 7, 8
 
 _UNJOINED, _OUTSIDE = -1, -2  # labels of cells in no component
-_ABSENT, _RIM, _INNER = 0, 1, 2  # values of `where`
+_ABSENT, _RIM, _INNER = np.uint8(0), np.uint8(1), np.uint8(2)  # values of `where`
 
 
 def _neighbourhoods() -> tuple[NDArray[np.int32], ...]:
@@ -139,7 +139,7 @@ def _near_holes(picture: NDArray[np.uint8], filled: NDArray[np.uint8]) -> NDArra
         for x in range(1, width - 1):
             if filled[y, x] > picture[y, x]:
                 where[y, x] = _INNER
-                where[y - 1, x] |= np.uint8(_RIM)
+                where[y - 1, x] |= _RIM
                 where[y, x - 1] |= _RIM
                 where[y, x + 1] |= _RIM
                 where[y + 1, x] |= _RIM
@@ -311,8 +311,9 @@ def _run_over(
         p = links[p]
     if state[c, _ENCLOSED]:
         x0, y0, x1, y1 = state[c, _X0], state[c, _Y0], state[c, _X1], state[c, _Y1]
-        islands[y0 : y1 + 1, x0 : x1 + 1] |= np.uint8(_RIM)
-        islands[y0 + 1 : y1, x0 + 1 : x1] |= np.uint8(_INNER)
+        for y in range(y0, y1 + 1):
+            for x in range(x0, x1 + 1):
+                islands[y, x] |= _INNER if x0 < x < x1 and y0 < y < y1 else _RIM
 
 
 @njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
@@ -372,7 +373,7 @@ def _outer_contours(
                         root = _unite(state, root, other, k, gt, last, best)
                 state[root, _HALVES] += _QUADS[around]
                 state[root, _FIRST] = min(state[root, _FIRST], p)
-                if not _covers(state, root, x, y):
+                if where[y, x] == _RIM or not _covers(state, root, x, y):
                     _flush(state, root, k, gt, last, best)
                     _widen(state, root, x, y, x, y)
             labels[p] = root

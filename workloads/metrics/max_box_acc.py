@@ -185,7 +185,7 @@ def _mean_ratio(hits: NDArray[np.integer], counts: NDArray[np.int64]) -> NDArray
 
 def _taus(count: int) -> NDArray[np.float64]:
     """(T,) cut-offs as the toolkit makes them: `arange(0, 1, 1 / T)`."""
-    taus: NDArray[np.float64] = np.arange(count) * (1 / count)
+    taus: NDArray[np.float64] = np.arange(count, dtype=np.float64) * (1 / count)
     return taus
 
 

@@ -1,0 +1,142 @@
+"""The evaluation toolkit's thresholds of a map in one pass against its loop with OpenCV.
+
+# H W map size, T thresholds, N M boxes, G ground-truth boxes
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from workloads.benchmarks.samples import (
+    BLOB_FIELDS,
+    RANDOM_FIELDS,
+    REPEATS,
+    SIZE,
+    Sample,
+    make_samples,
+    ms_per_map,
+    one_thread,
+)
+from workloads.localization.contour_protocol import (
+    ContourSweep,
+    contour_sweep,
+    protocol_boxes,
+    protocol_taus,
+    quantized,
+)
+
+DELTAS = (0.3, 0.5, 0.7)
+
+
+class Input(NamedTuple):
+    """(H, W) uint8 map and (G, 4) int boxes, as the toolkit's loop gets them."""
+
+    levels: NDArray[np.uint8]
+    boxes: NDArray[np.int64]
+
+
+class Contours(NamedTuple):
+    """(N, 4) rectangles x, y, width, height at one threshold; the largest contour's index."""
+
+    rectangles: list[tuple[int, int, int, int]]
+    largest: int
+
+
+def compare_contours() -> dict[str, object]:
+    """MaxBoxAcc and MaxBoxAccV2 of `wsolevaluation` at 1,000 thresholds: one pass against its loop.
+
+    Both run on one thread over the maps and boxes of the benchmark "cutoffs", as uint8 and int.
+    Like the toolkit the loop asks OpenCV for the contours at each of the 1,000 thresholds,
+    though at most 255 differ; unlike the toolkit it takes both metrics from the same contours
+    and compares all boxes with the ground truth at once, which is faster.
+
+    Returns:
+        `ratio` loop / sweep; `sweep_ms` and `loop_ms` per map; `maps`; `max_difference` of any
+        IoU; `identical_counts` whether both hit the same boxes at IoU .3, .5 and .7, at every
+        threshold, for both metrics.
+    """
+    samples = make_samples(0, RANDOM_FIELDS, BLOB_FIELDS)
+    taus = protocol_taus()
+    with one_thread():
+        sweeps = [contour_sweep(*_input(sample), taus) for sample in samples]  # compiles, too
+        loops = [loop_sweep(*_input(sample), taus) for sample in samples]
+        sweep_ms = ms_per_map(lambda s: contour_sweep(*_input(s), taus), samples, REPEATS)
+        loop_ms = ms_per_map(lambda s: loop_sweep(*_input(s), taus), samples, REPEATS)
+    return {
+        "name": "contours",
+        "ratio": loop_ms / sweep_ms,
+        "sweep_ms": sweep_ms,
+        "loop_ms": loop_ms,
+        "maps": len(samples),
+        "max_difference": max(map(_difference, sweeps, loops)),
+        "identical_counts": all(map(_same_hits, sweeps, loops)),
+    }
+
+
+def loop_sweep(
+    levels: NDArray[np.uint8], gt_boxes: NDArray[np.int64], taus: NDArray[np.float64]
+) -> ContourSweep:
+    """What `contour_sweep` finds, one threshold after the other."""
+    rectangles: list[tuple[int, int, int, int]] = []
+    starts, largest = [], []
+    for tau in taus:
+        found = contours_above(levels, int(tau * levels.max()))
+        starts.append(len(rectangles))
+        largest.append(len(rectangles) + found.largest)
+        rectangles += found.rectangles
+    height, width = levels.shape
+    boxes = clipped_boxes(np.array(rectangles), width, height)
+    iou = inclusive_iou(boxes, gt_boxes).max(axis=1)
+    return ContourSweep(iou[largest], np.maximum.reduceat(iou, starts), boxes[largest])
+
+
+def contours_above(levels: NDArray[np.uint8], cut: int) -> Contours:
+    """All contours, those of holes too; without any there is one rectangle of nothing."""
+    _, mask = cv2.threshold(levels, cut, 255, cv2.THRESH_BINARY)
+    contours, _ = cv2.findContours(mask, cv2.RETR_TREE, cv2.CHAIN_APPROX_SIMPLE)
+    if not contours:
+        return Contours([(0, 0, 0, 0)], 0)
+    areas = [cv2.contourArea(contour) for contour in contours]
+    return Contours([cv2.boundingRect(contour) for contour in contours], areas.index(max(areas)))
+
+
+def clipped_boxes(rectangles: NDArray[np.integer], width: int, height: int) -> NDArray[np.int64]:
+    """(N, 4) rectangles x, y, width, height to corners, the far ones at most the last pixel's."""
+    low = rectangles[:, :2]
+    high = np.minimum(low + rectangles[:, 2:], [width - 1, height - 1])
+    return np.concatenate([low, high], axis=1).astype(np.int64)
+
+
+def inclusive_iou(a: NDArray[np.integer], b: NDArray[np.integer]) -> NDArray[np.float64]:
+    """(N, M) IoU of boxes (N, 4) and (M, 4) with sides x1 - x0 + 1; degenerate ones give 0."""
+    low = np.maximum(a[:, None, :2], b[None, :, :2])
+    high = np.minimum(a[:, None, 2:], b[None, :, 2:])
+    inter = np.maximum(0, high - low + 1).prod(axis=2)
+    union = _inclusive_areas(a)[:, None] + _inclusive_areas(b)[None, :] - inter
+    return np.divide(inter, union, out=np.zeros(inter.shape), where=union > 0)
+
+
+def _inclusive_areas(boxes: NDArray[np.integer]) -> NDArray[np.int64]:
+    areas: NDArray[np.int64] = (boxes[:, 2:] - boxes[:, :2] + 1).prod(axis=1)
+    return areas
+
+
+def _input(sample: Sample) -> Input:
+    return Input(quantized(sample.map01), protocol_boxes(sample.boxes_xyxy, SIZE, SIZE))
+
+
+def _difference(a: ContourSweep, b: ContourSweep) -> float:
+    largest = np.abs(a.largest_iou - b.largest_iou).max()
+    return float(max(largest, np.abs(a.best_iou - b.best_iou).max()))
+
+
+def _same_hits(a: ContourSweep, b: ContourSweep) -> bool:
+    return all(
+        bool(((a.largest_iou >= delta) == (b.largest_iou >= delta)).all())
+        and bool(((a.best_iou >= delta) == (b.best_iou >= delta)).all())
+        for delta in DELTAS
+    )
