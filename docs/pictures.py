@@ -30,7 +30,7 @@ def draw_digits(shards: Path) -> None:
     """The first training images with their ground truth."""
     classes = read_shard_manifest(shards).classes
     records = list(itertools.islice(read_shards(shards, "train"), 20))
-    contact_sheet(records, classes, columns=10, scale=2).save(IMAGES / "digits.png", optimize=True)
+    contact_sheet(records, classes, columns=10, side=160).save(IMAGES / "digits.png", optimize=True)
 
 
 def photograph_report(report: Path) -> None:

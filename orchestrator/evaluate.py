@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -26,6 +26,8 @@ from workloads.localizer import read_card
 from workloads.metrics import METRICS, Metric, MetricOptions, build_metrics
 from workloads.model_card import ModelCard
 from workloads.predictions import part_files, read_part
+
+BLOCKS_PER_ACTOR = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,21 +140,29 @@ def measure_parts(
     return Measured(metrics, table, images=len(table["image_id"].unique()))
 
 
-def merge_measured(blocks: Sequence[Measured]) -> Measured:
+def merge_measured(blocks: Iterable[Measured]) -> Measured:
     """All blocks as one: bit for bit what one process finds, whatever the blocks and their order.
+
+    Blocks are taken one at a time, and what they counted is added to the first one's.
 
     Raises:
         ValueError: no blocks, or blocks that measured different things.
     """
-    if not blocks:
+    merged: dict[str, Metric] = {}
+    tables, images = [], 0
+    for block in blocks:
+        for name, metric in block.metrics.items():
+            merged.setdefault(name, metric)
+            if merged[name] is not metric:
+                merged[name].merge(metric)
+        tables.append(block.per_image)
+        images += block.images
+    if not tables:
         raise ValueError("nothing was measured")
-    first, *others = blocks
-    for block in others:
-        for name, metric in first.metrics.items():
-            metric.merge(block.metrics[name])
-    table = pa.concat_tables([block.per_image for block in blocks])
-    table = table.sort_by([("image_id", "ascending"), ("label", "ascending")])
-    return Measured(first.metrics, table, sum(block.images for block in blocks))
+    table = pa.concat_tables(tables)
+    return Measured(
+        merged, table.sort_by([("image_id", "ascending"), ("label", "ascending")]), images
+    )
 
 
 def measure_stored(
@@ -160,19 +170,23 @@ def measure_stored(
 ) -> Measured:
     """Map over blocks of parts and merge; a single block needs no cluster."""
     resources = settings.resources.evaluate
-    blocks = _blocks(part_files(stored), resources.images_per_task)
+    total = int(read_manifest(stored, "predictions")["rows"])
+    # Each block sends its counts, which are large with many classes: so not too many of them.
+    size = max(resources.images_per_task, -(-total // (BLOCKS_PER_ACTOR * resources.actors)))
+    blocks = _blocks(part_files(stored), size)
     options = settings.job.metrics
     if len(blocks) == 1:
         return measure_parts(blocks[0], card, names, options)
     units = [{"parts": [str(part) for part in block]} for block in blocks]
     work = partial(_work, card=card, names=tuple(names), options=options)
-    total = read_manifest(stored, "predictions")["rows"]
-    found: list[Measured] = []
-    with connect(settings), Progress(total, "images", f"metrics of {split}") as progress:
+
+    def measured() -> Iterator[Measured]:
         for row in run_tasks(units, work, resources.cpus_per_actor, "evaluate"):
-            found.append(row["measured"])
+            yield row["measured"]
             progress.advance(row["measured"].images)
-    return merge_measured(found)
+
+    with connect(settings), Progress(total, "images", f"metrics of {split}") as progress:
+        return merge_measured(measured())
 
 
 def _work(

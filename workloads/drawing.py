@@ -5,12 +5,15 @@ Shapes: H W size of an image, N boxes.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from functools import cache
+from pathlib import Path
 
 import cv2
+import matplotlib as mpl
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, ImageDraw, ImageFont
 
 from workloads.images import ImageLimits, decode
 from workloads.records import Record
@@ -19,7 +22,11 @@ Colour = tuple[int, int, int]
 
 GREEN: Colour = (0, 230, 90)
 ORANGE: Colour = (255, 150, 0)
-_FONT = cv2.FONT_HERSHEY_SIMPLEX
+_GREY: Colour = (70, 70, 70)
+_PLATE = (0, 0, 0, 170)  # behind texts, so that they are legible on everything
+_TEXT_PX = 11
+_DASH_PX, _GAP_PX = 5, 3
+_LIMITS = ImageLimits()
 
 
 def draw_boxes(
@@ -27,28 +34,39 @@ def draw_boxes(
     boxes_xyxy: NDArray[np.float32],
     names: Sequence[str],
     colour: Colour = GREEN,
-    scale: int = 1,
+    *,
+    dashed: bool = False,
 ) -> NDArray[np.uint8]:
-    """Draw boxes with their names on an enlarged copy of an image.
+    """Draw boxes with their names on a copy of an image.
 
     Args:
         image: (H, W, 3) uint8 RGB.
         boxes_xyxy: (N, 4) float32 pixels of `image`, half-open.
         names: N texts, drawn at the upper left of their boxes; an empty one draws none.
         colour: RGB of lines and texts.
-        scale: how many times larger the result is.
+        dashed: lines with gaps.
 
     Returns:
-        (H * scale, W * scale, 3) uint8 RGB.
+        (H, W, 3) uint8 RGB.
     """
-    size = (image.shape[1] * scale, image.shape[0] * scale)
-    canvas = np.ascontiguousarray(cv2.resize(image, size, interpolation=cv2.INTER_NEAREST))
+    canvas = Image.fromarray(image)
+    pen = ImageDraw.Draw(canvas, "RGBA")
     # Half-open: the last pixel of a box is one before its right and lower border.
-    corners = np.rint(boxes_xyxy * scale).astype(int) - np.array([0, 0, 1, 1])
+    corners = np.rint(boxes_xyxy).astype(int).reshape(-1, 4) - np.array([0, 0, 1, 1])
     for (x0, y0, x1, y1), name in zip(corners.tolist(), names, strict=True):
-        cv2.rectangle(canvas, (x0, y0), (x1, y1), colour, 1)
-        _write(canvas, name, x0, y0, colour)
-    return np.asarray(canvas, dtype=np.uint8)
+        for line in _sides(x0, y0, max(x0, x1), max(y0, y1), dashed=dashed):
+            pen.line(line, fill=colour)
+        _write(pen, name, (x0, y0), canvas.size, colour)
+    return np.array(canvas, dtype=np.uint8)
+
+
+def fit(image: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
+    """(H, W, 3) to a longer side of about `side`: small images grow by a whole factor."""
+    longer = max(image.shape[:2])
+    factor = max(1, side // longer) if longer <= side else side / longer
+    size = (max(1, round(image.shape[1] * factor)), max(1, round(image.shape[0] * factor)))
+    smooth = cv2.INTER_AREA if factor < 1 else cv2.INTER_CUBIC
+    return np.asarray(cv2.resize(image, size, interpolation=smooth), dtype=np.uint8)
 
 
 def grid(images: Sequence[NDArray[np.uint8]], columns: int, gap: int = 4) -> NDArray[np.uint8]:
@@ -71,26 +89,100 @@ def grid(images: Sequence[NDArray[np.uint8]], columns: int, gap: int = 4) -> NDA
 
 
 def contact_sheet(
-    records: Iterable[Record], classes: Sequence[str], columns: int = 8, scale: int = 3
+    records: Iterable[Record],
+    classes: Sequence[str],
+    columns: int = 8,
+    side: int = 240,
+    *,
+    captions: bool = False,
+    limits: ImageLimits = _LIMITS,
 ) -> Image.Image:
-    """Records with their true boxes: green, or orange for difficult objects."""
-    return Image.fromarray(grid([_with_truth(r, classes, scale) for r in records], columns))
+    """Records with their true boxes; dashed and orange: difficult objects and crowds.
+
+    Args:
+        records: at least one.
+        classes: names of the class indices.
+        side: longer side of each image, as `fit` has it.
+        captions: write the id below each image.
+        limits: what an image may cost.
+
+    Raises:
+        ValueError: no records.
+        InputRejected: an image is over the limits.
+    """
+    cells = []
+    for record in records:
+        cell = _with_truth(record, classes, side, limits)
+        cells.append(_with_caption(cell, record.image_id) if captions else cell)
+    return Image.fromarray(grid(cells, columns))
 
 
-def _with_truth(record: Record, classes: Sequence[str], scale: int) -> NDArray[np.uint8]:
+def _with_truth(
+    record: Record, classes: Sequence[str], side: int, limits: ImageLimits
+) -> NDArray[np.uint8]:
     truth = record.truth
-    image = decode(record.image, ImageLimits())
+    image = fit(decode(record.image, limits), side)
+    scale = np.array([image.shape[1] / record.width, image.shape[0] / record.height] * 2)
+    boxes = (truth.boxes_xyxy * scale).astype(np.float32)
     names = np.array([classes[label] for label in truth.box_labels], dtype=object)
-    hard = truth.box_difficult
-    image = draw_boxes(image, truth.boxes_xyxy[~hard], names[~hard].tolist(), GREEN, scale)
-    return draw_boxes(image, truth.boxes_xyxy[hard] * scale, names[hard].tolist(), ORANGE)
+    hard = ~truth.box_required
+    image = draw_boxes(image, boxes[~hard], names[~hard].tolist(), GREEN)
+    return draw_boxes(image, boxes[hard], names[hard].tolist(), ORANGE, dashed=True)
 
 
-def _write(canvas: NDArray[np.uint8], text: str, x: int, y: int, colour: Colour) -> None:
+def _with_caption(image: NDArray[np.uint8], text: str) -> NDArray[np.uint8]:
+    """The image with a line of text below it, which loses its beginning if it is too long."""
+    height, width = image.shape[:2]
+    canvas = Image.new("RGB", (width, height + _TEXT_PX + 5), "white")
+    canvas.paste(Image.fromarray(image))
+    shown = text
+    while shown and _font().getlength(shown) > width:  # ids differ at their ends
+        shown = "…" + shown.lstrip("…")[1:] if len(shown) > 1 else ""
+    ImageDraw.Draw(canvas).text((0, height + 1), shown, font=_font(), fill=_GREY)
+    return np.array(canvas, dtype=np.uint8)
+
+
+def _sides(
+    x0: int, y0: int, x1: int, y1: int, *, dashed: bool
+) -> Iterator[tuple[int, int, int, int]]:
+    """Lines along a rectangle, both ends included."""
+    for start, stop in _dashes(x0, x1, dashed=dashed):
+        yield start, y0, stop, y0
+        yield start, y1, stop, y1
+    for start, stop in _dashes(y0, y1, dashed=dashed):
+        yield x0, start, x0, stop
+        yield x1, start, x1, stop
+
+
+def _dashes(start: int, stop: int, *, dashed: bool) -> Iterator[tuple[int, int]]:
+    if not dashed:
+        yield start, stop
+        return
+    for begin in range(start, stop + 1, _DASH_PX + _GAP_PX):
+        yield begin, min(begin + _DASH_PX - 1, stop)
+
+
+def _write(
+    pen: ImageDraw.ImageDraw,
+    text: str,
+    corner: tuple[int, int],
+    size: tuple[int, int],
+    colour: Colour,
+) -> None:
+    """Text above a corner, or below it where there is no room above."""
     if not text:
         return
-    (width, height), _ = cv2.getTextSize(text, _FONT, 0.4, 1)
-    x = max(0, min(x, canvas.shape[1] - width))
-    y = y - 3 if y - 3 >= height else min(y + height + 3, canvas.shape[0] - 1)
-    for ink, thickness in (((0, 0, 0), 3), (colour, 1)):  # an outline keeps it legible
-        cv2.putText(canvas, text, (x, y), _FONT, 0.4, ink, thickness, cv2.LINE_AA)
+    width, height = round(_font().getlength(text)) + 2, _TEXT_PX + 2
+    x = max(0, min(corner[0], size[0] - width))
+    y = corner[1] - height
+    if y < 0:
+        y = max(0, min(corner[1] + 1, size[1] - height))
+    pen.rectangle((x, y, x + width - 1, y + height - 1), fill=_PLATE)
+    pen.text((x + 1, y - 1), text, font=_font(), fill=colour)
+
+
+@cache
+def _font() -> ImageFont.FreeTypeFont:
+    """The font that comes with Matplotlib: OpenCV's has no letters beyond ASCII."""
+    path = Path(mpl.get_data_path()) / "fonts" / "ttf" / "DejaVuSans.ttf"
+    return ImageFont.truetype(str(path), _TEXT_PX)

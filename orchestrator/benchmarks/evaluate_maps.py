@@ -113,4 +113,3 @@ def _card() -> ModelCard:
         cooccurrence=((0.0,) * CLASSES,) * CLASSES,
         provenance={},
     )
-

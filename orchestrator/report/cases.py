@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from workloads.detections import Detections
-from workloads.localization.boxes import best_iou_per_box
+from workloads.localization.boxes import best_iou_per_box, boxes_at
 from workloads.localization.cooccurrence import rescore
 from workloads.localization.detect import locate
 from workloads.localization.maps import normalize, upsample
@@ -128,7 +128,7 @@ def boxes_of(prediction: Prediction, card: ModelCard) -> Detections:
     together = np.asarray(card.cooccurrence)
     return locate(
         rescore(prediction.scores, together, card.cutoffs.alpha),
-        lambda label: map01(prediction, label),
+        lambda label: boxes_at(map01(prediction, label), card.cutoffs.cutoff),
         prediction.width,
         prediction.height,
         card.cutoffs,

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from orchestrator.report.cases import Chosen, boxes_of, map01, parts_of
 from workloads.detections import Detections
+from workloads.drawing import fit
 from workloads.errors import IntegrityError, NotFound
 from workloads.images import ImageLimits, decode
 from workloads.loading import row_groups
@@ -111,7 +112,7 @@ def plain_panel(
 
 def data_uri(image: NDArray[np.uint8]) -> str:
     """An RGB image as WebP, its longer side SIDE pixels."""
-    return _encode(_scaled(image))
+    return _encode(fit(image, SIDE))
 
 
 def overlay(image: NDArray[np.uint8], heat: NDArray[np.float32]) -> NDArray[np.uint8]:
@@ -161,7 +162,7 @@ def _method_panel(
 def _raster(
     image: NDArray[np.uint8], prediction: Prediction, label: int
 ) -> tuple[NDArray[np.uint8], str]:
-    large = _scaled(image)
+    large = fit(image, SIDE)
     try:
         heat = map01(prediction, label)
     except NotFound:  # only the best classes' maps are stored
@@ -192,15 +193,6 @@ def _box(
         text=text,
         faint=faint,
     )
-
-
-def _scaled(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Longer side SIDE: small images grow by a whole factor, large ones shrink."""
-    longer = max(image.shape[:2])
-    factor = max(1, SIDE // longer) if longer <= SIDE else SIDE / longer
-    size = (max(1, round(image.shape[1] * factor)), max(1, round(image.shape[0] * factor)))
-    smooth = cv2.INTER_AREA if factor < 1 else cv2.INTER_CUBIC
-    return np.asarray(cv2.resize(image, size, interpolation=smooth), dtype=np.uint8)
 
 
 def _encode(image: NDArray[np.uint8]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
 import pytest
 
@@ -9,7 +10,6 @@ from workloads.localization.boxes import (
     best_iou_per_box,
     boxes_at,
     iou_matrix,
-    largest_boxes_at,
 )
 
 MAP = np.array(
@@ -62,20 +62,29 @@ def test_the_largest_components_in_order():
     # Of 3, 2 and 1 pixels.
     ordered = [[0, 1, 2, 3], [3, 2, 4, 4], [3, 0, 4, 1]]
     for count in range(5):
-        assert largest_boxes_at(MAP, 0.3, count).tolist() == ordered[:count]
-    assert largest_boxes_at(MAP, 0.3, 2).dtype == np.float32
-    assert largest_boxes_at(MAP, 0.9, 2).shape == (0, 4)
-    # Of equals the first in raster order.
-    equal = np.array([[0, 1, 0, 1], [0, 0, 0, 0], [1, 0, 1, 0]], np.float32)
-    places = [[1, 0, 2, 1], [3, 0, 4, 1], [0, 2, 1, 3], [2, 2, 3, 3]]
-    assert largest_boxes_at(equal, 0.5, 4).tolist() == places
+        assert boxes_at(MAP, 0.3).largest(count).boxes_xyxy.tolist() == ordered[:count]
+    assert boxes_at(MAP, 0.3).largest(2).areas.tolist() == [3, 2]
+    assert boxes_at(MAP, 0.9).largest(2).boxes_xyxy.shape == (0, 4)
+    # Of equals the first in raster order; OpenCV finds the left one first.
+    equal = np.array([[0, 0, 0, 1], [1, 0, 0, 1], [1, 0, 0, 0]], np.float32)
+    found = boxes_at(equal, 0.5).largest(2).boxes_xyxy
+    assert found.tolist() == [[3, 0, 4, 2], [0, 1, 1, 3]]
 
 
-@pytest.mark.parametrize("seed", range(20))
-def test_the_first_of_the_largest_is_the_largest(seed):
-    heat = np.random.default_rng(seed).random((20, 20)).astype(np.float32)
-    largest = boxes_at(heat, 0.7, "largest").boxes_xyxy
-    np.testing.assert_array_equal(largest_boxes_at(heat, 0.7, 1), largest)
+@pytest.mark.parametrize("seed", range(40))
+def test_components_are_those_that_opencv_labels(seed):
+    rng = np.random.default_rng(seed)
+    heat = rng.random(tuple(rng.integers(1, 30, 2))).astype(np.float32)
+    cutoff = float(rng.choice([0.3, 0.5, 0.6, 0.8]))
+    found = boxes_at(heat, cutoff)
+    mask = (heat > np.float32(cutoff)).astype(np.uint8)
+    count, labels, stats, _ = cv2.connectedComponentsWithStats(mask, connectivity=8)
+    in_raster_order = list(dict.fromkeys(labels[labels > 0].tolist()))
+    assert len(found.heat) == count - 1
+    for k, (box, hottest, area) in enumerate(zip(*found, strict=True)):
+        x, y, w, h, pixels = stats[in_raster_order[k]]
+        assert box.tolist() == [x, y, x + w, y + h]
+        assert (hottest, area) == (heat[labels == in_raster_order[k]].max(), pixels)
 
 
 def test_iou_by_hand():

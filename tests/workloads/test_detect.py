@@ -7,6 +7,7 @@ import pytest
 from prediction_cases import box_map
 
 from workloads.errors import NotFound
+from workloads.localization.boxes import boxes_at
 from workloads.localization.detect import detect, locate
 from workloads.model_card import Cutoffs
 
@@ -92,12 +93,12 @@ def test_nothing_over_the_threshold():
 def test_only_candidates_are_asked_for_maps():
     asked = []
 
-    def map01_of(label):
+    def boxes_of(label):
         asked.append(label)
-        return box_map(8, 6, (0, 0, 2, 2, 1.0))
+        return boxes_at(box_map(8, 6, (0, 0, 2, 2, 1.0)), 0.3)
 
     scores = np.ones(5, np.float32)
-    assert locate(scores, map01_of, 8, 6, Cutoffs(), [3, 1]).labels.tolist() == [1, 3]
+    assert locate(scores, boxes_of, 8, 6, Cutoffs(), [3, 1]).labels.tolist() == [1, 3]
     assert asked == [1, 3]
 
 

@@ -26,7 +26,7 @@ from workloads.datasets.digits import (
     made_with,
     make_digits,
 )
-from workloads.drawing import GREEN, contact_sheet, draw_boxes, grid
+from workloads.drawing import GREEN, contact_sheet, draw_boxes, fit, grid
 from workloads.errors import ConfigError
 from workloads.images import ImageLimits, decode
 from workloads.records import Record
@@ -266,13 +266,20 @@ def test_pointing_at_the_centre_is_no_use(records: list[Record]) -> None:
 def test_draw_boxes() -> None:
     image = np.zeros((10, 12, 3), np.uint8)
     box = np.array([[2, 3, 7, 9]], np.float32)
-    drawn = draw_boxes(image, box, [""], GREEN, scale=2)
-    assert drawn.shape == (20, 24, 3)
+    drawn = draw_boxes(image, box, [""], GREEN)
+    assert drawn.shape == image.shape
     ys, xs = np.nonzero(drawn.any(axis=2))
-    assert (xs.min(), ys.min(), xs.max(), ys.max()) == (4, 6, 13, 17)
+    assert (xs.min(), ys.min(), xs.max(), ys.max()) == (2, 3, 6, 8)
+    assert len(ys) == 2 * (5 + 6) - 4
     assert not image.any()
     assert draw_boxes(image, np.zeros((0, 4), np.float32), []).shape == image.shape
-    assert draw_boxes(image, box, ["seven"], scale=4).any(axis=2).sum() > 60
+    large = np.zeros((60, 60, 3), np.uint8)
+    plain = draw_boxes(large, 5 * box, [""])
+    named = draw_boxes(large, 5 * box, ["säven"])
+    assert named.any(axis=2).sum() > plain.any(axis=2).sum() + 30
+    dashed = draw_boxes(large, 5 * box, [""], dashed=True)
+    assert dashed[15, 10].any()
+    assert 0.4 < dashed.any(axis=2).sum() / plain.any(axis=2).sum() < 0.8
     with pytest.raises(ValueError, match="zip"):
         draw_boxes(image, box, [])
 
@@ -287,6 +294,16 @@ def test_grid() -> None:
 
 
 def test_contact_sheet(records: list[Record]) -> None:
-    sheet = contact_sheet(records[:5], CLASSES, columns=3, scale=2)
+    sheet = contact_sheet(records[:5], CLASSES, columns=3, side=160)
     assert sheet.mode == "RGB"
     assert sheet.width <= 3 * (2 * 80 + 4)
+    captioned = contact_sheet(records[:5], CLASSES, columns=3, side=160, captions=True)
+    assert captioned.height > sheet.height
+    assert captioned.width == sheet.width
+
+
+@pytest.mark.parametrize(
+    ("size", "fitted"), [((30, 40), (60, 80)), ((30, 60), (30, 60)), ((400, 10), (100, 2))]
+)
+def test_fit(size: tuple[int, int], fitted: tuple[int, int]) -> None:
+    assert fit(np.zeros((*size, 3), np.uint8), 100).shape == (*fitted, 3)

@@ -54,6 +54,15 @@ def test_recall_has_101_points():
     assert found.details["ar_100"] == pytest.approx(1 / 2)
 
 
+def test_equal_scores_stand_in_the_order_of_the_image_ids():
+    # Ranked + - or - +, as the ids have it: 1, or 1/2 everywhere.
+    hit, false = ((0, 0, 10, 10, 0),), ()
+    for first, second, expected in ((hit, false, 1.0), (false, hit, 1 / 2)):
+        images = [boxed("a", 0.5, *first), boxed("b", 0.5, *second)]
+        assert measure("coco_ap", images, 1).value == pytest.approx(expected)
+        assert measure("coco_ap", images[::-1], 1).value == pytest.approx(expected)
+
+
 @pytest.mark.parametrize("flags", [(True, False), (False, True)])
 def test_difficult_boxes_and_crowds_are_ignored(flags):
     images = [boxed("a", 0.3, (0, 0, 10, 10, 0)), boxed("b", 0.9, (0, 0, 10, 10, 0, *flags))]

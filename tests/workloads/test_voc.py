@@ -9,7 +9,7 @@ import pytest
 
 from workloads.datasets import DATASETS, open_dataset
 from workloads.datasets.base import Item
-from workloads.datasets.voc import Voc2007, Voc2012
+from workloads.datasets.voc import Voc2007
 from workloads.errors import ConfigError, InputRejected, NotFound, TooLarge
 from workloads.records import GroundTruth, Record
 

@@ -8,11 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from workloads.benchmarks.contours import compare_contours
 from workloads.benchmarks.cutoffs import compare_cutoffs
+from workloads.benchmarks.protocols import compare_protocols
 from workloads.registry import Registry
 
 __all__ = ["BENCHMARKS"]
 
 BENCHMARKS: Registry[Callable[[], dict[str, object]]] = Registry(
-    "benchmark", {"cutoffs": compare_cutoffs}
+    "benchmark",
+    {"cutoffs": compare_cutoffs, "contours": compare_contours, "protocols": compare_protocols},
 )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import cv2
 import numpy as np
@@ -16,6 +16,8 @@ from workloads.localization.maps import normalize, upsample
 SIZE, FIELD = 224, 14
 RANDOM_FIELDS, BLOB_FIELDS = 6, 6
 REPEATS = 3
+
+S = TypeVar("S")
 
 
 class Sample(NamedTuple):
@@ -49,9 +51,7 @@ def one_thread() -> Iterator[None]:
         cv2.setNumThreads(before)
 
 
-def ms_per_map(
-    score: Callable[[Sample], object], samples: Sequence[Sample], repeats: int = REPEATS
-) -> float:
+def ms_per_map(score: Callable[[S], object], samples: Sequence[S], repeats: int = REPEATS) -> float:
     """Best of some runs over all samples, in CPU time of the thread.
 
     So other work on the machine disturbs it least.

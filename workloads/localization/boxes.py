@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from typing import Literal, NamedTuple
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
+
+from workloads.localization import component_kernels
 
 BoxRule = Literal["largest", "all"]
 BoxWidths = Literal["half_open", "plus_one"]
@@ -22,48 +23,39 @@ class HeatBoxes(NamedTuple):
         boxes_xyxy: (N, 4) float32 half-open, pixels of the map, in raster order of the
             components' first pixels.
         heat: (N,) float32 maximal heat inside each component.
+        areas: (N,) int64 pixels of each component.
     """
 
     boxes_xyxy: NDArray[np.float32]
     heat: NDArray[np.float32]
+    areas: NDArray[np.int64]
+
+    def largest(self, count: int = 1) -> HeatBoxes:
+        """At most `count` components with the most pixels, the largest first.
+
+        Of equals that comes first whose first pixel in raster order does.
+        """
+        kept = np.argsort(-self.areas, kind="stable")[:count]
+        return HeatBoxes(*(column[kept] for column in self))
+
+    def by_rule(self, rule: BoxRule) -> HeatBoxes:
+        """Every component, or the largest alone."""
+        return self if rule == "all" else self.largest()
 
 
-def boxes_at(map01: NDArray[np.float32], cutoff: float, rule: BoxRule) -> HeatBoxes:
+def boxes_at(map01: NDArray[np.float32], cutoff: float, rule: BoxRule = "all") -> HeatBoxes:
     """Bounding boxes of the 8-connected components strictly above the cut-off.
 
     Args:
         map01: (H, W) float32; the comparison is made in float32, as in `component_tree`.
-        rule: "largest" keeps the component with the most pixels (of equals the one whose first
-            pixel in raster order comes first), "all" keeps every one.
+        rule: "largest" keeps the component with the most pixels, "all" keeps every one.
 
     Without foreground there are no boxes.
     """
-    mask = (map01 > np.float32(cutoff)).astype(np.uint8)
-    count, labels, stats, _ = cv2.connectedComponentsWithStats(mask, connectivity=8)
-    if count == 1:
-        return HeatBoxes(np.zeros((0, 4), np.float32), np.zeros(0, np.float32))
-    if rule == "largest":
-        kept = np.array([_largest(labels, stats)])
-        heat = np.array([map01[labels == kept[0]].max()], np.float32)
-    else:
-        kept = np.arange(1, count)[np.argsort(_first_pixels(labels, count)[1:])]
-        heat = _peaks(map01, labels, count)[kept]
-    return HeatBoxes(_corners(stats[kept]), heat)
-
-
-def largest_boxes_at(
-    map01: NDArray[np.float32], cutoff: float, count: int
-) -> NDArray[np.float32]:
-    """(N, 4) boxes of at most `count` components with the most pixels, the largest first.
-
-    As `boxes_at` finds them; of equally large ones that comes first whose first pixel in raster
-    order does.
-    """
-    mask = (map01 > np.float32(cutoff)).astype(np.uint8)
-    components, labels, stats, _ = cv2.connectedComponentsWithStats(mask, connectivity=8)
-    first_pixels = _first_pixels(labels, components)[1:]
-    by_area = np.lexsort((first_pixels, -stats[1:, cv2.CC_STAT_AREA]))
-    return _corners(stats[1:][by_area[:count]])
+    corners, heat, areas = component_kernels.label(
+        np.ascontiguousarray(map01, dtype=np.float32), np.float32(cutoff)
+    )
+    return HeatBoxes(corners.astype(np.float32), heat, areas).by_rule(rule)
 
 
 def iou_matrix(
@@ -99,32 +91,3 @@ def best_iou_per_box(
 def _areas(boxes: NDArray[np.float64]) -> NDArray[np.float64]:
     areas: NDArray[np.float64] = (boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])
     return areas
-
-
-def _corners(stats: NDArray[np.int32]) -> NDArray[np.float32]:
-    x, y, w, h = stats[:, :4].T
-    return np.stack([x, y, x + w, y + h], axis=1).astype(np.float32)
-
-
-def _largest(labels: NDArray[np.int32], stats: NDArray[np.int32]) -> int:
-    """OpenCV numbers components by blocks, not by pixels, so ties are settled here."""
-    areas = stats[1:, cv2.CC_STAT_AREA]
-    tied = np.flatnonzero(areas == areas.max()) + 1
-    if len(tied) == 1:
-        return int(tied[0])
-    return int(tied[np.argmin(_first_pixels(labels, len(stats))[tied])])
-
-
-def _first_pixels(labels: NDArray[np.int32], count: int) -> NDArray[np.int64]:
-    """(count,) raster index of the first pixel of each label."""
-    first = np.full(count, labels.size)
-    np.minimum.at(first, labels.ravel(), np.arange(labels.size))
-    return first
-
-
-def _peaks(
-    map01: NDArray[np.float32], labels: NDArray[np.int32], count: int
-) -> NDArray[np.float32]:
-    peaks = np.full(count, -np.inf, np.float32)
-    np.maximum.at(peaks, labels.ravel(), map01.ravel())
-    return peaks

@@ -42,7 +42,9 @@ _HALVES, _FIRST = 6, 7
 _CELL, _EULER, _ENCLOSED = 6, 7, 8
 
 _UNJOINED, _OUTSIDE = -1, -2  # labels of cells in no component
-_ABSENT, _RIM, _INNER = np.uint8(0), np.uint8(1), np.uint8(2)  # values of `where`
+# Values of `where`. Pixels on the rim end what they touch: they let a hole run over, or they are
+# where a component leaves the boxes in which islands may lie. Bits, of which the inner one counts.
+_ABSENT, _RIM, _INNER = np.uint8(0), np.uint8(1), np.uint8(2)
 
 
 def _neighbourhoods() -> tuple[NDArray[np.int32], ...]:
@@ -89,8 +91,8 @@ def sweep(
     best = np.zeros(LEVELS)
     filled = _almost_filled(picture)
     islands = _hole_contours(picture, filled, gt, last, best)
-    _outer_contours(picture, islands, gt, last, best)
-    largest = _outer_contours(filled, np.full_like(picture, _INNER), gt, last, best)
+    _outer_contours(picture, islands, True, gt, last, best)
+    largest = _outer_contours(filled, np.full_like(picture, _INNER), False, gt, last, best)
     iou = np.zeros(LEVELS)
     for k in range(LEVELS):
         iou[k] = _iou(largest[k, 0], largest[k, 1], largest[k, 2], largest[k, 3], gt)
@@ -103,7 +105,7 @@ def best_outer(picture: NDArray[np.uint8], gt: NDArray[np.int64]) -> NDArray[np.
     """(256,) best IoU as in `sweep`, but without the contours of holes."""
     best = np.zeros(LEVELS)
     last = (picture.shape[1] - 1, picture.shape[0] - 1)
-    _outer_contours(picture, np.full_like(picture, _INNER), gt, last, best)
+    _outer_contours(picture, np.full_like(picture, _INNER), False, gt, last, best)
     for k in range(picture.max(), LEVELS):
         best[k] = _iou(0, 0, 0, 0, gt)
     return best
@@ -186,8 +188,10 @@ def _hole_contours(
     links = np.arange(len(labels), dtype=np.int32)  # each cell a ring of its own
     state = np.empty((len(cells) // 2 + 1, 9), np.int32)
     islands = np.zeros_like(picture)
+    suspects = np.empty(len(cells), np.int32)
     born = 0
     for k in range(LEVELS):
+        count = 0
         for i in range(starts[k], starts[k + 1]):
             y, x = cells[i] >> 32, cells[i] & 0xFFFFFFFF
             p = (y + 1) * stride + x + 1
@@ -212,8 +216,11 @@ def _hole_contours(
                     _flush_hole(state, root, k, gt, last, best)
                     _widen(state, root, x, y, x, y)
             state[root, _EULER] += _EULER_STEP[_around(labels, p, stride)]
-            state[root, _ENCLOSED] |= state[root, _EULER] < 1
             labels[p] = root
+            if state[root, _EULER] < 1 and not state[root, _ENCLOSED]:
+                suspects[count] = root
+                count += 1
+        _note_islands(state, suspects[:count])
     return islands
 
 
@@ -293,6 +300,14 @@ def _splice(links: NDArray[np.int32], a: int, b: int) -> None:
 
 
 @njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def _note_islands(state: NDArray[np.int32], suspects: NDArray[np.int32]) -> None:
+    """Once a level is complete: what a hole enclosed before may have been pixels of the level."""
+    for suspect in suspects:
+        root = _find(state, suspect)
+        state[root, _ENCLOSED] |= state[root, _EULER] < 1
+
+
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
 def _run_over(
     state: NDArray[np.int32],
     links: NDArray[np.int32],
@@ -339,14 +354,19 @@ def _flush_hole(
 def _outer_contours(
     picture: NDArray[np.uint8],
     where: NDArray[np.uint8],
+    rimmed: bool,
     gt: NDArray[np.int64],
     last: tuple[int, int],
     best: NDArray[np.float64],
 ) -> NDArray[np.int64]:
-    """Score the boxes of all components that keep off the rim; the largest ones' boxes (256, 4)."""
+    """Score the boxes of all components; the largest ones' boxes (256, 4).
+
+    Where the pixels are rimmed a component counts only as long as it keeps off the rim: others
+    go on beyond, among pixels that do not join.
+    """
     cells, starts = _ascending(picture, where)
     stride = picture.shape[1] + 2
-    steps = np.array([-stride, 1 - stride, 1, stride + 1, stride, stride - 1, -1, -1 - stride])
+    speakers = _speaker_steps(stride)
     labels = np.full((picture.shape[0] + 2) * stride, _UNJOINED, np.int32)
     # A component is born where no neighbour is foreground: at most one per 2x2 block.
     most = ((picture.shape[0] + 1) // 2) * ((picture.shape[1] + 1) // 2)
@@ -366,24 +386,56 @@ def _outer_contours(
                 roots[alive] = root
                 born, alive = born + 1, alive + 1
             else:
-                root = _find(state, labels[p + steps[_SPEAKERS[around, 0]]])
+                root = _find(state, labels[p + speakers[around, 0]])
                 for j in range(1, _GROUPS[around]):
-                    other = _find(state, labels[p + steps[_SPEAKERS[around, j]]])
+                    other = _find(state, labels[p + speakers[around, j]])
                     if other != root:
                         root = _unite(state, root, other, k, gt, last, best)
                 state[root, _HALVES] += _QUADS[around]
                 state[root, _FIRST] = min(state[root, _FIRST], p)
-                if where[y, x] == _RIM or not _covers(state, root, x, y):
+                if not _covers(state, root, x, y):
                     _flush(state, root, k, gt, last, best)
                     _widen(state, root, x, y, x, y)
             labels[p] = root
-            if where[y, x] == _RIM:
-                state[root, _SINCE] = -1
+        if rimmed:
+            joined = cells[starts[k + 1] : starts[k + 2]]
+            _leave_islands(state, labels, where, joined, k, gt, last, best)
         alive = _still_roots(state, roots, alive)
         _largest_box(state, roots[:alive], last, largest[k])
     for c in roots[:alive]:
         _flush(state, c, -1, gt, last, best)
     return largest
+
+
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def _speaker_steps(stride: int) -> NDArray[np.int32]:
+    """(256, 4) how far from a pixel the first neighbour of each group is, in cells."""
+    ring = np.array([-stride, 1 - stride, 1, stride + 1, stride, stride - 1, -1, -1 - stride])
+    steps = np.empty(_SPEAKERS.shape, np.int32)
+    for members in range(len(steps)):
+        for j in range(4):
+            steps[members, j] = ring[_SPEAKERS[members, j]]
+    return steps
+
+
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def _leave_islands(
+    state: NDArray[np.int32],
+    labels: NDArray[np.int32],
+    where: NDArray[np.uint8],
+    joined: NDArray[np.int64],
+    k: int,
+    gt: NDArray[np.int64],
+    last: tuple[int, int],
+    best: NDArray[np.float64],
+) -> None:
+    """Components with a pixel on the rim are no islands any more: -1 since."""
+    for cell in joined:
+        y, x = cell >> 32, cell & 0xFFFFFFFF
+        if where[y, x] == _RIM:
+            root = _find(state, labels[(y + 1) * (where.shape[1] + 2) + x + 1])
+            _flush(state, root, k, gt, last, best)
+            state[root, _SINCE] = -1
 
 
 @njit(cache=True, nogil=True, forceinline=True)  # type: ignore[untyped-decorator]

@@ -8,12 +8,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from workloads.detections import Detections
-from workloads.localization.boxes import boxes_at
+from workloads.localization.boxes import HeatBoxes, boxes_at
 from workloads.localization.cooccurrence import rescore
 from workloads.localization.maps import normalize, upsample
 from workloads.model_card import Cutoffs
 
 MapOf = Callable[[int], NDArray[np.float32]]
+BoxesOf = Callable[[int], HeatBoxes]
 
 
 def detect(
@@ -38,7 +39,7 @@ def detect(
     """
     return locate(
         rescore(scores, cooccurrence, cutoffs.alpha),
-        lambda label: normalize(upsample(map_of(label), width, height)),
+        lambda label: boxes_at(normalize(upsample(map_of(label), width, height)), cutoffs.cutoff),
         width,
         height,
         cutoffs,
@@ -47,13 +48,13 @@ def detect(
 
 def locate(
     rescored: NDArray[np.float32],
-    map01_of: MapOf,
+    boxes_of: BoxesOf,
     width: int,
     height: int,
     cutoffs: Cutoffs,
     candidates: Iterable[int] | None = None,
 ) -> Detections:
-    """The second half of `detect`, for callers that hold rescored scores and maps already.
+    """The second half of `detect`, for callers that hold rescored scores and boxes already.
 
     A detection's score is the rescored class score; with box rule "all" it is multiplied by the
     component's maximal heat, so the hottest component keeps the class score. Ties go to the
@@ -62,12 +63,12 @@ def locate(
 
     Args:
         rescored: (K,) float32 scores after co-occurrence.
-        map01_of: class index to its (height, width) map, normalised to [0, 1].
+        boxes_of: class index to the boxes of all components of its map above the cut-off.
         candidates: classes that may get boxes; None for all.
     """
     parts = []
     for label in _classes(rescored, cutoffs.score_threshold, candidates):
-        found = boxes_at(map01_of(label), cutoffs.cutoff, cutoffs.box_rule)
+        found = boxes_of(label).by_rule(cutoffs.box_rule)
         scale = found.heat if cutoffs.box_rule == "all" else np.ones_like(found.heat)
         parts.append((found.boxes_xyxy, rescored[label] * scale, np.full(len(scale), label)))
     if not parts:

@@ -53,7 +53,7 @@ def average_precision(
     if rows is None:
         rows = np.arange(len(scores))
     order = np.argsort(-scores, kind="stable")
-    area, eleven = _walk_back(scores[order], positive[order], weights, rows[order], missed)
+    area, eleven = _both(scores[order], positive[order], weights, rows[order], missed)
     return AveragePrecision(area, eleven)
 
 
@@ -104,53 +104,52 @@ def class_flags(labels: Sequence[tuple[int, ...]], num_classes: int) -> NDArray[
 
 
 @njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
-def _walk_back(
+def _both(
     ranked: NDArray[np.floating],
     positive: NDArray[np.bool_],
     weights: NDArray[np.integer],
     rows: NDArray[np.int64],
     missed: NDArray[np.int64],
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """All layers in one walk from the worst case to the best, so that the envelope is known.
+    """All layers at once: a walk down the ranking, then one back over the groups that matter.
 
-    Precision is read only behind groups with a positive: behind any other it is lower. Recall
-    >= t / 10 is asked in integers: 3 of 10 reach 0.3, which floating point may deny. A group is
-    added in one product: a sum of several could depend on their order.
+    Those are groups of equal scores with a positive; behind any other precision is lower. Recall
+    >= t / 10 is asked in integers: 3 of 10 reach 0.3, which floating point may deny.
     """
     count, layers = len(ranked), weights.shape[1]
-    seen, hits = np.zeros(layers, np.int64), np.zeros(layers, np.int64)
+    # 32 bits, so that the one loop over all cases and layers fits twice as many at a time.
+    seen, hits = np.zeros(layers, np.int32), np.zeros(layers, np.int32)
+    groups = 0
+    seen_at = np.empty((positive.sum(), layers), np.int32)
+    hits_at = np.empty((positive.sum() + 1, layers), np.int32)
+    hits_at[0] = 0
+    matters = False
     for i in range(count):
+        row = rows[i]
         for r in range(layers):
-            seen[r] += weights[rows[i], r]
-            hits[r] += weights[rows[i], r] * positive[i]
+            seen[r] += weights[row, r]
+        if positive[i]:
+            matters = True
+            for r in range(layers):
+                hits[r] += weights[row, r]
+        if matters and (i + 1 == count or ranked[i + 1] != ranked[i]):
+            seen_at[groups] = seen
+            hits_at[groups + 1] = hits
+            groups += 1
+            matters = False
     total = hits + missed
-    envelope, gained = np.zeros(layers), np.zeros(layers, np.int64)
-    area, points = np.zeros(layers), np.zeros(layers)
+    envelope, area, points = np.zeros(layers), np.zeros(layers), np.zeros(layers)
     tenth = np.full(layers, 10)  # the next point of recall to be read
-    end = count
-    while end > 0:
-        start, any_positive = end - 1, positive[end - 1]
-        while start > 0 and ranked[start - 1] == ranked[end - 1]:
-            start -= 1
-            any_positive |= positive[start]
-        if any_positive:
-            for r in range(layers):
-                # Above this group's hits nothing reaches the recall but what was seen already.
-                while tenth[r] >= 0 and 10 * hits[r] < tenth[r] * total[r]:
-                    points[r] += envelope[r]
-                    tenth[r] -= 1
-                if seen[r] > 0:
-                    envelope[r] = max(envelope[r], hits[r] / seen[r])
-        gained[:] = 0
-        for i in range(start, end):
-            for r in range(layers):
-                seen[r] -= weights[rows[i], r]
-                gained[r] += weights[rows[i], r] * positive[i]
-        if any_positive:
-            for r in range(layers):
-                hits[r] -= gained[r]
-                area[r] += gained[r] * envelope[r]
-        end = start
+    for g in range(groups - 1, -1, -1):
+        for r in range(layers):
+            reached = np.int64(hits_at[g + 1, r])
+            # Above this group's hits nothing reaches the recall but what was seen already.
+            while tenth[r] >= 0 and 10 * reached < tenth[r] * total[r]:
+                points[r] += envelope[r]
+                tenth[r] -= 1
+            if seen_at[g, r] > 0:
+                envelope[r] = max(envelope[r], reached / seen_at[g, r])
+            area[r] += (reached - hits_at[g, r]) * envelope[r]
     for r in range(layers):
         points[r] += (tenth[r] + 1) * envelope[r]
         area[r] = area[r] / total[r] if total[r] > 0 else np.nan

@@ -78,7 +78,7 @@ class Corloc(Metric):
         )
 
     def _guesses(self, image: Evaluated, label: int) -> NDArray[np.float32]:
-        return image.largest_box(label)
+        return image.largest_boxes(label)
 
 
 class CorlocAny(Corloc):

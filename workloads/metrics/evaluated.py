@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from workloads.detections import Detections
-from workloads.localization.boxes import HeatBoxes, boxes_at, largest_boxes_at
+from workloads.localization.boxes import HeatBoxes, boxes_at
 from workloads.localization.detect import locate
 from workloads.localization.maps import normalize, upsample
 from workloads.localization.points import peak
@@ -51,21 +51,11 @@ class Evaluated:
     def boxes(self, label: int) -> HeatBoxes:
         """The boxes of all components of a class above the model's cut-off."""
         at = self.cutoffs.cutoff
-        return self.once(("boxes", label), lambda: boxes_at(self.map01(label), at, "all"))
+        return self.once(("boxes", label), lambda: boxes_at(self.map01(label), at))
 
-    def largest_box(self, label: int) -> NDArray[np.float32]:
-        """(0 or 1, 4) box of the largest component above the model's cut-off."""
-        at = self.cutoffs.cutoff
-        return self.once(
-            ("largest", label), lambda: boxes_at(self.map01(label), at, "largest").boxes_xyxy
-        )
-
-    def largest_boxes(self, label: int, count: int) -> NDArray[np.float32]:
+    def largest_boxes(self, label: int, count: int = 1) -> NDArray[np.float32]:
         """(N <= count, 4) boxes of the largest components above the cut-off, largest first."""
-        at = self.cutoffs.cutoff
-        return self.once(
-            ("largest", label, count), lambda: largest_boxes_at(self.map01(label), at, count)
-        )
+        return self.boxes(label).largest(count).boxes_xyxy
 
     def detections(self, score_threshold: float) -> Detections:
         """What the model's box rule finds in the stored maps, above another score threshold."""
@@ -74,7 +64,7 @@ class Evaluated:
         stored = p.map_labels.tolist()
         return self.once(
             ("detections", score_threshold),
-            lambda: locate(self.scores, self.map01, p.width, p.height, cutoffs, stored),
+            lambda: locate(self.scores, self.boxes, p.width, p.height, cutoffs, stored),
         )
 
     def ranking(self) -> list[int]:

@@ -50,7 +50,7 @@ class GtKnown(Metric):
         self._skipped += pairs.skipped
         columns: Columns = {}
         for label, boxes in pairs.boxes.items():
-            found = image.largest_box(label)
+            found = image.largest_boxes(label)
             iou = float(best_iou_per_box(found, boxes, widths).max(initial=0.0))
             hit = iou >= self.options.iou
             self._pairs[:, label] += weights

@@ -35,7 +35,7 @@ class _Row(NamedTuple):
 
 
 class PointingMap(Metric):
-    """Mean over classes of the average precision of points (Oquab et al. 2015, section 5).
+    """Mean over classes of the average precision of points (Oquab et al. 2015, section 6).
 
     Each image gives each class one detection: its score with the peak of its map. It is true if
     the class is in the image and the peak lies in a box of it, grown by the tolerance. An object
