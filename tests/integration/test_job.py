@@ -109,7 +109,7 @@ def test_the_registered_version_gives_the_same_numbers_in_a_fresh_process(
         "--shards", str(shards), "--split", "test", "--out", str(folder / "again"), "-o", "json",
     )  # fmt: skip
     stored = json.loads(
-        (workspace / "jobs/small/train/digits-spn-tiny/metrics/test.json").read_text()
+        (workspace / "jobs/small/train/digits-spn-tiny/evaluation/test/metrics.json").read_text()
     )
     assert answer(done)["metrics"] == stored["metrics"]
 

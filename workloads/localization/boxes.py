@@ -36,7 +36,7 @@ class HeatBoxes(NamedTuple):
         Of equals that comes first whose first pixel in raster order does.
         """
         kept = np.argsort(-self.areas, kind="stable")[:count]
-        return HeatBoxes(*(column[kept] for column in self))
+        return HeatBoxes(self.boxes_xyxy[kept], self.heat[kept], self.areas[kept])
 
     def by_rule(self, rule: BoxRule) -> HeatBoxes:
         """Every component, or the largest alone."""
