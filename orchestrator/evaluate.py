@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pickle
+import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -24,7 +26,7 @@ from workloads.artifacts import atomic_file, read_manifest, write_json
 from workloads.evaluation import case_table, evaluate_predictions, results_json
 from workloads.localizer import read_card
 from workloads.metrics import METRICS, Metric, MetricOptions, build_metrics
-from workloads.model_card import ModelCard
+from workloads.model_card import Cutoffs, ModelCard
 from workloads.predictions import part_files, read_part
 
 BLOCKS_PER_ACTOR = 8
@@ -35,7 +37,8 @@ class EvaluateResult:
     """Metrics of one model on one split.
 
     Attributes:
-        model: the model's content digest.
+        model, shards: the content digests of the model and the data.
+        cutoffs: the model's parameters, on which boxes and rescored scores depend.
         images: how many images were evaluated.
         metrics: metric name to {value, interval, centre, per_class, counted, skipped, ...}.
         predictions: folder of stored scores and maps.
@@ -45,7 +48,9 @@ class EvaluateResult:
     model: str
     method: str
     backbone: str
+    shards: str
     split: str
+    cutoffs: Cutoffs
     images: int
     classes: tuple[str, ...]
     metrics: dict[str, Any]
@@ -98,7 +103,9 @@ def evaluate(
         model=digest,
         method=card.method,
         backbone=card.backbone,
+        shards=read_manifest(shards, "shards")["digest"],
         split=split,
+        cutoffs=card.cutoffs,
         images=found.images,
         classes=card.classes,
         metrics=results_json(found.metrics),
@@ -119,7 +126,9 @@ def save_metrics(path: Path, result: EvaluateResult) -> None:
             "model": result.model,
             "method": result.method,
             "backbone": result.backbone,
+            "shards": result.shards,
             "split": result.split,
+            "cutoffs": result.cutoffs.model_dump(mode="json"),
             "images": result.images,
             "classes": list(result.classes),
             "metrics": result.metrics,
@@ -171,7 +180,7 @@ def measure_stored(
     """Map over blocks of parts and merge; a single block needs no cluster."""
     resources = settings.resources.evaluate
     total = int(read_manifest(stored, "predictions")["rows"])
-    # Each block sends its counts, which are large with many classes: so not too many of them.
+    # Each block sends its counts, many with a thousand classes: so not too many blocks.
     size = max(resources.images_per_task, -(-total // (BLOCKS_PER_ACTOR * resources.actors)))
     blocks = _blocks(part_files(stored), size)
     options = settings.job.metrics
@@ -182,8 +191,9 @@ def measure_stored(
 
     def measured() -> Iterator[Measured]:
         for row in run_tasks(units, work, resources.cpus_per_actor, "evaluate"):
-            yield row["measured"]
-            progress.advance(row["measured"].images)
+            block = _unpack(row["measured"])
+            yield block
+            progress.advance(block.images)
 
     with connect(settings), Progress(total, "images", f"metrics of {split}") as progress:
         return merge_measured(measured())
@@ -192,7 +202,20 @@ def measure_stored(
 def _work(
     unit: dict[str, Any], *, card: ModelCard, names: Sequence[str], options: MetricOptions
 ) -> dict[str, Any]:
-    return {"measured": measure_parts([Path(p) for p in unit["parts"]], card, names, options)}
+    return {"measured": _pack(measure_parts(list(map(Path, unit["parts"])), card, names, options))}
+
+
+def _pack(measured: Measured) -> bytes:
+    """What a worker sends: counts of many classes are mostly zeros.
+
+    Ray Data starts fewer tasks at a time than there are CPUs when their results are large.
+    """
+    return zlib.compress(pickle.dumps(measured), 1)
+
+
+def _unpack(data: bytes) -> Measured:
+    measured: Measured = pickle.loads(zlib.decompress(data))  # noqa: S301 - from our own worker
+    return measured
 
 
 def _blocks(parts: Sequence[Path], images: int) -> list[list[Path]]:

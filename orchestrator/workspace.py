@@ -147,6 +147,10 @@ class Workspace:
     def shards(self, name: str) -> Path:
         return self.folder / "shards" / name
 
+    def inspection(self, shards: str) -> Path:
+        """Pages about shards of that name."""
+        return self.folder / "inspect" / shards
+
     def run(self, name: str) -> RunPaths:
         """A training run started on its own (`wsol train`)."""
         return RunPaths(self.folder / "runs" / name)

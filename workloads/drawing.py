@@ -126,8 +126,16 @@ def _with_truth(
     boxes = (truth.boxes_xyxy * scale).astype(np.float32)
     names = np.array([classes[label] for label in truth.box_labels], dtype=object)
     hard = ~truth.box_required
+    if not len(boxes):  # only the classes are known
+        image = _with_text(image, ", ".join(classes[label] for label in truth.labels))
     image = draw_boxes(image, boxes[~hard], names[~hard].tolist(), GREEN)
     return draw_boxes(image, boxes[hard], names[hard].tolist(), ORANGE, dashed=True)
+
+
+def _with_text(image: NDArray[np.uint8], text: str) -> NDArray[np.uint8]:
+    canvas = Image.fromarray(image)
+    _write(ImageDraw.Draw(canvas, "RGBA"), text, (0, 0), canvas.size, GREEN)
+    return np.array(canvas, dtype=np.uint8)
 
 
 def _with_caption(image: NDArray[np.uint8], text: str) -> NDArray[np.uint8]:

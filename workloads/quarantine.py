@@ -76,4 +76,5 @@ def kind_of(entry: Quarantined) -> str:
             text = re.sub(rf"(?<!\w){re.escape(own)}(?!\w)", "…", text)
     for varying in (_QUOTED, _PATH, _NUMBER):
         text = varying.sub("…", text)
-    return " ".join(_ADVICE.sub("", text).split()) or "no reason given"
+    # What stands in front is the file that the reason was found in.
+    return " ".join(_ADVICE.sub("", text).split()).removeprefix("…: ") or "no reason given"

@@ -5,14 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import jinja2
-
 from orchestrator.report.cases import RULES, select
 from orchestrator.report.charts import charts
 from orchestrator.report.methods import Method, read_methods
+from orchestrator.report.page import template
 from orchestrator.report.pictures import rows_of
 from orchestrator.report.run import facts, footer, quarantined, served, stages
-from orchestrator.report.tables import metric_rows, metric_title, per_class, percent, together
+from orchestrator.report.tables import metric_rows, metric_title, per_class, together
 from orchestrator.settings import Settings
 from orchestrator.workspace import JobPaths
 from workloads.artifacts import write_text
@@ -40,7 +39,7 @@ def write_report(
         NotFound, IntegrityError: something that the job made is missing or damaged.
     """
     methods = read_methods(settings, paths, outputs["champion"]["recipe"])
-    page = _template().render(
+    page = template(TEMPLATE).render(
         job=settings.job.name,
         split=settings.job.data.test_split,
         methods=methods,
@@ -49,7 +48,7 @@ def write_report(
         metrics=metric_rows(table, methods),
         charts=charts(methods),
         per_class=per_class(methods, settings.job.registry.select_by),
-        together=together(methods[0].card),
+        together=together(methods[0].card.classes, methods[0].card.cooccurrence),
         annotated=outputs["annotate"],
         served=served(settings, paths, outputs["annotate"]),
         stages=stages(paths, list(outputs)),
@@ -58,18 +57,6 @@ def write_report(
         **_pictures(settings, methods, shards),
     )
     write_text(paths.report, page)
-
-
-def _template() -> jinja2.Template:
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader(__name__, ""),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters["percent"] = percent
-    return environment.get_template(TEMPLATE)
 
 
 def _champion(settings: Settings, champion: dict[str, Any]) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -16,7 +16,7 @@ from typing import Any
 import matplotlib as mpl
 from markupsafe import Markup, escape
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator, PercentFormatter
+from matplotlib.ticker import MaxNLocator, NullLocator, PercentFormatter, StrMethodFormatter
 
 METHOD_COLOURS = 6
 _INK, _MUTED, _LINE = "#010101", "#010102", "#010103"
@@ -89,8 +89,9 @@ def curves(
     *,
     percent: bool = True,
     epochs: bool = False,
+    log: bool = False,
 ) -> Markup:
-    """Curves over a common axis; `percent` for values in [0, 1], `epochs` for whole x."""
+    """Curves over a common axis; `percent` for y in [0, 1], `epochs` for whole x, `log` for y."""
     with _drawing() as (figure, axes):
         for line in lines:
             colour = _METHODS[line.method % METHOD_COLOURS]
@@ -111,6 +112,42 @@ def curves(
             axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
         if epochs:
             axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        if log:
+            axes.set_yscale("symlog", linthresh=1)  # it has a place for 0
+            axes.yaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
+        return _svg(figure, alt)
+
+
+def histograms(
+    values: Sequence[Sequence[float] | None],
+    edges: Sequence[float],
+    ticks: Mapping[float, str],
+    x_label: str,
+    title: str,
+    alt: str,
+) -> Markup:
+    """Outlines over common bins on a log scale, each in the colour of its position.
+
+    Args:
+        values: shares in [0, 1] of all bins; None where there is nothing to draw.
+        edges: of the bins, one more than values.
+        ticks: positions and texts of the x axis.
+    """
+    with _drawing() as (figure, axes):
+        for index, shares in enumerate(values):
+            if shares is not None:
+                colour = _METHODS[index % METHOD_COLOURS]
+                axes.stairs(shares, edges, fill=True, color=colour, alpha=0.2 / len(values), lw=0)
+                axes.stairs(shares, edges, color=colour, lw=1.6, baseline=None)
+        axes.set_xscale("log")
+        axes.set_xlim(edges[0], edges[-1])
+        axes.set_ylim(bottom=0)
+        axes.xaxis.set_minor_locator(NullLocator())
+        axes.set_xticks(list(ticks), labels=list(ticks.values()))
+        axes.yaxis.set_major_formatter(lambda share, _: f"{100 * share:.3g}%")
+        axes.set_xlabel(x_label)
+        axes.set_title(title, loc="left", color=_INK, fontsize=12)
+        axes.grid(axis="x", visible=False)
         return _svg(figure, alt)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -93,7 +94,7 @@ def rows_of(
         ]
         image = decode(record.image, limits)
         classes = stored[0][1].classes
-        panels = [_truth_panel(image, record.truth, classes)]
+        panels = [truth_panel(image, record.truth, classes, "test image")]
         panels += [
             _method_panel(image, prediction, card, item.case.label)
             for prediction, (_, card) in zip(predictions, stored, strict=True)
@@ -110,6 +111,25 @@ def plain_panel(
     return Panel(data_uri(image), alt, width, height, found=boxes)
 
 
+def truth_panel(
+    image: NDArray[np.uint8], truth: GroundTruth, classes: Sequence[str], what: str
+) -> Panel:
+    """A picture with the true boxes, faint those that a detector need not find.
+
+    Args:
+        what: the image in a word or two, for those who do not see it.
+    """
+    height, width = image.shape[:2]
+    names = [classes[int(k)] for k in truth.box_labels]
+    boxes = tuple(
+        _box(box, width, height, name, faint=not required)
+        for box, name, required in zip(truth.boxes_xyxy, names, truth.box_required, strict=True)
+    )
+    notes = _truth_notes(truth, names, [classes[k] for k in truth.labels])
+    alt = f"{what} with the true boxes of {notes[0]}" if names else f"{what}: {notes[0]}"
+    return Panel(data_uri(image), alt, width, height, truth=boxes, notes=tuple(notes))
+
+
 def data_uri(image: NDArray[np.uint8]) -> str:
     """An RGB image as WebP, its longer side SIDE pixels."""
     return _encode(fit(image, SIDE))
@@ -121,21 +141,6 @@ def overlay(image: NDArray[np.uint8], heat: NDArray[np.float32]) -> NDArray[np.u
     grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)[..., None].astype(np.float64)
     opacity = 0.25 + 0.5 * heat[..., None]
     return np.asarray(grey * (1 - opacity) + colours * opacity, dtype=np.uint8)
-
-
-def _truth_panel(image: NDArray[np.uint8], truth: GroundTruth, classes: Sequence[str]) -> Panel:
-    height, width = image.shape[:2]
-    names = [classes[int(k)] for k in truth.box_labels]
-    boxes = tuple(
-        _box(box, width, height, name, faint=bool(difficult))
-        for box, name, difficult in zip(truth.boxes_xyxy, names, truth.box_difficult, strict=True)
-    )
-    difficult = int(truth.box_difficult.sum())
-    notes = [", ".join(names) or "nothing annotated"]
-    if difficult:
-        notes.append(f"{difficult} marked difficult")
-    alt = f"test image with the true boxes of {notes[0]}"
-    return Panel(data_uri(image), alt, width, height, truth=boxes, notes=tuple(notes))
 
 
 def _method_panel(
@@ -170,6 +175,17 @@ def _raster(
     size = (large.shape[1], large.shape[0])
     smooth = np.clip(cv2.resize(heat, size, interpolation=cv2.INTER_CUBIC), 0, 1)
     return overlay(large, smooth.astype(np.float32)), "map over the image"
+
+
+def _truth_notes(truth: GroundTruth, boxes: Sequence[str], labels: Sequence[str]) -> list[str]:
+    counted = [name if n == 1 else f"{name} × {n}" for name, n in Counter(boxes).items()]
+    notes = [", ".join(counted) or ", ".join(labels) or "nothing annotated"]
+    if labels and not boxes:
+        notes.append("no box")
+    for flags, marked in ((truth.box_difficult, "marked difficult"), (truth.box_crowd, "crowd")):
+        if flags.any():
+            notes.append(f"{int(flags.sum())} {marked}")
+    return notes
 
 
 def _found_notes(found: Detections, truth: GroundTruth, classes: Sequence[str]) -> list[str]:

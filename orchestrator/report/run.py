@@ -23,7 +23,7 @@ from workloads.shards import read_shard_manifest
 
 QUARANTINE = "quarantine.jsonl"
 QUARANTINE_ROWS = 20
-_TASKS = {"multilabel": "several labels per image", "singlelabel": "one label per image"}
+TASKS = {"multilabel": "several labels per image", "singlelabel": "one label per image"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +64,7 @@ def facts(settings: Settings, shards: Path) -> list[Fact]:
     counts = " · ".join(f"{data.splits[split].read:,} {split}" for split in splits)
     workers = settings.resources.train
     return [
-        Fact("Data", f"{data.dataset}, {len(data.classes)} classes", (counts, _TASKS[data.task])),
+        Fact("Data", f"{data.dataset}, {len(data.classes)} classes", (counts, TASKS[data.task])),
         Fact(
             "Machine",
             f"{where['cpus']} cores, {where['gpu'] or 'no GPU'}",

@@ -13,7 +13,6 @@ import numpy as np
 
 from orchestrator.report.methods import Method
 from workloads.metrics import METRICS
-from workloads.model_card import ModelCard
 
 PER_CLASS_METRICS = 3
 PER_CLASS_ROWS = 24
@@ -126,20 +125,20 @@ def per_class(methods: Sequence[Method], first: str) -> HeatTable:
     )
 
 
-def together(card: ModelCard) -> HeatTable:
-    """p(row | column) over the training labels; of many classes those with most in common."""
-    p = np.asarray(card.cooccurrence, dtype=float).reshape(len(card.classes), -1)
+def together(classes: Sequence[str], cooccurrence: Sequence[Sequence[float]]) -> HeatTable:
+    """(K, K) p(row | column) by class; of many classes those with most in common."""
+    p = np.asarray(cooccurrence, dtype=float).reshape(len(classes), -1)
     others = np.where(np.eye(len(p), dtype=bool), 0.0, p)
     strength = np.maximum(others.max(axis=0, initial=0), others.max(axis=1, initial=0))
     kept = sorted(np.argsort(-strength, kind="stable")[:TOGETHER_CLASSES].tolist())
-    names = [card.classes[k] for k in kept]
+    names = [classes[k] for k in kept]
     left_out = len(p) - len(kept)
     return HeatTable(
         rows=tuple(
             HeatRow(
-                card.classes[i],
+                classes[i],
                 tuple(None if i == j else float(p[i, j]) for j in kept),
-                tuple(f"{card.classes[i]} where {name} is" for name in names),
+                tuple(f"{classes[i]} where {name} is" for name in names),
             )
             for i in kept
         ),

@@ -105,8 +105,8 @@ def _make_run(
     metrics = build_metrics(list(METRICS), len(classes), METRIC_OPTIONS)
     evaluate_predictions(found["test"], cutoffs, together, metrics)
     result = EvaluateResult(
-        "d" * 64, card.method, card.backbone, "test", len(found["test"]), tuple(classes),
-        results_json(metrics), run.predictions("test"), run.evaluation("test"),
+        "d" * 64, card.method, card.backbone, "e" * 64, "test", cutoffs, len(found["test"]),
+        tuple(classes), results_json(metrics), run.predictions("test"), run.evaluation("test"),
     )  # fmt: skip
     save_metrics(run.metrics("test"), result)
     chosen = Recipe(

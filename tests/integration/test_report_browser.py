@@ -1,16 +1,21 @@
-"""The report in a real browser: nothing fails to load, nothing is wider than a phone."""
+"""The pages in a real browser: nothing fails to load, nothing is wider than a phone."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from made_shards import made_record, made_truth, write_shards
 from selenium.webdriver import Chrome, ChromeOptions
 from selenium.webdriver.chrome.service import Service
 from synthetic_job import make_job
 
+from orchestrator.inspection import inspect
 from orchestrator.report import write_report
+from orchestrator.settings import Settings
+from workloads.shards import Quarantined
 
 CHROMIUM, DRIVER = Path("/usr/bin/chromium"), Path("/usr/bin/chromedriver")
 FLAGS = (
@@ -52,9 +57,11 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chrome]:
     driver.quit()
 
 
-@pytest.fixture(scope="module", params=["usual", "long"])
+@pytest.fixture(scope="module", params=["usual", "long", "data"])
 def report(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
     workspace = tmp_path_factory.mktemp(request.param)
+    if request.param == "data":
+        return data_page(workspace)
     images = {"train": 12, "val": 8, "test": 24}
     if request.param == "usual":
         job = make_job(workspace, images=images)
@@ -63,6 +70,18 @@ def report(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
         job = make_job(workspace, (LONG, "b", "c", "d"), classes, images)
     write_report(job.settings, job.paths, job.outputs, job.table, job.shards)
     return job.paths.report
+
+
+def data_page(workspace: Path) -> Path:
+    """About shards of five splits, with long names and every kind of fact."""
+    truth = made_truth((0, (2, 3, 20, 25)), (1, (0, 0, 40, 30)), box_crowd=[False, True])
+    truth = replace(truth, blacklisted=True, mask=b"PNG")
+    splits = [f"split-{k}" for k in range(5)]
+    records = [made_record(f"{LONG}{i}", truth, split=split) for split in splits for i in range(3)]
+    bad = Quarantined(LONG, f"{LONG}.jpg", splits[0], f"the file {LONG} is empty; replace it")
+    classes = [f"{k}{'y' * 60}" for k in range(40)]
+    shards = write_shards(workspace / "made", records, classes, quarantined=[bad])
+    return inspect(Settings(), shards, out=workspace / "page").page
 
 
 @pytest.fixture
@@ -81,7 +100,7 @@ def look(browser: Chrome, width: int, scheme: str = "light") -> None:
 
 
 def test_nothing_fails(page: Chrome) -> None:
-    assert page.title == "demo · wsol report"
+    assert page.title in ("demo · wsol report", "made · wsol data")
     assert page.get_log("browser") == []
     requested = page.execute_script("return performance.getEntriesByType('resource')")
     assert [entry["name"] for entry in requested if not entry["name"].startswith("data:")] == []

@@ -49,6 +49,7 @@ VERBS = (
     ["config", "schema"],
     ["data"],
     ["data", "make"],
+    ["data", "inspect"],
     ["doctor"],
     ["bench"],
 )

@@ -82,7 +82,7 @@ class Corloc(Metric):
 
 
 class CorlocAny(Corloc):
-    """The same if the box of any component may be right.
+    """CorLoc if the box of any component may be right.
 
     This is more lenient: SPN's released code takes a box of every component at three scales of
     the image and counts a hit if one matches (METHODS section 1); it drops boxes under 50 pixels

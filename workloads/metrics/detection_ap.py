@@ -164,7 +164,7 @@ class VocAp(Metric):
 
 
 class VocAp11pt(VocAp):
-    """The same with VOC07's average precision: the mean over recall 0, 0.1 .. 1."""
+    """Detection AP by VOC07's average precision: the mean over recall 0, 0.1 .. 1."""
 
     name = "voc_ap_11pt"
     title = "Detection AP (VOC07, 11 points)"

@@ -118,7 +118,7 @@ class PointingMap(Metric):
 
 
 class PointingMap11pt(PointingMap):
-    """The same with VOC07's average precision: the mean over recall 0, 0.1 .. 1."""
+    """Pointing with prediction by VOC07's average precision: the mean over recall 0, 0.1 .. 1."""
 
     name = "pointing_map_11pt"
     title = "Pointing with prediction, 11-point mAP"

@@ -107,7 +107,7 @@ class Top1Localization(Metric):
 
 
 class Top5Localization(Top1Localization):
-    """The same with five guesses: the five best scored classes with one box each."""
+    """Share of images with a right box among those of the five best scored classes, one each."""
 
     name = "top5_loc"
     title = "Top-5 localization"
@@ -115,7 +115,7 @@ class Top5Localization(Top1Localization):
 
 
 class Top5StarLocalization(Top1Localization):
-    """The same with SPG's five guesses ("Top-5*" in its tables).
+    """Share of images with a right box among SPG's five guesses ("Top-5*" in its tables).
 
     Two boxes of the best scored class, two of the second and one of the third. The paper does
     not say which two: here those of the two largest components. A map with one component gives
