@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
+from workloads.metrics import METRICS
+
 CENTRE = "centre"
 
 
 def results_table(results: dict[str, dict[str, Any]]) -> list[dict[str, Any]]:
-    """Rows of {"name", metric: value in [0, 1] or None}; metrics that counted nothing are out.
+    """Rows of {"name", metric: value in [0, 1] or None}, metrics in the order of the registry.
+
+    A metric that counted nothing for a method is not in its row.
 
     Args:
         results: recipe name to the metrics that `wsol evaluate` gives.
@@ -16,15 +20,18 @@ def results_table(results: dict[str, dict[str, Any]]) -> list[dict[str, Any]]:
     rows = [
         {"name": name, **_values(result["metrics"], "value")} for name, result in results.items()
     ]
-    first = next(iter(results.values()))
-    # The centre baseline depends on the data alone, so every result holds the same.
-    rows.append({"name": CENTRE, **_values(first["metrics"], "centre")})
+    # The centre baseline depends on the data alone: whatever method has a metric has the same.
+    centre: dict[str, Any] = {}
+    for result in results.values():
+        centre = {**_values(result["metrics"], "centre"), **centre}
+    rows.append({"name": CENTRE, **{name: centre[name] for name in METRICS if name in centre}})
     return rows
 
 
 def _values(metrics: dict[str, Any], which: str) -> dict[str, float | None]:
-    values: dict[str, float | None] = {}
-    for name, metric in metrics.items():
-        if metric["counted"]:
-            values[name] = metric[which]
-    return values
+    # Files have their keys sorted, so the order of the registry is restored here.
+    return {
+        name: metrics[name][which]
+        for name in METRICS
+        if name in metrics and metrics[name]["counted"]
+    }
