@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from ingesting import ingest_split
 
 from workloads.datasets import coco_json, open_dataset
 from workloads.datasets.base import DatasetOptions, Item
@@ -26,8 +26,8 @@ from workloads.datasets.digits import CLASSES, DigitsOptions, draw_all
 from workloads.datasets.json_arrays import read_arrays
 from workloads.errors import InputRejected, NotFound
 from workloads.images import ImageLimits, decode
-from workloads.records import GroundTruth, Record, record_from_row
-from workloads.shards import Quarantined, finish_shards, ingest_shard, split_duplicates
+from workloads.records import GroundTruth, Record
+from workloads.shards import split_duplicates
 
 WIDTH, HEIGHT = 100, 80
 CATEGORIES = [
@@ -445,7 +445,7 @@ def test_written_trees_are_ingested_the_same(tmp_path: Path, kind: type[CocoData
     drawn = {record.image_id: record for record in with_crowd(draw_all(options))}
     assert sum(record.truth.box_crowd.any() for record in drawn.values()) > 3
     for split, number in (("train", 12), ("val", 5)):
-        found, rejected = ingest(dataset, dataset.items(split), tmp_path)
+        found, rejected = ingest_split(dataset, dataset.items(split), tmp_path / "shards")
         assert (len(found), rejected) == (number, [])
         for record in found:
             same(record, drawn[record.image_id])
@@ -458,7 +458,7 @@ def test_what_is_wrong_is_quarantined_and_counted(tmp_path: Path) -> None:
     dataset = Coco2017(tmp_path)
     items = dataset.items("train")
     assert len(items) == 11
-    found, rejected = ingest(dataset, items, tmp_path)
+    found, rejected = ingest_split(dataset, items, tmp_path / "shards")
     assert len(found) == 7
     reasons = [entry.reason for entry in rejected]
     assert [reason.split(";")[0].split(":")[-1].strip() for reason in reasons] == [
@@ -467,18 +467,6 @@ def test_what_is_wrong_is_quarantined_and_counted(tmp_path: Path) -> None:
         "no such file",
         "annotation 1 has image_id 1000, not in 'images'",
     ]
-
-
-def ingest(
-    dataset: Coco2017, items: list[Item], folder: Path
-) -> tuple[list[Record], list[Quarantined]]:
-    """Records and quarantined items of a split, after the shards' own count."""
-    kept, repeated = split_duplicates(items)
-    out = folder / "shards" / kept[0].split
-    result = ingest_shard(dataset, kept, out / "0.parquet", LIMITS)
-    finish_shards(out, dataset, {kept[0].split: len(items)}, [result], repeated)
-    rows = pq.read_table(out / "0.parquet").to_pylist()
-    return [record_from_row(row) for row in rows], repeated + result.quarantined
 
 
 def spoil(path: Path) -> None:

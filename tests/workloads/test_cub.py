@@ -2,25 +2,24 @@
 
 from __future__ import annotations
 
-import pickle
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import numpy as np
-import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from ingesting import ingest_all
 
 from workloads.datasets.base import DatasetOptions, Item
 from workloads.datasets.cub import Cub
 from workloads.datasets.digits import CLASSES, SingleDigitsOptions, draw_all
 from workloads.errors import InputRejected, NotFound
 from workloads.images import ImageLimits, decode
-from workloads.records import GroundTruth, Record, record_from_row
-from workloads.shards import finish_shards, ingest_shard, read_shard_manifest, split_duplicates
+from workloads.records import GroundTruth, Record
+from workloads.shards import read_shard_manifest, split_duplicates
 
 WIDTH, HEIGHT = 400, 350
 ALBATROSS, SPARROW = "001.Black_footed_Albatross", "117.Clay_colored_Sparrow"
@@ -227,17 +226,7 @@ def digits() -> list[Record]:
 
 
 def read_back(root: Path, out: Path) -> dict[str, Record]:
-    dataset = pickle.loads(pickle.dumps(Cub(root)))
-    found: dict[str, Record] = {}
-    results, repeated, listed = [], [], {}
-    for split in dataset.splits():
-        items, again = split_duplicates(dataset.items(split))
-        results.append(ingest_shard(dataset, items, out / f"{split}.parquet", ImageLimits()))
-        listed[split], repeated = len(items) + len(again), repeated + again
-        rows = pq.read_table(out / f"{split}.parquet").to_pylist()
-        found |= {str(row["image_id"]): record_from_row(row) for row in rows}
-    finish_shards(out, dataset, listed, results, repeated)
-    return found
+    return ingest_all(Cub(root), out)
 
 
 def test_written_digits_are_read_back(tmp_path: Path) -> None:

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import pickle
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-import pyarrow.parquet as pq
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from ingesting import ingest_all
 
 from workloads.datasets import open_dataset
 from workloads.datasets.base import Dataset, Item
@@ -21,8 +20,8 @@ from workloads.datasets.ilsvrc_tree import find_blacklist, solved
 from workloads.datasets.pascal_xml import as_text
 from workloads.errors import ConfigError, InputRejected, NotFound
 from workloads.images import ImageLimits, decode
-from workloads.records import GroundTruth, Record, record_from_row
-from workloads.shards import finish_shards, ingest_shard, read_shard_manifest, split_duplicates
+from workloads.records import GroundTruth, Record
+from workloads.shards import read_shard_manifest
 
 WIDTH, HEIGHT = 100, 80
 TENCH, BIRD, MACHINE = "n01440764", "n02012849", "n03126707"
@@ -392,17 +391,7 @@ def digits() -> list[Record]:
 
 
 def read_back(root: Path, out: Path) -> dict[str, Record]:
-    dataset = pickle.loads(pickle.dumps(open_dataset("ilsvrc", root)))
-    found: dict[str, Record] = {}
-    results, repeated, listed = [], [], {}
-    for split in dataset.splits():
-        items, again = split_duplicates(dataset.items(split))
-        results.append(ingest_shard(dataset, items, out / f"{split}.parquet", ImageLimits()))
-        listed[split], repeated = len(items) + len(again), repeated + again
-        rows = pq.read_table(out / f"{split}.parquet").to_pylist()
-        found |= {str(row["image_id"]): record_from_row(row) for row in rows}
-    finish_shards(out, dataset, listed, results, repeated)
-    return found
+    return ingest_all(open_dataset("ilsvrc", root), out)
 
 
 @pytest.mark.parametrize("source", ["csv", "xml", "csv only"])

@@ -5,15 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-import pyarrow.parquet as pq
 import pytest
+from ingesting import ingest_all
 
 from workloads.datasets import DATASETS, open_dataset
 from workloads.datasets.digits import DigitsOptions, draw_all, make_digits, options_for
 from workloads.errors import NotFound
 from workloads.images import ImageLimits, decode
-from workloads.records import Record, record_from_row
-from workloads.shards import finish_shards, ingest_shard, read_shard_manifest, split_duplicates
+from workloads.records import Record
+from workloads.shards import read_shard_manifest
 
 OPTIONS = DigitsOptions(train=20, val=6, test=6)
 LIMITS = ImageLimits()
@@ -24,12 +24,15 @@ def test_what_is_written_is_ingested_the_same(tmp_path: Path, name: str) -> None
     kind = DATASETS[name]
     options = options_for(kind, OPTIONS)
     make_digits(tmp_path / "raw", options, layout=kind)
-    found = _ingest(name, tmp_path / "raw", tmp_path / "shards")
-    drawn = [record for record in draw_all(options) if record.split in found]
+    dataset = open_dataset(name, tmp_path / "raw")
+    found = {_name(r.image_id): r for r in ingest_all(dataset, tmp_path / "shards").values()}
+    manifest = read_shard_manifest(tmp_path / "shards")
+    assert all(s.quarantined == 0 and s.read == s.listed for s in manifest.splits.values())
+    drawn = [record for record in draw_all(options) if record.split in dataset.splits()]
     assert {record.split for record in drawn} >= {"train"}
-    assert sum(len(records) for records in found.values()) == len(drawn)
+    assert len(found) == len(drawn)
     for record in drawn:
-        _assert_same(found[record.split][Path(record.image_id).name], record)
+        _assert_same(found[record.image_id], record)
 
 
 @pytest.mark.parametrize("name", DATASETS)
@@ -39,32 +42,13 @@ def test_an_empty_folder_is_not_found(tmp_path: Path, name: str) -> None:
         dataset.items(dataset.splits()[0] if dataset.splits() else "train")
 
 
-def _ingest(name: str, root: Path, out: Path) -> dict[str, dict[str, Record]]:
-    """Split to image name to record, through the shards."""
-    dataset = open_dataset(name, root)
-    results, listed, found = [], {}, {}
-    for split in dataset.splits():
-        items, repeated = split_duplicates(dataset.items(split))
-        assert not repeated
-        listed[split] = len(items)
-        path = out / f"{split}.parquet"
-        results.append(ingest_shard(dataset, items, path, LIMITS))
-        rows = pq.read_table(path).to_pylist()
-        found[split] = {_name(r.image_id): r for r in map(record_from_row, rows)}
-    finish_shards(out, dataset, listed, results)
-    manifest = read_shard_manifest(out)
-    assert all(s.quarantined == 0 and s.read == s.listed for s in manifest.splits.values())
-    return found
-
-
 def _name(image_id: str) -> str:
     """The digits' own id: layouts put folders, prefixes and suffixes around it."""
-    stem = Path(image_id).name.removesuffix(".jpg").removesuffix(".JPEG")
-    return stem
+    return Path(image_id).name.removesuffix(".jpg").removesuffix(".JPEG")
 
 
 def _assert_same(found: Record, drawn: Record) -> None:
-    assert found.image == drawn.image
+    assert (found.image, found.split) == (drawn.image, drawn.split)
     assert (found.width, found.height) == (drawn.width, drawn.height)
     np.testing.assert_array_equal(decode(found.image, LIMITS), decode(drawn.image, LIMITS))
     assert found.truth.labels == drawn.truth.labels

@@ -12,10 +12,10 @@ from typing import Any
 
 import cv2
 import numpy as np
-import pyarrow.parquet as pq
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from ingesting import ingest_split
 
 from workloads.datasets import open_dataset
 from workloads.datasets.base import Item
@@ -25,8 +25,7 @@ from workloads.datasets.toolkit_lines import box_lines, line_id, read_places
 from workloads.errors import ConfigError, InputRejected, NotFound, TooLarge
 from workloads.images import ImageLimits, decode
 from workloads.masks import FOREGROUND, IGNORED, decode_mask, encode_mask
-from workloads.records import GroundTruth, Record, record_from_row
-from workloads.shards import Quarantined, finish_shards, ingest_shard, split_duplicates
+from workloads.records import GroundTruth, Record
 
 WIDTH, HEIGHT = 100, 80
 IMAGE = "001.Albatross/a.jpg"
@@ -265,7 +264,7 @@ def test_paths_stay_below_the_images(tmp_path: Path, image: str) -> None:
     bad, long, odd, *_ = dataset.items("val")
     assert bad.fault == f"{image!r} is not a path below the data set's folder; correct the list"
     assert (long.fault, odd.fault) == ("", "")
-    _, rejected = ingest(dataset, [long, odd], tmp_path)
+    _, rejected = ingest_split(dataset, [long, odd], tmp_path / "shards")
     assert {entry.reason for entry in rejected} == {"no such file; add it or unlist the image"}
 
 
@@ -363,7 +362,7 @@ def test_written_metadata_is_ingested_the_same(tmp_path: Path, change: Any) -> N
     assert (dataset.splits(), dataset.classes) == (("test", "train", "val"), CLASSES)
     drawn = {f"{record.image_id}.jpg": record for record in change(draw_all(options))}
     for split in dataset.splits():
-        found, rejected = ingest(dataset, dataset.items(split), tmp_path)
+        found, rejected = ingest_split(dataset, dataset.items(split), tmp_path / "shards")
         assert (len(found), rejected) == (options.count(split), [])
         for record in found:
             same(record, drawn[record.image_id])
@@ -391,7 +390,7 @@ def test_what_is_wrong_is_quarantined_and_counted(tmp_path: Path) -> None:
     with (tmp_path / "train/image_ids.txt").open("a") as file:
         file.write(f"{names[4]}\n")
     items = dataset.items("train")
-    found, rejected = ingest(dataset, items, tmp_path)
+    found, rejected = ingest_split(dataset, items, tmp_path / "shards")
     assert (len(items), len(found), len(rejected)) == (11, 6, 5)
     assert [entry.image_id for entry in rejected] == [names[4], *names[:3], "other.jpg"]
     assert [entry.reason.split(";")[0] for entry in rejected] == [
@@ -401,18 +400,6 @@ def test_what_is_wrong_is_quarantined_and_counted(tmp_path: Path) -> None:
         "train/class_labels.txt: image without a label: no line for it",
         "annotation without its image: image_ids.txt does not list it",
     ]
-
-
-def ingest(
-    dataset: ToolkitMetadata, items: list[Item], folder: Path
-) -> tuple[list[Record], list[Quarantined]]:
-    """Records and quarantined items of a split, after the shards' own count."""
-    kept, repeated = split_duplicates(items)
-    out = folder / "shards" / kept[0].split
-    result = ingest_shard(dataset, kept, out / "0.parquet", LIMITS)
-    finish_shards(out, dataset, {kept[0].split: len(items)}, [result], repeated)
-    rows = pq.read_table(out / "0.parquet").to_pylist()
-    return [record_from_row(row) for row in rows], repeated + result.quarantined
 
 
 def test_written_files(tmp_path: Path) -> None:
