@@ -118,6 +118,8 @@ def _ingest_shards(
     before = total - sum(len(unit["items"]) for unit in missing)
     with Progress(total, "images", "ingest", done=before) as progress:
         for row in run_tasks(missing, work, settings.resources.ingest.cpus_per_task, "ingest"):
+            if row["refused"]:
+                _refuse(Quarantined(**json.loads(row["refused"])), row["count"])
             progress.advance(row["images"])
     results = [_read_result(_result_path(out, unit["file"])) for unit in units]
     bad = [entry for result in results for entry in result.quarantined]
@@ -142,11 +144,14 @@ def _work(
 ) -> Any:
     items = [Item(**row) for row in unit["items"]]
     result = ingest_shard(dataset, items, out / unit["file"], limits)
-    if strict and result.quarantined:
+    bad = result.quarantined if strict else []
+    if bad:
         (out / unit["file"]).unlink()
-        _refuse(result.quarantined[0], len(result.quarantined))
-    write_json(_result_path(out, unit["file"]), asdict(result))
-    return {"images": len(items)}
+    else:
+        write_json(_result_path(out, unit["file"]), asdict(result))
+    # Told, not raised: an error of a worker comes with pages of Ray's own.
+    refused = json.dumps(asdict(bad[0])) if bad else ""
+    return {"images": len(items), "refused": refused, "count": len(bad)}
 
 
 def _refuse(entry: Quarantined, count: int) -> None:

@@ -13,6 +13,7 @@ from typer.testing import CliRunner
 from orchestrator.cli import app
 from workloads.datasets import DATASETS
 from workloads.datasets.digits import Digits
+from workloads.errors import InputRejected
 
 pytestmark = [pytest.mark.integration, pytest.mark.usefixtures("ray_cluster")]
 
@@ -63,3 +64,23 @@ def test_from_the_files_to_the_metrics(layout, tmp_path, monkeypatch):
     tables = [pd.read_parquet(Path(out) / "per_image.parquet") for out in ("whole", "blocks")]
     pd.testing.assert_frame_equal(*tables)
     assert tables[0]["image_id"].nunique() == 16
+
+
+def test_strict_refuses_what_is_quarantined_otherwise(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("WSOL_CONFIG", raising=False)
+    Path("ray_config.yaml").write_text(SETTINGS)
+    wsol("data", "make", "digits", "--layout", "cub", "--out", "raw")
+    image = next(Path("raw/images").rglob("train_000007.jpg"))
+    whole = image.read_bytes()
+    image.write_bytes(whole[: len(whole) // 2])
+    ingest = ("ingest", "--dataset", "cub", "--root", "raw", "--out")
+    with pytest.raises(InputRejected, match=r"train_000007.jpg: .*truncated.*--strict"):
+        wsol(*ingest, "strict", "--strict")
+    assert not Path("strict/manifest.json").exists()
+    lenient = wsol(*ingest, "lenient", code=3)
+    assert (lenient["listed"], lenient["read"], lenient["quarantined"]) == (64, 63, 1)
+    with pytest.raises(InputRejected, match="train_000007"):
+        wsol(*ingest, "lenient", "--strict")
+    image.write_bytes(whole)
+    assert wsol(*ingest, "mended", "--strict")["read"] == 64
