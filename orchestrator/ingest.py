@@ -5,17 +5,17 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, astuple, dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from orchestrator.chunks import claim, run_tasks
+from orchestrator.chunks import REQUEST, claim, run_tasks
 from orchestrator.cluster import connect
 from orchestrator.progress import Progress
 from orchestrator.settings import Settings
-from workloads.artifacts import read_json, read_manifest, write_json
+from workloads.artifacts import is_sealed, read_json, read_manifest, write_json
 from workloads.datasets import open_dataset
 from workloads.datasets.base import Dataset, Item
 from workloads.errors import InputRejected, NotFound
@@ -70,7 +70,7 @@ def ingest(
     listed = [item for split in chosen for item in source.items(split)]
     if not listed:
         raise NotFound(f"{root}: data set '{dataset}' lists no images there")
-    if claim(out, _request(settings, dataset, source, listed), "shards"):
+    if _claim(out, _request(settings, dataset, source, listed)):
         result = _result(out)
         if strict and result.quarantined:
             _refuse(_first_quarantined(out), result.quarantined)
@@ -88,18 +88,35 @@ def ingest(
 def _request(
     settings: Settings, dataset: str, source: Dataset, listed: list[Item]
 ) -> dict[str, Any]:
-    listing = hashlib.sha256()
-    for item in listed:  # one at a time: lists have a million lines
-        listing.update(f"{astuple(item)}\n".encode())
     return {
         "dataset": dataset,
         "classes": hashlib.sha256("\n".join(source.classes).encode()).hexdigest(),
         "options": source.options.model_dump(mode="json"),
         "root": str(source.root.resolve()),
-        "listing": listing.hexdigest(),
+        "listing": _digest(listed),
         "shard_mb": settings.resources.ingest.shard_mb,
         "limits": settings.images.model_dump(mode="json"),
     }
+
+
+def _digest(items: Iterable[Item]) -> str:
+    listing = hashlib.sha256()
+    for item in items:  # one at a time: lists have a million lines
+        listing.update(f"{astuple(item)}\n".encode())
+    return listing.hexdigest()
+
+
+def _claim(out: Path, request: dict[str, Any]) -> bool:
+    """Own a folder; whether it is finished. An unfinished one follows its data.
+
+    A user who mends an image changes the listing; only the shards that it touches are made anew.
+    """
+    file = out / REQUEST
+    if file.exists() and not is_sealed(out):
+        before = read_json(file)
+        if {**before, "listing": request["listing"]} == request:
+            write_json(file, request)
+    return claim(out, request, "shards")
 
 
 def _ingest_shards(
@@ -113,7 +130,8 @@ def _ingest_shards(
 ) -> list[ShardResult]:
     """Every shard with its result beside it, so that a stopped ingest can continue."""
     units = _units(items, int(settings.resources.ingest.shard_mb * 2**20))
-    missing = [unit for unit in units if not _result_path(out, unit["file"]).exists()]
+    _remove_others(out, units)
+    missing = [unit for unit in units if not _is_finished(out, unit, strict=strict)]
     work = partial(_work, dataset=source, out=out, limits=settings.images, strict=strict)
     before = total - sum(len(unit["items"]) for unit in missing)
     with Progress(total, "images", "ingest", done=before) as progress:
@@ -121,11 +139,7 @@ def _ingest_shards(
             if row["refused"]:
                 _refuse(Quarantined(**json.loads(row["refused"])), row["count"])
             progress.advance(row["images"])
-    results = [_read_result(_result_path(out, unit["file"])) for unit in units]
-    bad = [entry for result in results for entry in result.quarantined]
-    if strict and bad:  # of shards that an earlier, lenient run finished
-        _refuse(bad[0], len(bad))
-    return results
+    return [_read_result(out, unit) for unit in units]
 
 
 def _units(items: list[Item], shard_bytes: int) -> list[dict[str, Any]]:
@@ -133,7 +147,11 @@ def _units(items: list[Item], shard_bytes: int) -> list[dict[str, Any]]:
     for item in items:
         by_split.setdefault(item.split, []).append(item)
     return [
-        {"file": f"{split}-{index:05d}.parquet", "items": [asdict(item) for item in chunk]}
+        {
+            "file": f"{split}-{index:05d}.parquet",
+            "listing": _digest(chunk),
+            "items": [asdict(item) for item in chunk],
+        }
         for split, chosen in by_split.items()
         for index, chunk in enumerate(plan_shards(chosen, shard_bytes))
     ]
@@ -148,7 +166,8 @@ def _work(
     if bad:
         (out / unit["file"]).unlink()
     else:
-        write_json(_result_path(out, unit["file"]), asdict(result))
+        finished = {"listing": unit["listing"], "result": asdict(result)}
+        write_json(_result_path(out, unit["file"]), finished)
     # Told, not raised: an error of a worker comes with pages of Ray's own.
     refused = json.dumps(asdict(bad[0])) if bad else ""
     return {"images": len(items), "refused": refused, "count": len(bad)}
@@ -171,10 +190,27 @@ def _result_path(out: Path, file: str) -> Path:
     return out / "results" / f"{file}.json"
 
 
-def _read_result(path: Path) -> ShardResult:
-    values = read_json(path)
+def _read_result(out: Path, unit: dict[str, Any]) -> ShardResult:
+    values = read_json(_result_path(out, unit["file"]))["result"]
     values["quarantined"] = [Quarantined(**q) for q in values["quarantined"]]
     return ShardResult(**values)
+
+
+def _is_finished(out: Path, unit: dict[str, Any], *, strict: bool) -> bool:
+    """Whether a shard is there, made of the same files; if strict, of nothing but good ones."""
+    path = _result_path(out, unit["file"])
+    if not path.exists() or read_json(path)["listing"] != unit["listing"]:
+        return False
+    return not (strict and _read_result(out, unit).quarantined)
+
+
+def _remove_others(out: Path, units: list[dict[str, Any]]) -> None:
+    """Remove what an unfinished ingest made of files that have changed since."""
+    planned = {unit["file"] for unit in units}
+    for path in out.glob("*.parquet"):
+        if path.name not in planned:
+            path.unlink()
+            _result_path(out, path.name).unlink(missing_ok=True)
 
 
 def _result(out: Path) -> IngestResult:

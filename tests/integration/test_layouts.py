@@ -83,4 +83,4 @@ def test_strict_refuses_what_is_quarantined_otherwise(tmp_path, monkeypatch):
     with pytest.raises(InputRejected, match="train_000007"):
         wsol(*ingest, "lenient", "--strict")
     image.write_bytes(whole)
-    assert wsol(*ingest, "mended", "--strict")["read"] == 64
+    assert wsol(*ingest, "strict", "--strict")["read"] == 64
