@@ -16,17 +16,27 @@ from workloads.records import Record
 from workloads.shards import read_shard_manifest
 
 OPTIONS = DigitsOptions(train=20, val=6, test=6)
+EVERYWHERE = OPTIONS.model_copy(update={"groups": (1.0,), "companion": 0.0, "difficult": 0.0})
 LIMITS = ImageLimits()
 
 
 @pytest.mark.parametrize("name", DATASETS)
 def test_what_is_written_is_ingested_the_same(tmp_path: Path, name: str) -> None:
-    kind = DATASETS[name]
-    options = options_for(kind, OPTIONS)
-    make_digits(tmp_path / "raw", options, layout=kind)
-    dataset = open_dataset(name, tmp_path / "raw")
-    found = {_name(r.image_id): r for r in ingest_all(dataset, tmp_path / "shards").values()}
-    manifest = read_shard_manifest(tmp_path / "shards")
+    """With all that a layout can hold: several digits, difficult ones."""
+    _write_and_compare(tmp_path, name, options_for(DATASETS[name], OPTIONS))
+
+
+@pytest.mark.parametrize("name", DATASETS)
+def test_the_same_images_through_every_reader(tmp_path: Path, name: str) -> None:
+    """With what every layout can hold: one digit that is not difficult."""
+    _write_and_compare(tmp_path, name, EVERYWHERE)
+
+
+def _write_and_compare(folder: Path, name: str, options: DigitsOptions) -> None:
+    make_digits(folder / "raw", options, layout=DATASETS[name])
+    dataset = open_dataset(name, folder / "raw")
+    found = {_name(r.image_id): r for r in ingest_all(dataset, folder / "shards").values()}
+    manifest = read_shard_manifest(folder / "shards")
     assert all(s.quarantined == 0 and s.read == s.listed for s in manifest.splits.values())
     drawn = [record for record in draw_all(options) if record.split in dataset.splits()]
     assert {record.split for record in drawn} >= {"train"}

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 
@@ -120,6 +121,9 @@ def test_files_are_plain_parquet_in_small_row_groups(
         assert column.compression == ("UNCOMPRESSED" if image else "ZSTD")
         assert column.is_stats_set is not image
     assert result.num_bytes == (tmp_path / "a.parquet").stat().st_size
+    frame = pd.read_parquet(tmp_path / "a.parquet")
+    assert frame["image_id"].tolist() == [item.image_id for item in digits.items("train")]
+    assert frame["image"][0] == (digits.root / digits.items("train")[0].image_path).read_bytes()
 
 
 def test_equal_input_makes_equal_shards(digits: Digits, tmp_path: Path) -> None:
