@@ -20,8 +20,8 @@ from workloads.datasets import open_dataset
 from workloads.datasets.base import Dataset, Item
 from workloads.errors import InputRejected, NotFound
 from workloads.images import ImageLimits
+from workloads.quarantine import quarantined
 from workloads.shards import (
-    QUARANTINE,
     Quarantined,
     ShardResult,
     finish_shards,
@@ -73,7 +73,7 @@ def ingest(
     if _claim(out, _request(settings, dataset, source, listed)):
         result = _result(out)
         if strict and result.quarantined:
-            _refuse(_first_quarantined(out), result.quarantined)
+            _refuse(next(quarantined(out)), result.quarantined)
         return result
     items, repeated = split_duplicates(listed)
     if strict and repeated:
@@ -179,11 +179,6 @@ def _refuse(entry: Quarantined, count: int) -> None:
         f"{entry.path or entry.image_id}: {entry.reason}{more}; mend it, or ingest without "
         "--strict to quarantine it"
     )
-
-
-def _first_quarantined(out: Path) -> Quarantined:
-    with (out / QUARANTINE).open(encoding="utf-8") as lines:
-        return Quarantined(**json.loads(next(lines)))
 
 
 def _result_path(out: Path, file: str) -> Path:
