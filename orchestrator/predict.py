@@ -90,22 +90,23 @@ class Predictor:
 
     def __call__(self, unit: dict[str, Any]) -> dict[str, Any]:
         records = RowGroup(Path(unit["path"]), int(unit["index"]), 0).read()
-        responses = self.localizer.predict([decode(r.image, self.limits) for r in records])
-        predictions = []
-        for record, response in zip(records, responses, strict=True):
-            labels = classes_to_store(record.truth, response.scores, self.top)
-            predictions.append(
-                Prediction(
-                    image_id=record.image_id,
-                    split=record.split,
-                    width=record.width,
-                    height=record.height,
-                    truth=record.truth,
-                    scores=response.scores,
-                    map_labels=labels,
-                    maps=response.maps[labels],
-                    proposal=response.proposal,
-                )
+        responses = self.localizer.predict(
+            [decode(r.image, self.limits) for r in records],
+            lambda row, scores: classes_to_store(records[row].truth, scores, self.top).tolist(),
+        )
+        predictions = [
+            Prediction(
+                image_id=record.image_id,
+                split=record.split,
+                width=record.width,
+                height=record.height,
+                truth=record.truth,
+                scores=response.scores,
+                map_labels=response.labels,
+                scales=response.scales,
+                proposal=response.proposal,
             )
+            for record, response in zip(records, responses, strict=True)
+        ]
         write_predictions(Path(unit["part"]), predictions)
         return {"rows": len(predictions)}

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from orchestrator.endpoint import ModelInfo, create_app
 from orchestrator.settings import Serving
 from workloads.detections import Detections
-from workloads.images import ImageLimits, decode, resize_square
+from workloads.images import ImageLimits, decode
 from workloads.localizer import Localizer
 
 Answer = tuple[bool, Detections | Exception]
@@ -96,8 +96,7 @@ class Replica:
         image = decode(data, self._limits)
         height, width = image.shape[:2]
         # As the localizer itself would do it: the boxes stay those of `annotate`.
-        pixels = resize_square(image, self.localizer.card.preprocessing.size)
-        return Shrunk(pixels, (width, height))
+        return Shrunk(self.localizer.square(image), (width, height))
 
     async def _detect_batch(self, images: list[Shrunk]) -> list[Answer]:
         answers = await asyncio.to_thread(detect_each, self.localizer, images)

@@ -10,6 +10,7 @@ import io
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Literal
 
 import cv2
 import numpy as np
@@ -19,6 +20,8 @@ from pydantic import Field
 
 from workloads.errors import InputRejected, NotAnImage, TooLarge
 from workloads.options import Options
+
+Fit = Literal["warp", "pad"]
 
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF")
 
@@ -111,14 +114,49 @@ def resize_square(image: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
     Raises:
         ValueError: `size` is below 1 or the image is not (H, W, 3) uint8.
     """
-    if size < 1:
-        raise ValueError(f"size is {size}; give at least 1")
-    if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
-        raise ValueError(f"image is {image.dtype} {image.shape}; give uint8 (H, W, 3)")
-    height, width = image.shape[:2]
-    shrunk = cv2.resize(image, (min(width, size), min(height, size)), interpolation=cv2.INTER_AREA)
-    warped = cv2.resize(shrunk, (size, size), interpolation=cv2.INTER_LINEAR_EXACT)
-    return np.asarray(warped, dtype=np.uint8)
+    _check_rgb(image, size)
+    return _resize(image, size, size)
+
+
+def ten_crops(square: NDArray[np.uint8], size: int) -> list[NDArray[np.uint8]]:
+    """Corners and centre of an (S, S, 3) square, each (size, size, 3), then the same mirrored.
+
+    Raises:
+        ValueError: the square is smaller than the crops.
+    """
+    margin = len(square) - size
+    if margin < 0:
+        raise ValueError(f"a square of {len(square)} pixels has no crops of {size}")
+    corners = [(0, 0), (0, margin), (margin, 0), (margin, margin), (margin // 2, margin // 2)]
+    crops = [square[y : y + size, x : x + size] for y, x in corners]
+    return [np.ascontiguousarray(c) for c in (*crops, *(crop[:, ::-1] for crop in crops))]
+
+
+def resize_padded(
+    image: NDArray[np.uint8], size: int, colour: tuple[int, int, int]
+) -> NDArray[np.uint8]:
+    """Scale (H, W, 3) uint8 until its longer side is `size`, and fill up to a square.
+
+    The image stays at the top left. It is resized as `resize_square` does.
+
+    Args:
+        colour: RGB of the padding below or to the right.
+
+    Raises:
+        ValueError: as `resize_square`.
+    """
+    _check_rgb(image, size)
+    height, width = padded_size(image.shape[1], image.shape[0], size)
+    padded = np.empty((size, size, 3), dtype=np.uint8)
+    padded[:] = colour
+    padded[:height, :width] = _resize(image, width, height)
+    return padded
+
+
+def padded_size(width: int, height: int, size: int) -> tuple[int, int]:
+    """(height, width) in pixels that an image takes of a padded square, at least 1 each."""
+    longer = max(width, height)
+    return max(1, round(size * height / longer)), max(1, round(size * width / longer))
 
 
 @contextmanager
@@ -131,6 +169,21 @@ def _pillow_errors(doing: str) -> Iterator[None]:
     except Exception as error:
         reason = " ".join(str(error).split())[:200] or type(error).__name__
         raise InputRejected(f"cannot {doing} the image: {reason}; replace the file") from error
+
+
+def _check_rgb(image: NDArray[np.uint8], size: int) -> None:
+    if size < 1:
+        raise ValueError(f"size is {size}; give at least 1")
+    if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
+        raise ValueError(f"image is {image.dtype} {image.shape}; give uint8 (H, W, 3)")
+
+
+def _resize(image: NDArray[np.uint8], to_width: int, to_height: int) -> NDArray[np.uint8]:
+    height, width = image.shape[:2]
+    least = (min(width, to_width), min(height, to_height))
+    shrunk = cv2.resize(image, least, interpolation=cv2.INTER_AREA)
+    resized = cv2.resize(shrunk, (to_width, to_height), interpolation=cv2.INTER_LINEAR_EXACT)
+    return np.asarray(resized, dtype=np.uint8)
 
 
 def _open(data: bytes, limits: ImageLimits) -> Image.Image:

@@ -10,6 +10,7 @@ from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -19,24 +20,42 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from workloads.augmentation import Augmentation, View
 from workloads.errors import ConfigError
-from workloads.images import ImageLimits, decode, resize_square
+from workloads.images import ImageLimits, decode
+from workloads.methods.base import Need, Targets
 from workloads.records import Record, record_from_row
 from workloads.shards import shard_files
 
 
 class Batch(NamedTuple):
-    """A batch as loaded.
+    """A batch as loaded; see `Targets` for what a method may see of it in training.
 
     Attributes:
         images: (B, S, S, 3) uint8 RGB.
         labels: (B, K) float32, 1 for present classes.
         difficult: (B, K) bool, classes whose objects are all difficult.
+        extents: (B, 2) float32, share of height and width that is image.
+        saliency: (B, S, S) float32, or None.
+        boxes: one (N, 5) float32 tensor for each image, or None.
     """
 
     images: Tensor
     labels: Tensor
     difficult: Tensor
+    extents: Tensor
+    saliency: Tensor | None = None
+    boxes: tuple[Tensor, ...] | None = None
+
+    def targets(self, device: torch.device) -> Targets:
+        """What training knows, on a device."""
+        move = partial(torch.Tensor.to, device=device, non_blocking=True)
+        return Targets(
+            labels=move(self.labels),
+            extents=move(self.extents),
+            saliency=None if self.saliency is None else move(self.saliency),
+            boxes=None if self.boxes is None else tuple(move(b) for b in self.boxes),
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,24 +81,6 @@ def row_groups(folder: Path, split: str) -> list[RowGroup]:
             for i in range(metadata.num_row_groups)
         ]
     return groups
-
-
-@dataclass(frozen=True, slots=True)
-class Augmentation:
-    """Warp to size + margin, crop `size` at random, mirror at random (SPN, section 4)."""
-
-    size: int
-    margin: int = 0
-    flip: bool = False
-
-    def apply(self, image: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uint8]:
-        """(H, W, 3) uint8 to (size, size, 3) uint8."""
-        warped = resize_square(image, self.size + self.margin)
-        y, x = rng.integers(0, self.margin + 1, size=2)
-        cropped = warped[y : y + self.size, x : x + self.size]
-        if self.flip and rng.random() < 0.5:
-            cropped = cropped[:, ::-1]
-        return np.ascontiguousarray(cropped)
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +110,7 @@ class ShardLoader:
         limits: ImageLimits,
         threads: int = 0,
         pool_rows: int = 2048,
+        needs: frozenset[Need] = frozenset(),
     ) -> None:
         self.groups = row_groups(folder, split)
         self.num_classes = num_classes
@@ -119,6 +121,7 @@ class ShardLoader:
         self.limits = limits
         self.threads = threads
         self.pool_rows = pool_rows
+        self.needs = needs
         total = sum(group.rows for group in self.groups)
         self.steps = total // (share.world * batch_size)
         if self.steps == 0:
@@ -131,7 +134,8 @@ class ShardLoader:
         """Exactly `steps` batches on every worker."""
         decoded = self._decode(self._limited(epoch), epoch)
         for _ in range(self.steps):
-            yield collate([next(decoded) for _ in range(self.batch_size)], self.num_classes)
+            samples = [next(decoded) for _ in range(self.batch_size)]
+            yield collate(samples, self.num_classes, self.needs)
 
     def _limited(self, epoch: int) -> Iterator[Record]:
         shuffled = self._shuffled(epoch)
@@ -171,28 +175,42 @@ class ShardLoader:
 
     def _sample(self, index: int, record: Record, epoch: int) -> _Sample:
         rng = np.random.default_rng([self.seed, epoch, self.share.rank, index])
-        pixels = self.augmentation.apply(decode(record.image, self.limits), rng)
-        return _Sample(pixels, record)
+        view = self.augmentation.draw(rng)
+        return _Sample(view.pixels(decode(record.image, self.limits)), view, record)
 
 
 class _Sample(NamedTuple):
+    """An image as the network sees it, with how it came to that."""
+
     pixels: NDArray[np.uint8]
+    view: View
     record: Record
+
+    @property
+    def extent(self) -> tuple[float, float]:
+        return self.view.extent(self.record.width, self.record.height)
+
+    @property
+    def boxes(self) -> Tensor:
+        """(N, 5): corners in the input and class; boxes that the crop left out are not there."""
+        truth, record = self.record.truth, self.record
+        seen = self.view.boxes(truth.boxes_xyxy, record.width, record.height)
+        rows = np.column_stack([seen, truth.box_labels]).astype(np.float32)
+        x0, y0, x1, y1 = seen.T
+        return torch.from_numpy(rows[(x1 > x0) & (y1 > y0)])
 
 
 def validation_batches(
     folder: Path,
     split: str,
     num_classes: int,
-    size: int,
+    view: View,
     limit: int,
     share: Share,
     limits: ImageLimits,
     batch_size: int = 64,
 ) -> Iterator[Batch]:
-    """This worker's part of the first `limit` images of a split, warped, in order."""
-    warp = Augmentation(size)
-    rng = np.random.default_rng(0)
+    """This worker's part of the first `limit` images of a split, in order."""
     samples: list[_Sample] = []
     seen = 0
     for group in row_groups(folder, split):
@@ -200,7 +218,8 @@ def validation_batches(
             break
         for record in group.read()[: limit - seen]:
             if seen % share.world == share.rank:
-                samples.append(_Sample(warp.apply(decode(record.image, limits), rng), record))
+                pixels = view.pixels(decode(record.image, limits))
+                samples.append(_Sample(pixels, view, record))
             seen += 1
             if len(samples) == batch_size:
                 yield collate(samples, num_classes)
@@ -209,14 +228,22 @@ def validation_batches(
         yield collate(samples, num_classes)
 
 
-def collate(samples: list[_Sample], num_classes: int) -> Batch:
+def collate(
+    samples: list[_Sample], num_classes: int, needs: frozenset[Need] = frozenset()
+) -> Batch:
     """Stack decoded samples."""
     labels = torch.zeros(len(samples), num_classes)
     difficult = torch.zeros(len(samples), num_classes, dtype=torch.bool)
     for row, sample in enumerate(samples):
         labels[row, list(sample.record.truth.labels)] = 1
         difficult[row, list(sample.record.truth.difficult_labels)] = True
-    return Batch(torch.from_numpy(np.stack([s.pixels for s in samples])), labels, difficult)
+    return Batch(
+        images=torch.from_numpy(np.stack([s.pixels for s in samples])),
+        labels=labels,
+        difficult=difficult,
+        extents=torch.tensor([s.extent for s in samples]),
+        boxes=tuple(s.boxes for s in samples) if "boxes" in needs else None,
+    )
 
 
 def _drain(pool: list[Record], count: int, rng: np.random.Generator) -> Iterator[Record]:

@@ -17,24 +17,29 @@ Shapes: B batch, K classes, H W size of an image, S side of the network's input,
 
 from __future__ import annotations
 
+import math
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, nullcontext
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple, Self
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from numpy.typing import NDArray
 from pydantic import JsonValue
 from torch import Tensor
 
 from workloads.artifacts import atomic_folder, read_json, seal, verify, write_json
+from workloads.augmentation import View, padding_colour
 from workloads.detections import Detections
 from workloads.errors import ConfigError, ResourceError
-from workloads.images import resize_square
-from workloads.localization.detect import detect
+from workloads.images import resize_square, ten_crops
+from workloads.localization.cooccurrence import rescore
+from workloads.localization.detect import classes_reached, detect
 from workloads.methods import METHODS, build_method
 from workloads.methods.base import Localization, Method
 from workloads.model_card import SCHEMA_VERSION, Cutoffs, ModelCard
@@ -50,13 +55,26 @@ class Response(NamedTuple):
 
     Attributes:
         scores: (K,) float32 in [0, 1].
-        maps: (K, h, w) float32, any range, in the frame of the whole upright image.
+        labels: (n,) int32, the classes whose maps were asked for.
+        scales: one (n, h, w) float32 array for each scale of the network, the main one first;
+            any range, in the frame of the whole upright image.
         proposal: (h, w) float32 summing to 1, None for methods without one.
     """
 
     scores: NDArray[np.float32]
-    maps: NDArray[np.float32]
+    labels: NDArray[np.int32]
+    scales: tuple[NDArray[np.float32], ...]
     proposal: NDArray[np.float32] | None
+
+    def maps_of(self, label: int) -> tuple[NDArray[np.float32], ...]:
+        """(h, w) maps of one class, one for each scale."""
+        row = int(np.flatnonzero(self.labels == label)[0])
+        return tuple(maps[row] for maps in self.scales)
+
+
+Choose = Callable[[int, NDArray[np.float32]], Sequence[int]]
+"""From the position of an image in a call and its (K,) scores to the classes whose maps are
+wanted."""
 
 
 def save_model(folder: Path, method: Method, card: ModelCard) -> dict[str, Any]:
@@ -70,7 +88,7 @@ def save_model(folder: Path, method: Method, card: ModelCard) -> dict[str, Any]:
     """
     _check_card(card, method)
     with atomic_folder(folder) as temporary:
-        write_tensors(temporary / WEIGHTS_FILE, method.state_dict())
+        write_tensors(temporary / WEIGHTS_FILE, method.inference_state())
         write_json(temporary / CARD_FILE, card.model_dump(mode="json"))
         return seal(temporary, kind="model", schema_version=card.schema_version)
 
@@ -173,27 +191,45 @@ class Localizer:
         card = read_card(folder)
         method = build_method(
             card.method, card.backbone, len(card.classes), card.task, None, card.method_options
-        )
+        ).without_training_parts()
         load_exactly(method, read_tensors(folder / WEIGHTS_FILE), str(folder / WEIGHTS_FILE))
         return cls(method, card, str(manifest["digest"]), device, threads)
 
-    def predict(self, images: Sequence[NDArray[np.uint8]]) -> list[Response]:
+    def predict(
+        self,
+        images: Sequence[NDArray[np.uint8]],
+        choose: Choose | None = None,
+        sizes: Sequence[tuple[int, int]] | None = None,
+    ) -> list[Response]:
         """Scores and maps of upright RGB images of any size.
 
         Args:
-            images: (H, W, 3) uint8 each; sizes may differ. Each is warped to the card's square.
+            images: (H, W, 3) uint8 each; sizes may differ. Each becomes the card's square.
+            choose: the classes whose maps are wanted; None for all.
+            sizes: (width, height) of the images before `square` was applied to them; None if it
+                was not.
 
         Raises:
-            ValueError: an image has another shape or dtype.
+            ValueError: an image has another shape or dtype, or `sizes` another length.
         """
+        sizes = _sizes(images) if sizes is None else sizes
+        if len(sizes) != len(images):
+            raise ValueError(f"{len(images)} images and {len(sizes)} sizes; give one for each")
+        choose = choose or (lambda _, scores: range(len(scores)))
         step = GPU_CHUNK if self.device.type == "cuda" else 1
-        chunks = [images[start : start + step] for start in range(0, len(images), step)]
+        starts = range(0, len(images), step)
+
+        def answer(start: int) -> list[Response]:
+            chosen = partial(_shifted, choose, start)
+            part = slice(start, start + step)
+            return self._answer(images[part], sizes[part], step, chosen)
+
         if self.device.type == "cuda" or self.threads is None or self.threads == 1:
-            answers = [self._answer(chunk, step) for chunk in chunks]
+            answers = [answer(start) for start in starts]
         else:
             with ThreadPoolExecutor(self.threads) as pool:
-                answers = list(pool.map(lambda chunk: self._answer(chunk, step), chunks))
-        return [response for answer in answers for response in answer]
+                answers = list(pool.map(answer, starts))
+        return [response for several in answers for response in several]
 
     def detect(
         self,
@@ -204,17 +240,35 @@ class Localizer:
 
         Args:
             images: (H, W, 3) uint8 each.
-            sizes: (width, height) that boxes refer to, for images that were resized before;
-                None for the images' own.
+            sizes: (width, height) that boxes refer to, for images to which `square` was applied
+                before; None for the images' own.
 
         Raises:
             ValueError: an image has another shape or dtype, or `sizes` another length.
         """
-        sizes = [(i.shape[1], i.shape[0]) for i in images] if sizes is None else sizes
+        sizes = _sizes(images) if sizes is None else sizes
+        cutoffs, together = self.card.cutoffs, self._cooccurrence
+
+        def reached(_: int, scores: NDArray[np.float32]) -> Sequence[int]:
+            return classes_reached(rescore(scores, together, cutoffs.alpha), cutoffs)
+
         return [
-            detect(r.scores, r.maps.__getitem__, w, h, self.card.cutoffs, self._cooccurrence)
-            for r, (w, h) in zip(self.predict(images), sizes, strict=True)
+            detect(r.scores, r.maps_of, w, h, cutoffs, together)
+            for r, (w, h) in zip(self.predict(images, reached, sizes), sizes, strict=True)
         ]
+
+    def square(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """An upright (H, W, 3) image as a square (s, s, 3) uint8, all that the network needs.
+
+        s is the side of the input, or that of the larger square for ten crops. A square that was
+        made so is its own square.
+
+        Raises:
+            ValueError: another shape or dtype.
+        """
+        chosen = self.card.preprocessing
+        side = chosen.size + (chosen.ten_crop_margin or 0)
+        return View(side, fit=chosen.fit, padding=padding_colour(chosen.mean)).pixels(image)
 
     def warm_up(self) -> None:
         """One real forward pass on a synthetic image: afterwards the localizer is ready."""
@@ -222,16 +276,54 @@ class Localizer:
         ramp = np.linspace(0, 255, size * size * 3).astype(np.uint8)
         self.predict([ramp.reshape(size, size, 3)])
 
-    def _answer(self, images: Sequence[NDArray[np.uint8]], batch: int) -> list[Response]:
-        """Responses to at most `batch` images by one forward pass over exactly `batch`."""
-        size = self.card.preprocessing.size
-        pixels = np.zeros((batch, size, size, 3), dtype=np.uint8)
-        for row, image in enumerate(images):
-            pixels[row] = resize_square(image, size)
+    def _answer(
+        self,
+        images: Sequence[NDArray[np.uint8]],
+        sizes: Sequence[tuple[int, int]],
+        batch: int,
+        choose: Choose,
+    ) -> list[Response]:
+        """Responses to at most `batch` images by forward passes over exactly `batch`."""
+        squares = [self.square(image) for image in images]
+        squares += [np.zeros_like(squares[0])] * (batch - len(images))
+        extents = torch.ones(batch, 2)
+        fit = self.card.preprocessing.fit
+        for row, size in enumerate(sizes):
+            extents[row] = torch.tensor(View(len(squares[0]), fit=fit).extent(*size))
         with torch.inference_mode(), self._exact():
-            inputs = self._normalize(torch.from_numpy(pixels).to(self.device))
-            answer = self._method.localize(inputs)
-        return _split(answer, len(images))
+            inputs = self._inputs([resize_square(s, self._side) for s in squares])
+            answer = self._method.localize(inputs, extents.to(self.device))
+            scores = _array(self._scores(answer, squares))
+            wanted = [list(choose(row, scores[row])) for row in range(len(images))]
+            # The rest of the batch is padding: no class of it is wanted.
+            maps = answer.maps_of([*wanted, *[[]] * (batch - len(images))])
+        return [
+            Response(
+                scores=scores[row],
+                labels=np.asarray(wanted[row], dtype=np.int32),
+                scales=tuple(_array(_without_padding(m, extents[row])) for m in maps[row]),
+                proposal=_proposal(answer, row, extents[row]),
+            )
+            for row in range(len(images))
+        ]
+
+    def _scores(self, answer: Localization, squares: Sequence[NDArray[np.uint8]]) -> Tensor:
+        """(B, K) scores of the answer, or the mean over ten crops if the card asks for it."""
+        if self.card.preprocessing.ten_crop_margin is None:
+            return answer.scores
+        crops = zip(*(ten_crops(square, self._side) for square in squares), strict=True)
+        return torch.stack(
+            [self._method.localize(self._inputs(crop)).scores for crop in crops]
+        ).mean(dim=0)
+
+    def _inputs(self, squares: Sequence[NDArray[np.uint8]]) -> Tensor:
+        """(B, 3, S, S) normalised, on the device."""
+        inputs: Tensor = self._normalize(torch.from_numpy(np.stack(squares)).to(self.device))
+        return inputs
+
+    @property
+    def _side(self) -> int:
+        return self.card.preprocessing.size
 
     def _exact(self) -> AbstractContextManager[None]:
         """Settings under which equal shapes give equal bits."""
@@ -247,14 +339,39 @@ class Localizer:
         return nullcontext()
 
 
-def _split(answer: Localization, count: int) -> list[Response]:
-    """The first `count` images of an answer; the rest is padding."""
-    scores, maps = _array(answer.scores), _array(answer.maps)
-    proposals = None if answer.proposal is None else _array(answer.proposal)
-    return [
-        Response(scores[i], maps[i], None if proposals is None else proposals[i])
-        for i in range(count)
-    ]
+def _sizes(images: Sequence[NDArray[np.uint8]]) -> list[tuple[int, int]]:
+    return [(image.shape[1], image.shape[0]) for image in images]
+
+
+def _shifted(choose: Choose, start: int, row: int, scores: NDArray[np.float32]) -> Sequence[int]:
+    """`choose` for rows that count from `start`."""
+    return choose(start + row, scores)
+
+
+def _proposal(answer: Localization, row: int, extent: Tensor) -> NDArray[np.float32] | None:
+    if answer.proposal is None:
+        return None
+    inside = _without_padding(answer.proposal[row][None], extent)[0]
+    # Nothing is lost without padding, and the sum then is 1 already.
+    return _array(inside if inside is answer.proposal[row] else inside / inside.sum())
+
+
+def _without_padding(maps: Tensor, extent: Tensor) -> Tensor:
+    """(n, h, w) maps over the input to the part over the image, at about the same resolution.
+
+    Sampled bilinearly at the centres of the new cells, beyond the last centre by its value.
+    """
+    if bool((extent == 1).all()):
+        return maps
+    height, width = maps.shape[1:]
+    rows, columns = (
+        max(1, math.ceil(side * float(share)))
+        for side, share in zip((height, width), extent, strict=True)
+    )
+    y = (torch.arange(rows) + 0.5) / rows * 2 * extent[0] - 1
+    x = (torch.arange(columns) + 0.5) / columns * 2 * extent[1] - 1
+    grid = torch.stack(torch.meshgrid(x, y, indexing="xy"), dim=2).to(maps)
+    return F.grid_sample(maps[None], grid[None], padding_mode="border", align_corners=False)[0]
 
 
 def _array(tensor: Tensor) -> NDArray[np.float32]:

@@ -7,15 +7,26 @@ from typing import Literal
 from pydantic import Field, JsonValue
 
 from workloads.datasets.base import Task
+from workloads.images import Fit
 from workloads.options import Options
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 
 class Preprocessing(Options):
-    """How an upright RGB image becomes the network's input: warped to a square, normalised."""
+    """How an upright RGB image becomes the network's input: made a square, normalised.
+
+    Attributes:
+        size: side of the square in pixels.
+        fit: "warp" each side on its own, or "pad" below and to the right after scaling the
+            longer side.
+        ten_crop_margin: classification averages ten crops (corners and centre, mirrored too) of
+            a square that is larger by this; None: maps and scores see the same input.
+    """
 
     size: int = Field(gt=0)
+    fit: Fit = "warp"
+    ten_crop_margin: int | None = Field(default=None, gt=0)
     mean: tuple[float, float, float]
     std: tuple[float, float, float]
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -19,18 +20,18 @@ from workloads.artifacts import atomic_file
 from workloads.errors import NotFound
 from workloads.records import TRUTH_FIELDS, GroundTruth, truth_columns, truth_from_row
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 PREDICTION_SCHEMA = pa.schema(
     [
         *TRUTH_FIELDS,
         pa.field("scores", pa.list_(pa.float32()), nullable=False),
         pa.field("map_labels", pa.list_(pa.int32()), nullable=False),
-        pa.field("map_height", pa.int32(), nullable=False),
-        pa.field("map_width", pa.int32(), nullable=False),
-        pa.field("maps", pa.binary(), nullable=False),  # float32 little-endian (n, h, w)
+        pa.field("map_sizes", pa.list_(pa.int32()), nullable=False),  # h, w of each scale, flat
+        pa.field("maps", pa.binary(), nullable=False),  # float32 (n, h, w) of each scale in turn
         pa.field("proposal_height", pa.int32(), nullable=False),
         pa.field("proposal_width", pa.int32(), nullable=False),
         pa.field("proposal", pa.binary(), nullable=False),  # float32 (h, w), empty without one
+        pa.field("regions_xyxy", pa.list_(pa.float32())),  # flat, four per box; null without
     ]
 )
 
@@ -43,9 +44,12 @@ class Prediction:
         width, height: size of the upright image in pixels.
         scores: (K,) float32 in [0, 1].
         map_labels: (n,) int32, the classes whose maps are stored.
-        maps: (n, h, w) float32 raw responses in the frame of the whole upright image.
+        scales: one (n, h, w) float32 array of raw responses for each scale of the network, the
+            main one first, in the frame of the whole upright image.
         proposal: (h, w) float32 class-free objectness in the same frame; None for methods
             without one.
+        regions_xyxy: (R, 4) float32 class-free boxes of an object proposal algorithm, best
+            first; None where the model's box rule does not ask for them.
     """
 
     image_id: str
@@ -55,11 +59,25 @@ class Prediction:
     truth: GroundTruth
     scores: NDArray[np.float32]
     map_labels: NDArray[np.int32]
-    maps: NDArray[np.float32]
+    scales: tuple[NDArray[np.float32], ...]
     proposal: NDArray[np.float32] | None = None
+    regions_xyxy: NDArray[np.float32] | None = None
+
+    @property
+    def maps(self) -> NDArray[np.float32]:
+        """(n, h, w) raw responses of the main scale."""
+        return self.scales[0]
 
     def map_of(self, label: int) -> NDArray[np.float32]:
-        """(h, w) raw map of one class.
+        """(h, w) raw map of one class, main scale.
+
+        Raises:
+            NotFound: no map of this class was stored.
+        """
+        return self.maps_of(label)[0]
+
+    def maps_of(self, label: int) -> tuple[NDArray[np.float32], ...]:
+        """(h, w) raw maps of one class, one for each scale.
 
         Raises:
             NotFound: no map of this class was stored.
@@ -70,8 +88,7 @@ class Prediction:
                 f"image {self.image_id}: no map of class {label} is stored "
                 f"(stored: {self.map_labels.tolist()})"
             )
-        stored: NDArray[np.float32] = self.maps[found[0]]
-        return stored
+        return tuple(maps[found[0]] for maps in self.scales)
 
 
 def classes_to_store(
@@ -118,12 +135,12 @@ def _row(p: Prediction) -> dict[str, object]:
         **truth_columns(p.truth),
         "scores": p.scores.tolist(),
         "map_labels": p.map_labels.tolist(),
-        "map_height": p.maps.shape[1],
-        "map_width": p.maps.shape[2],
-        "maps": p.maps.astype("<f4").tobytes(),
+        "map_sizes": [side for maps in p.scales for side in maps.shape[1:]],
+        "maps": b"".join(maps.astype("<f4").tobytes() for maps in p.scales),
         "proposal_height": proposal.shape[0],
         "proposal_width": proposal.shape[1],
         "proposal": proposal.astype("<f4").tobytes(),
+        "regions_xyxy": None if p.regions_xyxy is None else p.regions_xyxy.ravel().tolist(),
     }
 
 
@@ -131,7 +148,7 @@ def _prediction(row: dict[str, object]) -> Prediction:
     proposal = np.frombuffer(row["proposal"], dtype="<f4").reshape(  # type: ignore[call-overload]
         row["proposal_height"], row["proposal_width"]
     )
-    shape = (len(row["map_labels"]), row["map_height"], row["map_width"])  # type: ignore[arg-type]
+    regions = row["regions_xyxy"]
     return Prediction(
         image_id=str(row["image_id"]),
         split=str(row["split"]),
@@ -140,6 +157,16 @@ def _prediction(row: dict[str, object]) -> Prediction:
         truth=truth_from_row(row),
         scores=np.asarray(row["scores"], dtype=np.float32),
         map_labels=np.asarray(row["map_labels"], dtype=np.int32),
-        maps=np.frombuffer(row["maps"], dtype="<f4").reshape(shape),  # type: ignore[call-overload]
+        scales=_scales(row),
         proposal=proposal if proposal.size else None,
+        regions_xyxy=None if regions is None else np.asarray(regions, np.float32).reshape(-1, 4),
     )
+
+
+def _scales(row: dict[str, Any]) -> tuple[NDArray[np.float32], ...]:
+    flat = np.frombuffer(row["maps"], dtype="<f4")
+    sizes = np.asarray(row["map_sizes"], dtype=np.int64).reshape(-1, 2)
+    count = len(row["map_labels"])
+    ends = np.cumsum(count * sizes.prod(axis=1))
+    parts = np.split(flat, ends[:-1])
+    return tuple(p.reshape(count, h, w) for p, (h, w) in zip(parts, sizes, strict=True))

@@ -6,6 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 
+from workloads.images import Fit
 from workloads.options import Options
 
 
@@ -15,6 +16,9 @@ class TrainOptions(Options):
     epochs: int = Field(default=20, ge=1)
     batch_size: int = Field(default=32, ge=1, description="over all workers")
     image_size: int | None = Field(default=None, description="null: the backbone's own")
+    fit: Fit = Field(
+        default="warp", description="each side on its own, or pad: longer side scaled, rest filled"
+    )
     crop_margin: int = Field(
         default=30, ge=0, description="warp to image_size + margin, then crop at random"
     )

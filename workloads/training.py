@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from workloads.errors import WsolError
 from workloads.loading import Batch
-from workloads.methods.base import Method, Targets
+from workloads.methods.base import Method
 from workloads.train_options import TrainOptions
 
 
@@ -32,11 +32,12 @@ class Position:
 def make_optimizer(method: Method, options: TrainOptions) -> torch.optim.Optimizer:
     """Two parameter groups: the backbone's, and the new layers' with their own factor.
 
-    Biases and normalisation layers are decayed too, as in the papers.
+    Frozen parameters are in neither. Biases and normalisation layers are decayed too, as in the
+    papers.
     """
-    new = list(method.new_layers().parameters())
+    new = [p for p in method.new_layers().parameters() if p.requires_grad]
     known = {id(p) for p in new}
-    old = [p for p in method.parameters() if id(p) not in known]
+    old = [p for p in method.parameters() if p.requires_grad and id(p) not in known]
     groups = [{"params": old, "factor": 1.0}, {"params": new, "factor": options.new_layer_factor}]
     groups = [g for g in groups if g["params"]]
     if options.optimizer == "adam":
@@ -107,9 +108,9 @@ def train_epoch(
     for step, batch in enumerate(batches):
         _set_learning_rate(optimizer, learning_rate_at(epoch + step / steps, options))
         pixels = normalize(batch.images.to(device, non_blocking=True))
-        targets = Targets(batch.labels.to(device, non_blocking=True))
+        targets = batch.targets(device)
         with torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda"):
-            outputs = network(pixels)
+            outputs = network(pixels, targets)
         terms = method.loss({k: v.float() for k, v in outputs.items()}, targets)
         total = torch.stack(list(terms.values())).sum()
         optimizer.zero_grad(set_to_none=True)
@@ -136,7 +137,9 @@ def class_scores(method: Method, batches: Iterable[Batch]) -> tuple[Tensor, Tens
     method.eval()
     scores, labels, difficult = [], [], []
     for batch in batches:
-        scores.append(method.localize(normalize(batch.images.to(device))).scores.float().cpu())
+        pixels = normalize(batch.images.to(device))
+        answer = method.localize(pixels, batch.extents.to(device))
+        scores.append(answer.scores.float().cpu())
         labels.append(batch.labels)
         difficult.append(batch.difficult)
     return torch.cat(scores), torch.cat(labels), torch.cat(difficult)

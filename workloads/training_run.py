@@ -19,9 +19,10 @@ import torch
 from torch import nn
 
 from workloads.artifacts import write_text
+from workloads.augmentation import Augmentation, padding_colour
 from workloads.checkpoints import load_checkpoint, save_checkpoint
 from workloads.images import ImageLimits
-from workloads.loading import Augmentation, ShardLoader, Share, validation_batches
+from workloads.loading import ShardLoader, Share, validation_batches
 from workloads.methods.base import Method
 from workloads.metrics.average_precision import mean_average_precision
 from workloads.train_options import TrainOptions
@@ -60,16 +61,24 @@ class TrainingRun:
         self.method.to(self.device)
         self.method.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.optimizer = make_optimizer(self.method, self.options)
+        self.augmentation = Augmentation(
+            self.size,
+            self.options.crop_margin,
+            self.options.flip,
+            self.options.fit,
+            padding=padding_colour(self.method.backbone.mean),
+        )
         self.loader = ShardLoader(
             self.shards,
             self.train_split,
             self.method.num_classes,
-            Augmentation(self.size, self.options.crop_margin, self.options.flip),
+            self.augmentation,
             max(1, self.options.batch_size // self.share.world),
             self.share,
             self.options.seed,
             self.limits,
             self.options.loader_threads,
+            needs=self.method.needs,
         )
 
     def save(self, folder: Path) -> None:
@@ -117,7 +126,7 @@ class TrainingRun:
             self.shards,
             self.val_split,
             self.method.num_classes,
-            self.size,
+            self.augmentation.whole(),
             self.options.validation_images,
             self.share,
             self.limits,

@@ -81,7 +81,7 @@ def _prediction(rng: np.random.Generator, index: int) -> Prediction:
         truth=GroundTruth.from_boxes(box[None], np.array([label], np.int32)),
         scores=np.clip(scores, 0, 1),
         map_labels=labels,
-        maps=np.stack([_map(rng, box) for _ in labels]),
+        scales=(np.stack([_map(rng, box) for _ in labels]),),
     )
 
 

@@ -67,7 +67,7 @@ def prediction_of(
         truth=truth,
         scores=np.array(scores, np.float32),
         map_labels=np.array(sorted(maps), np.int32),
-        maps=np.array([maps[k] for k in sorted(maps)], np.float32),
+        scales=(np.array([maps[k] for k in sorted(maps)], np.float32),),
         proposal=proposal,
     )
 
@@ -137,7 +137,7 @@ def _random_prediction(rng, index: int, classes: int, side: int) -> Prediction:
         truth=truth,
         scores=scores,
         map_labels=kept,
-        maps=maps[kept],
+        scales=(maps[kept],),
         proposal=proposal if rng.random() < 0.8 else None,
     )
 

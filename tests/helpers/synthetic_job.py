@@ -134,7 +134,7 @@ def _predict(record: Record, skill: float, rng: np.random.Generator) -> Predicti
     labels = classes_to_store(truth, scores.astype(np.float32), 4)
     return Prediction(
         record.image_id, record.split, record.width, record.height, truth,
-        scores.astype(np.float32), labels, maps[labels],
+        scores.astype(np.float32), labels, (maps[labels],),
     )  # fmt: skip
 
 

@@ -30,7 +30,7 @@ def backbone(request: pytest.FixtureRequest) -> Backbone:
 def published_vgg16() -> dict[str, Tensor]:
     """Names of torchvision's file; the classifier's shapes do not matter, so they are small."""
     tensors = dict(Vgg16().state_dict())
-    return tensors | {name: torch.zeros(2) for name in Vgg16.ignored_weights}
+    return tensors | {name: torch.zeros(2) for name in Vgg16().ignored_weights()}
 
 
 @pytest.mark.parametrize("size", [(64, 64), (32, 96)])

@@ -15,13 +15,13 @@ NOTHING = np.zeros((3, 3))
 
 
 def run(scores, maps, cooccurrence=NOTHING, width=8, height=6, **cutoffs):
-    def map_of(label):
+    def maps_of(label):
         if label not in maps:
             raise NotFound(f"no map of class {label}")
-        return maps[label]
+        return (maps[label],)
 
     return detect(
-        np.array(scores, np.float32), map_of, width, height, Cutoffs(**cutoffs), cooccurrence
+        np.array(scores, np.float32), maps_of, width, height, Cutoffs(**cutoffs), cooccurrence
     )
 
 

@@ -175,7 +175,7 @@ def test_an_image_gets_the_same_bits_in_any_batch(backbone: str, method: str) ->
     localizer = Localizer(built, make_card(built), "unsaved")
     first, *others = some_images(5)
     (alone,) = localizer.predict([first])
-    assert np.isfinite(alone.maps).all()
+    assert np.isfinite(alone.scales[0]).all()
     for batch in ([first, *others], [*others, first], [first, first], [others[0], first]):
         for image, response in zip(batch, localizer.predict(batch), strict=True):
             if image is first:
@@ -209,17 +209,18 @@ def test_responses_and_detections_have_the_promised_form(model: Path) -> None:
     image = some_images(1)[0]
     (response,) = localizer.predict([image])
     assert response.scores.shape == (4,)
-    assert response.maps.shape == (4, 16, 16)
+    assert response.scales[0].shape == (4, 16, 16)
     assert response.proposal is not None
     assert response.proposal.shape == (16, 16)
-    assert all(a.dtype == np.float32 for a in response if a is not None)
-    assert response.maps[0].flags["C_CONTIGUOUS"]
+    floats = (response.scores, response.proposal, *response.scales)
+    assert all(a.dtype == np.float32 for a in floats)
+    assert response.scales[0][0].flags["C_CONTIGUOUS"]
     (own,) = localizer.detect([image])
     assert (own.height, own.width) == image.shape[:2]
     (given,) = localizer.detect([image], [(640, 480)])
     assert (given.width, given.height) == (640, 480)
     assert len(own) == 4  # the threshold of the card is 0
-    with pytest.raises(ValueError, match="zip"):
+    with pytest.raises(ValueError, match="1 images and 0 sizes"):
         localizer.detect([image], [])
     with pytest.raises(ValueError, match="uint8"):
         localizer.predict([image.astype(np.float32)])

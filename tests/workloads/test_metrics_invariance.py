@@ -21,7 +21,7 @@ def upsampled(p):
     """Maps as large as the image, so that enlarging them is repeating pixels."""
     maps = np.array([upsample(m, SIDE, SIDE) for m in p.maps])
     proposal = None if p.proposal is None else upsample(p.proposal, SIDE, SIDE)
-    return replace(p, maps=maps, proposal=proposal)
+    return replace(p, scales=(maps,), proposal=proposal)
 
 
 def enlarged(p):
@@ -34,7 +34,7 @@ def enlarged(p):
         width=FACTOR * p.width,
         height=FACTOR * p.height,
         truth=truth,
-        maps=np.array([np.kron(m, ones) for m in p.maps]),
+        scales=(np.array([np.kron(m, ones) for m in p.maps]),),
         proposal=None if p.proposal is None else np.kron(p.proposal, ones),
     )
 
@@ -72,7 +72,7 @@ def test_the_unit_of_the_maps_does_not_matter(name, factor):
     scaled = [
         replace(
             p,
-            maps=np.float32(factor) * p.maps,
+            scales=(np.float32(factor) * p.maps,),
             proposal=None if p.proposal is None else np.float32(factor) * p.proposal,
         )
         for p in IMAGES
@@ -85,8 +85,8 @@ def test_the_unit_of_the_maps_does_not_matter(name, factor):
 @pytest.mark.parametrize("constant", [-2.0, 16.0])
 def test_the_zero_of_the_maps_does_not_matter(name, constant):
     """Maps in 64ths, resized by four: nothing is rounded. Bicubic weights have more digits."""
-    coarse = [replace(p, maps=np.round(64 * p.maps) / np.float32(64)) for p in IMAGES]
-    shifted = [replace(p, maps=p.maps + np.float32(constant)) for p in coarse]
+    coarse = [replace(p, scales=(np.round(64 * p.maps) / np.float32(64),)) for p in IMAGES]
+    shifted = [replace(p, scales=(p.maps + np.float32(constant),)) for p in coarse]
     ours, theirs = result_of(name, coarse), result_of(name, shifted)
     if name == "pxap":
         assert ours.value == pytest.approx(theirs.value, abs=1e-4)
@@ -96,6 +96,6 @@ def test_the_zero_of_the_maps_does_not_matter(name, constant):
 
 @pytest.mark.parametrize("name", ["max_box_acc", "max_box_acc_v2"])
 def test_the_same_for_the_toolkits_protocol(name):
-    scaled = [replace(p, maps=4 * p.maps) for p in IMAGES]
+    scaled = [replace(p, scales=(4 * p.maps,)) for p in IMAGES]
     ours, theirs = (result_of(name, x, protocol="wsolevaluation") for x in (IMAGES, scaled))
     assert ours == theirs

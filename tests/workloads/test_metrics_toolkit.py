@@ -39,7 +39,7 @@ def prediction(rng: np.random.Generator, index: int) -> Prediction:
     scores = np.ones(1, np.float32)
     maps = heat[None].astype(np.float32)
     labels = np.zeros(1, np.int32)
-    return Prediction(f"{index:04}", "val", width, height, truth, scores, labels, maps)
+    return Prediction(f"{index:04}", "val", width, height, truth, scores, labels, (maps,))
 
 
 def correct(images: list[Prediction], *, every_contour: bool, delta: float) -> np.ndarray:

@@ -10,11 +10,12 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from workloads.augmentation import Augmentation, View
 from workloads.datasets import open_dataset
 from workloads.datasets.digits import DigitsOptions, make_digits
 from workloads.errors import ConfigError
 from workloads.images import ImageLimits
-from workloads.loading import Augmentation, ShardLoader, row_groups, validation_batches
+from workloads.loading import ShardLoader, row_groups, validation_batches
 from workloads.methods import build_method
 from workloads.shards import finish_shards, ingest_shard, read_shards
 from workloads.train_options import TrainOptions
@@ -104,7 +105,7 @@ def test_validation_is_shared_out_without_loss(shards: Path, world: int, limit: 
         sum(
             len(batch.labels)
             for batch in validation_batches(
-                shards, "val", CLASSES, 16, limit, Share(rank, world), LIMITS
+                shards, "val", CLASSES, View(16), limit, Share(rank, world), LIMITS
             )
         )
         for rank in range(world)

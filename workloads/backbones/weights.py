@@ -27,7 +27,7 @@ def load_weights(backbone: Backbone, path: Path) -> None:
     if not path.is_file():
         raise NotFound(f"{path}: no such file; place {_wanted(backbone)} there")
     tensors = read_tensors(path) if path.suffix == ".safetensors" else _read_state_dict(path)
-    used = {name: t for name, t in tensors.items() if name not in backbone.ignored_weights}
+    used = {name: t for name, t in tensors.items() if name not in backbone.ignored_weights()}
     load_exactly(backbone, used, str(path))
 
 

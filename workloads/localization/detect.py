@@ -13,13 +13,13 @@ from workloads.localization.cooccurrence import rescore
 from workloads.localization.maps import normalize, upsample
 from workloads.model_card import Cutoffs
 
-MapOf = Callable[[int], NDArray[np.float32]]
+MapsOf = Callable[[int], tuple[NDArray[np.float32], ...]]
 BoxesOf = Callable[[int], HeatBoxes]
 
 
 def detect(
     scores: NDArray[np.float32],
-    map_of: MapOf,
+    maps_of: MapsOf,
     width: int,
     height: int,
     cutoffs: Cutoffs,
@@ -29,8 +29,8 @@ def detect(
 
     Args:
         scores: (K,) float32 class scores as the network gives them.
-        map_of: class index to its raw (h, w) map over the whole upright image; asked only for
-            the classes that reach the threshold.
+        maps_of: class index to its raw (h, w) maps over the whole upright image, one for each
+            scale; asked only for the classes that reach the threshold.
         width, height: size of the upright image in pixels.
         cooccurrence: (K, K) p(i | j); not looked at if `cutoffs.alpha` is 0.
 
@@ -39,11 +39,21 @@ def detect(
     """
     return locate(
         rescore(scores, cooccurrence, cutoffs.alpha),
-        lambda label: boxes_at(normalize(upsample(map_of(label), width, height)), cutoffs.cutoff),
+        lambda label: boxes_of_map(maps_of(label)[0], width, height, cutoffs),
         width,
         height,
         cutoffs,
     )
+
+
+def boxes_of_map(raw: NDArray[np.float32], width: int, height: int, cutoffs: Cutoffs) -> HeatBoxes:
+    """Boxes of all components of a raw (h, w) map above the cut-off, pixels of the image."""
+    return boxes_at(normalize(upsample(raw, width, height)), cutoffs.cutoff)
+
+
+def classes_reached(rescored: NDArray[np.float32], cutoffs: Cutoffs) -> list[int]:
+    """Class indices whose rescored score reaches the threshold, ascending."""
+    return np.flatnonzero(rescored >= np.float32(cutoffs.score_threshold)).tolist()
 
 
 def locate(
@@ -67,7 +77,10 @@ def locate(
         candidates: classes that may get boxes; None for all.
     """
     parts = []
-    for label in _classes(rescored, cutoffs.score_threshold, candidates):
+    allowed = None if candidates is None else {int(k) for k in candidates}
+    for label in classes_reached(rescored, cutoffs):
+        if allowed is not None and label not in allowed:
+            continue
         found = boxes_of(label).by_rule(cutoffs.box_rule)
         scale = found.heat if cutoffs.box_rule == "all" else np.ones_like(found.heat)
         parts.append((found.boxes_xyxy, rescored[label] * scale, np.full(len(scale), label)))
@@ -77,16 +90,6 @@ def locate(
     # The parts come by class and raster order, and the sort is stable: that settles ties.
     best_first = np.argsort(-scores, kind="stable")
     return _detections(boxes[best_first], scores[best_first], labels[best_first], width, height)
-
-
-def _classes(
-    rescored: NDArray[np.float32], threshold: float, candidates: Iterable[int] | None
-) -> list[int]:
-    reached = [int(k) for k in np.flatnonzero(rescored >= np.float32(threshold))]
-    if candidates is None:
-        return reached
-    allowed = {int(k) for k in candidates}
-    return [k for k in reached if k in allowed]
 
 
 def _detections(

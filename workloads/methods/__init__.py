@@ -30,7 +30,7 @@ def build_method(
     preset: str | None = None,
     overrides: Mapping[str, Any] | None = None,
 ) -> Method:
-    """A network with random weights (they follow `torch.manual_seed`).
+    """A network with random weights (they follow `torch.manual_seed`), as training needs it.
 
     Args:
         preset: named option values of the method; None for the options' own defaults.
@@ -46,7 +46,28 @@ def build_method(
         raise ConfigError(f"method {method}: {num_classes} classes given, at least 1 is needed")
     values = {**_preset(kind, preset), **(overrides or {})}
     options = kind.options_type.parse(values, f"method {method}")
-    return kind(BACKBONES[backbone](), num_classes, cast(Task, task), options)
+    check_backbone(kind, backbone)
+    network = BACKBONES[backbone](fully_connected=kind.uses_fully_connected)
+    return kind(network, num_classes, cast(Task, task), options)
+
+
+def check_backbone(kind: type[Method], backbone: str) -> None:
+    """Raises a ConfigError if a method cannot be built on a backbone."""
+    fitting = backbones_of(kind)
+    if BACKBONES[backbone].name not in fitting:
+        raise ConfigError(
+            f"method {kind.name} needs fully connected layers, backbone {backbone} has none; "
+            f"use one of {', '.join(fitting)}"
+        )
+
+
+def backbones_of(kind: type[Method]) -> list[str]:
+    """Names of the backbones that a method can be built on."""
+    return [
+        name
+        for name, backbone in BACKBONES.items()
+        if backbone.has_fully_connected or not kind.uses_fully_connected
+    ]
 
 
 def _preset(kind: type[Method], preset: str | None) -> Mapping[str, object]:

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from workloads.backbones.base import Backbone
 from workloads.datasets.base import Task
-from workloads.methods.base import Localization
+from workloads.methods.base import Localization, Targets, chosen
 from workloads.methods.classification import (
     Adaptation,
     PooledClassifier,
@@ -58,16 +58,16 @@ class Cam(PooledClassifier):
         adaptation = Adaptation(backbone.out_channels, options.channels)
         super().__init__(backbone, num_classes, task, options, adaptation)
 
-    def forward(self, images: Tensor) -> dict[str, Tensor]:
+    def forward(self, images: Tensor, targets: Targets | None = None) -> dict[str, Tensor]:
         """(B, 3, H, W) normalised images to {"logits": (B, K)}."""
         return {"logits": self._logits(self.features(images))}
 
-    def localize(self, images: Tensor) -> Localization:
-        """Scores (B, K) and maps (B, K, h, w) of (B, 3, H, W) normalised images."""
+    def localize(self, images: Tensor, extents: Tensor | None = None) -> Localization:
+        """Scores (B, K) and maps of h x w of (B, 3, H, W) normalised images."""
         features = self.features(images)
         return Localization(
             scores=class_scores(self._logits(features), self.task),
-            maps=class_response(features, self.classifier).float(),
+            maps_of=chosen(class_response(features, self.classifier)),
         )
 
     def _logits(self, features: Tensor) -> Tensor:

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from workloads.backbones.base import Backbone
 from workloads.datasets.base import Task
-from workloads.methods.base import Localization
+from workloads.methods.base import Localization, Targets, chosen
 from workloads.methods.classification import (
     Adaptation,
     PooledClassifier,
@@ -71,12 +71,12 @@ class Spn(PooledClassifier):
         self.soft_proposal = SoftProposal(options)
         self.dropout = nn.Dropout(options.dropout)
 
-    def forward(self, images: Tensor) -> dict[str, Tensor]:
+    def forward(self, images: Tensor, targets: Targets | None = None) -> dict[str, Tensor]:
         """(B, 3, H, W) normalised images to {"logits": (B, K)}."""
         features = self.features(images)
         return {"logits": self._logits(features, self.soft_proposal(features))}
 
-    def localize(self, images: Tensor) -> Localization:
+    def localize(self, images: Tensor, extents: Tensor | None = None) -> Localization:
         """Scores (B, K), maps (B, K, h, w) and proposals (B, h, w) of normalised images."""
         features = self.features(images)
         proposal: Tensor = self.soft_proposal(features)
@@ -84,7 +84,7 @@ class Spn(PooledClassifier):
         maps = couple(class_response(features, self.classifier), proposal)
         return Localization(
             scores=class_scores(self._logits(features, proposal), self.task),
-            maps=maps.float(),
+            maps_of=chosen(maps),
             proposal=proposal.float(),
         )
 
