@@ -9,9 +9,12 @@ import inspect
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from workloads.options import Options
+
+if TYPE_CHECKING:
+    from workloads.recipes import Quotation, Recipe
 
 Facts = dict[str, Any]
 
@@ -102,26 +105,30 @@ def formats() -> list[Entry]:
 
 
 def recipes() -> list[Entry]:
-    """Trainings that have a name."""
-    from workloads.recipes import load_recipe, recipe_names
+    """Trainings that have a name, and numbers that are only quoted."""
+    from workloads.recipes import load_entries
 
-    return [
-        Entry(
-            recipe.name,
-            recipe.summary,
-            {
-                "method": recipe.method,
-                "preset": recipe.preset,
-                "backbone": recipe.backbone,
-                "initial": recipe.initial,
-                "dataset": recipe.dataset,
-                "metric": recipe.metric,
-                "epochs": recipe.train.epochs,
-                "published": recipe.published and recipe.published.model_dump(mode="json"),
-            },
-        )
-        for recipe in map(load_recipe, recipe_names())
-    ]
+    return [Entry(recipe.name, recipe.summary, _recipe_facts(recipe)) for recipe in load_entries()]
+
+
+def _recipe_facts(recipe: Recipe | Quotation) -> Facts:
+    """The row of a paper, what is trained for it, and the paper's numbers by what they are."""
+    row = recipe.row
+    return {
+        "paper": row and row.paper,
+        "table": row and row.table,
+        "row": row and row.row,
+        "column": row and row.column,
+        "quoted": recipe.quoted,
+        "method": None if recipe.quoted else recipe.method,
+        "preset": None if recipe.quoted else recipe.preset,
+        "backbone": None if recipe.quoted else recipe.backbone,
+        "initial": None if recipe.quoted else recipe.initial,
+        "dataset": recipe.dataset,
+        "metric": recipe.published[0].metric if recipe.quoted else recipe.metric,
+        "epochs": None if recipe.quoted else recipe.train.epochs,
+        "published": {number.label: number.value for number in recipe.published},
+    }
 
 
 def clusters() -> list[Entry]:

@@ -23,6 +23,7 @@ from orchestrator.register import fetch_model
 from orchestrator.settings import Settings
 from orchestrator.workspace import METRICS_FILE, PER_IMAGE_FILE, Workspace
 from workloads.artifacts import atomic_file, read_manifest, write_json
+from workloads.artifacts import digest as digest_of
 from workloads.evaluation import case_table, evaluate_predictions, results_json
 from workloads.localizer import read_card
 from workloads.metrics import METRICS, Metric, MetricOptions, build_metrics
@@ -75,6 +76,7 @@ def evaluate(
     out: Path | None = None,
     predictions: Path | None = None,
     names: Sequence[str] = (),
+    ranking: Sequence[str] = (),
 ) -> EvaluateResult:
     """Evaluate a model folder or a registered version on a split.
 
@@ -84,19 +86,20 @@ def evaluate(
         out: where `metrics.json` and `per_image.parquet` go; else a folder in the workspace.
         predictions: where scores and maps are stored; else a folder in the workspace.
         names: the metrics; all if empty.
+        ranking: classifiers that rank the classes in the model's place, as in `predict`.
 
     Raises:
-        ConfigError: an unknown metric.
+        ConfigError: an unknown metric, or a classifier of other classes.
         NotFound, IntegrityError: as `fetch_model` and `predict`.
     """
     chosen = tuple(names) or tuple(METRICS)
     build_metrics(chosen, 1)  # a wrong name is said before any work
     folder = fetch_model(settings, model)
     digest = read_manifest(folder, "model")["digest"]
-    workspace, key = Workspace(settings.workspace), f"{shards.name}-{split}"
-    stored = predict(
-        settings, folder, shards, split, predictions or workspace.predictions(digest, key)
-    )
+    workspace = Workspace(settings.workspace)
+    key = "-".join([shards.name, split, *([digest_of({"ranking": list(ranking)})[:8]] if ranking else [])])
+    place = predictions or workspace.predictions(digest, key)
+    stored = predict(settings, folder, shards, split, place, ranking)
     card = read_card(folder)
     found = measure_stored(settings, stored, card, chosen, split)
     result = EvaluateResult(

@@ -18,6 +18,7 @@ from orchestrator.data import make
 from orchestrator.evaluate import evaluate
 from orchestrator.ingest import ingest
 from orchestrator.mlflow_store import RUN_TAG
+from orchestrator.proposals import propose
 from orchestrator.register import set_champion
 from orchestrator.report import write_report
 from orchestrator.results_table import results_table
@@ -28,11 +29,12 @@ from orchestrator.settings_check import check_names
 from orchestrator.stages import Stages
 from orchestrator.tracking import Tracker
 from orchestrator.train import train
+from orchestrator.train_spec import needs_proposals, pretraining
 from orchestrator.workspace import JobPaths, Workspace
 from workloads.artifacts import atomic_folder, digest, read_json, write_json
 from workloads.errors import Conflict, WsolError
 from workloads.recipes import load_recipe
-from workloads.shards import read_shards
+from workloads.shards import read_shard_manifest, read_shards
 
 ANNOTATED_IMAGES = 100
 
@@ -102,7 +104,9 @@ class _Job:
         root = self.stages.run("data", self.make_data)["root"]
         ingested = self.stages.run("ingest", partial(self.ingest, Path(root)))
         shards = Path(ingested["folder"])
-        for start in sorted({s for r in self.job.recipes if (s := load_recipe(r).initial)}):
+        for start in sorted(
+            {s for r in self.job.recipes for s in pretraining(load_recipe(r)).values()}
+        ):
             self.stages.run(f"pretrain-{start}", partial(self.pretrain, start))
         for recipe in self.job.recipes:
             self.stages.run(f"train-{recipe}", partial(self.train, recipe, shards))
@@ -153,8 +157,6 @@ class _Job:
         return self.train(recipe, Path(shards["folder"]))
 
     def train(self, recipe: str, shards: Path) -> dict[str, Any]:
-        start = load_recipe(recipe).initial
-        initial = Path(self.stages.outputs[f"pretrain-{start}"]["model"]) if start else None
         result = train(
             self.settings,
             recipe,
@@ -162,7 +164,11 @@ class _Job:
             self.paths.run(recipe),
             resume=True,
             epochs=self.job.epochs,
-            initial=initial,
+            initial={
+                part: str(self.stages.outputs[f"pretrain-{start}"]["model"])
+                for part, start in pretraining(load_recipe(recipe)).items()
+            },
+            proposals=self.proposals(recipe, shards),
             parent=self.parent.uid,
             tracker=self.tracker,
         )
@@ -172,6 +178,12 @@ class _Job:
             "metrics": result.metrics,
             "tracking_run": result.tracking_run,
         }
+
+    def proposals(self, recipe: str, shards: Path) -> Path | None:
+        """Object proposals for the recipes that learn from them, made once for all of them."""
+        if not needs_proposals(load_recipe(recipe), read_shard_manifest(shards).task):
+            return None
+        return propose(self.settings, shards, [self.job.data.train_split])
 
     def tune(self, recipe: str) -> dict[str, Any]:
         return tune_run(self.settings, self.paths.run(recipe), self.tracker).best()

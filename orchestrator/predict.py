@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from orchestrator.chunks import claim, run_pool
 from orchestrator.cluster import connect
@@ -16,10 +20,25 @@ from workloads.images import ImageLimits, decode
 from workloads.loading import RowGroup, row_groups
 from workloads.localizer import Localizer
 from workloads.predictions import SCHEMA_VERSION, Prediction, classes_to_store, write_predictions
+from workloads.ranking import Ranker, open_ranker, predict_ranked
 
 
-def predict(settings: Settings, model: Path, shards: Path, split: str, out: Path) -> Path:
+def predict(
+    settings: Settings,
+    model: Path,
+    shards: Path,
+    split: str,
+    out: Path,
+    ranking: Sequence[str] = (),
+    limit: int | None = None,
+) -> Path:
     """Stored predictions of a model on a split; continues where it was stopped.
+
+    Args:
+        ranking: classifiers whose mean probabilities take the place of the model's own scores;
+            names as `open_ranker` takes them.
+        limit: about so many images are enough. They come from row groups that are spread evenly
+            over the split.
 
     Raises:
         NotFound: no such model, shards or split.
@@ -27,25 +46,47 @@ def predict(settings: Settings, model: Path, shards: Path, split: str, out: Path
         IntegrityError: parts and shards do not add up.
     """
     model, shards, out = (p.resolve() for p in (model, shards, out))  # workers may be elsewhere
+    groups = spread(row_groups(shards, split), limit)
     request = {
         "model": read_manifest(model, "model")["digest"],
         "shards": read_manifest(shards, "shards")["digest"],
         "split": split,
         "stored_maps": settings.job.stored_maps,
         "schema": SCHEMA_VERSION,
+        "ranking": [_content(name) for name in ranking],
+        "row_groups": len(groups),
     }
-    groups = row_groups(shards, split)
     if claim(out, request, "predictions"):
         return out
     with connect(settings):
-        _compute(settings, model, groups, split, out)
+        _compute(settings, model, groups, split, out, ranking)
     rows = sum(group.rows for group in groups)
     seal(out, kind="predictions", rows=rows, request=request)
     return out
 
 
+def spread(groups: list[RowGroup], limit: int | None) -> list[RowGroup]:
+    """Evenly spaced row groups with about `limit` images, at least one; None for all."""
+    total = sum(group.rows for group in groups)
+    if limit is None or limit >= total:
+        return groups
+    count = max(1, round(len(groups) * limit / total))
+    return [groups[int((i + 0.5) * len(groups) / count)] for i in range(count)]
+
+
+def _content(ranker: str) -> str:
+    """Names the content of a ranker: the model's digest, or torchvision's name."""
+    folder = Path(ranker)
+    return str(read_manifest(folder, "model")["digest"]) if folder.is_dir() else ranker
+
+
 def _compute(
-    settings: Settings, model: Path, groups: list[RowGroup], split: str, out: Path
+    settings: Settings,
+    model: Path,
+    groups: list[RowGroup],
+    split: str,
+    out: Path,
+    ranking: Sequence[str],
 ) -> None:
     parts = [out / f"part-{index:05d}.parquet" for index in range(len(groups))]
     missing = [i for i, part in enumerate(parts) if not part.exists()]
@@ -56,6 +97,7 @@ def _compute(
     resources = settings.resources.evaluate
     options = {
         "model": str(model),
+        "ranking": tuple(str(Path(r).resolve()) if Path(r).is_dir() else r for r in ranking),
         "top": settings.job.stored_maps,
         "limits": settings.images.model_dump(),
         "device": "cuda" if resources.gpus_per_actor else "cpu",
@@ -75,9 +117,16 @@ class Predictor:
     """An actor that holds the model and writes one part per row group."""
 
     def __init__(
-        self, model: str, top: int, limits: dict[str, Any], device: str, threads: int
+        self,
+        model: str,
+        ranking: tuple[str, ...],
+        top: int,
+        limits: dict[str, Any],
+        device: str,
+        threads: int,
     ) -> None:
         self.model = Path(model)
+        self.ranking = ranking
         self.top = top
         self.limits = ImageLimits(**limits)
         self.device = device
@@ -88,12 +137,25 @@ class Predictor:
         """The model, loaded with the first unit (see `run_pool`)."""
         return Localizer.load(self.model, device=self.device, threads=self.threads)
 
+    @cached_property
+    def ranker(self) -> Ranker | None:
+        """What ranks the classes, if not the model itself."""
+        if not self.ranking:
+            return None
+        return open_ranker(self.ranking, self.localizer.card.classes, self.device, self.threads)
+
     def __call__(self, unit: dict[str, Any]) -> dict[str, Any]:
         records = RowGroup(Path(unit["path"]), int(unit["index"]), 0).read()
-        responses = self.localizer.predict(
-            [decode(r.image, self.limits) for r in records],
-            lambda row, scores: classes_to_store(records[row].truth, scores, self.top).tolist(),
-        )
+
+        def stored(row: int, scores: NDArray[np.float32]) -> list[int]:
+            labels: list[int] = classes_to_store(records[row].truth, scores, self.top).tolist()
+            return labels
+
+        images = [decode(r.image, self.limits) for r in records]
+        if self.ranker is None:
+            responses = self.localizer.predict(images, stored)
+        else:
+            responses = predict_ranked(self.localizer, self.ranker, images, stored)
         predictions = [
             Prediction(
                 image_id=record.image_id,
@@ -105,6 +167,7 @@ class Predictor:
                 map_labels=response.labels,
                 scales=response.scales,
                 proposal=response.proposal,
+                regions_xyxy=response.regions_xyxy,
             )
             for record, response in zip(records, responses, strict=True)
         ]

@@ -7,7 +7,7 @@ from orchestrator.predict import predict
 from orchestrator.register import ModelVersion, register, set_champion
 from orchestrator.settings import Settings
 from orchestrator.tracking import Tracker
-from orchestrator.train import TrainSpec
+from orchestrator.train_spec import TrainSpec
 from orchestrator.tune import TuneResult, log_search, tune
 from orchestrator.workspace import RunPaths
 from workloads.artifacts import is_sealed, read_json
@@ -24,11 +24,21 @@ def tune_run(settings: Settings, paths: RunPaths, tracker: Tracker | None = None
     """
     spec = _spec_of(paths)
     split = spec.val_split
-    stored = predict(settings, paths.model, spec.shards, split, paths.predictions(split))
-    result = tune(settings, paths.model, stored, paths.search)
-    cutoffs = Cutoffs(
-        cutoff=result.cutoff, alpha=result.alpha, score_threshold=result.score_threshold
+    stored = predict(
+        settings,
+        paths.model,
+        spec.shards,
+        split,
+        paths.predictions(f"{split}-search"),
+        limit=settings.job.search.images,
     )
+    result = tune(settings, paths.model, stored, paths.search, spec.recipe.evaluation.per_class)
+    searched = {
+        name: getattr(result, name)
+        for name in ("cutoff", "class_cutoffs", "alpha", "score_threshold")
+    }
+    # What the paper gives is not searched.
+    cutoffs = Cutoffs.parse({**searched, **spec.recipe.evaluation.cutoffs}, "cut-offs")
     retune_model(paths.model, paths.tuned_model, cutoffs, {"validation": dict(result.values)})
     log_search(tracker or Tracker(settings), result, paths)
     return result

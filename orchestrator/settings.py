@@ -18,6 +18,7 @@ from workloads.errors import ConfigError, NotFound
 from workloads.images import ImageLimits
 from workloads.metrics import MetricOptions
 from workloads.options import Options
+from workloads.proposals import ProposalOptions
 
 CONFIG_VARIABLE = "WSOL_CONFIG"
 CONFIG_FILE = "ray_config.yaml"
@@ -77,6 +78,12 @@ class IngestResources(Options):
     shard_mb: float = Field(default=64.0, gt=0, description="image bytes per shard, MiB")
 
 
+class ProposalResources(Options):
+    """What the search for object proposals takes."""
+
+    cpus_per_task: float = Field(default=1, gt=0, description="CPUs of each task")
+
+
 class TuneResources(Options):
     """What the search on stored maps takes."""
 
@@ -87,6 +94,7 @@ class Resources(Options):
     """Resources per job, by verb."""
 
     ingest: IngestResources = IngestResources()
+    proposals: ProposalResources = ProposalResources()
     train: TrainResources = TrainResources()
     evaluate: EvaluateResources = EvaluateResources()
     tune: TuneResources = TuneResources()
@@ -129,6 +137,9 @@ class Search(Options):
     """The search of cut-offs and the co-occurrence weight on the validation split."""
 
     trials: int = Field(default=30, ge=1, description="trials per method")
+    images: int = Field(
+        default=10_000, ge=1, description="images of the validation split, spread over it"
+    )
     seed: int = Field(default=0, description="seed of the random trials")
     metric: Literal["box_f1", "gt_known", "classification_map"] = Field(
         default="box_f1", description="what a trial maximises"
@@ -138,6 +149,9 @@ class Search(Options):
     )
     alpha_range: tuple[float, float] = Field(
         default=(0.0, 0.5), description="co-occurrence weights"
+    )
+    per_class: bool = Field(
+        default=False, description="a cut-off for each class where that gains, drawn to all's"
     )
 
 
@@ -167,6 +181,7 @@ class Job(Options):
     stored_maps: int = Field(
         default=10, ge=1, description="maps kept per image beside those of its true classes"
     )
+    proposals: ProposalOptions = ProposalOptions()
     search: Search = Search()
     metrics: MetricOptions = MetricOptions(pointing_tolerance_px=4.0, prediction_tolerance_px=4.0)
     registry: Registry = Registry()

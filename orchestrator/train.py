@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import json
 import logging
-import tempfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,33 +19,12 @@ from orchestrator.progress import Progress
 from orchestrator.provenance import stable_provenance
 from orchestrator.settings import Settings
 from orchestrator.tracking import EventLog, Tracker, read_events
+from orchestrator.train_spec import TrainSpec, build, image_size, make_spec, parameters
+from orchestrator.train_worker import train_worker
 from orchestrator.workspace import RunPaths
-from workloads.artifacts import digest, is_sealed, read_json, read_manifest, sha256, write_json
-from workloads.errors import ConfigError, Conflict, NotFound, WsolError, unknown_name
-from workloads.images import ImageLimits
-from workloads.options import Options
-from workloads.recipes import Recipe, load_recipe
-from workloads.shards import read_shard_manifest
-
-
-class TrainSpec(Options):
-    """Everything that decides the result of one training; its digest names it."""
-
-    recipe: Recipe
-    shards: Path
-    shards_digest: str
-    train_split: str
-    val_split: str
-    classes: tuple[str, ...]
-    task: str
-    workers: int
-    limits: ImageLimits
-    initial: Path | None
-    initial_digest: str | None
-
-    def identity(self) -> str:
-        """Digest of what decides the result; where shards and weights lie does not."""
-        return digest(self.model_dump(mode="json", exclude={"shards", "initial"}))
+from workloads.artifacts import is_sealed, read_json, read_manifest, write_json
+from workloads.errors import Conflict, WsolError
+from workloads.recipes import Recipe
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,21 +49,21 @@ class TrainResult:
 
 def train(
     settings: Settings,
-    recipe: str,
+    recipe: Recipe | str,
     shards: Path,
     paths: RunPaths,
     *,
     resume: bool = False,
     epochs: int | None = None,
-    initial: Path | None = None,
+    initial: Mapping[str, str] | None = None,
+    proposals: Path | None = None,
     parent: str | None = None,
     tracker: Tracker | None = None,
 ) -> TrainResult:
     """Train a recipe, or continue its run; continuing a finished one is a no-op.
 
     Args:
-        epochs: instead of the recipe's.
-        initial: what the backbone starts from: a model folder, or a weights file.
+        epochs, initial, proposals: as in `make_spec`.
         parent: the tracked run that this one belongs to.
         tracker: the job's, so that a server that is down is said once.
 
@@ -94,17 +72,17 @@ def train(
         ResourceError: the workers do not fit on the cluster.
         WsolError: training failed; the message is the worker's.
     """
-    spec = make_spec(settings, recipe, shards, epochs, initial)
+    spec = make_spec(settings, recipe, shards, epochs, initial, proposals)
     if _claim(paths, spec, resume):
-        return _result(paths, recipe, tracking_run=None)
+        return _result(paths, spec, tracking_run=None)
     with connect(settings):
         resources = settings.resources.train
         require(resources.workers, resources.cpus_per_worker, resources.gpus_per_worker, "train")
         tracker = tracker or Tracker(settings)
         run = tracker.start_run(
             paths.name,
-            params=_parameters(spec),
-            tags={RUN_TAG: paths.tracking_uid(), "wsol.recipe": recipe},
+            params=parameters(spec),
+            tags={RUN_TAG: paths.tracking_uid(), "wsol.recipe": spec.recipe.name},
             parent=parent,
         )
         try:
@@ -114,68 +92,18 @@ def train(
             tracker.close(run, "FAILED")
             raise
         tracker.close(run, "FINISHED")
-    return _result(paths, recipe, run.run_id)
+    return _result(paths, spec, run.run_id)
 
 
-def _result(paths: RunPaths, recipe: str, tracking_run: str | None) -> TrainResult:
+def _result(paths: RunPaths, spec: TrainSpec, tracking_run: str | None) -> TrainResult:
     return TrainResult(
         run=paths.name,
-        recipe=recipe,
+        recipe=spec.recipe.name,
         model=paths.model,
         digest=read_manifest(paths.model, "model")["digest"],
         metrics=learning_curves(paths.events)[-1],
         tracking_run=tracking_run,
     )
-
-
-def make_spec(
-    settings: Settings, recipe: str, shards: Path, epochs: int | None, initial: Path | None
-) -> TrainSpec:
-    """What a training of `recipe` on `shards` would be.
-
-    Raises:
-        ConfigError: the recipe starts from another one's weights and none are given.
-    """
-    chosen = load_recipe(recipe)
-    if chosen.initial and initial is None:
-        raise ConfigError(
-            f"recipe '{recipe}' starts from weights of '{chosen.initial}': train that first and "
-            "give its model folder with --initial, or let 'wsol run' do both"
-        )
-    if epochs is not None:
-        chosen = chosen.model_copy(
-            update={"train": chosen.train.model_copy(update={"epochs": epochs})}
-        )
-    manifest = read_shard_manifest(shards)
-    data = settings.job.data
-    for key, split in (("train_split", data.train_split), ("val_split", data.val_split)):
-        if split not in manifest.splits:
-            raise NotFound(
-                f"{shards}: {unknown_name('split', split, manifest.splits)}; "
-                f"name one with --set job.data.{key}=NAME"
-            )
-    return TrainSpec(
-        recipe=chosen,
-        shards=shards.resolve(),
-        shards_digest=read_manifest(shards, "shards")["digest"],
-        train_split=settings.job.data.train_split,
-        val_split=settings.job.data.val_split,
-        classes=manifest.classes,
-        task=manifest.task,
-        workers=settings.resources.train.workers,
-        limits=settings.images,
-        initial=initial.resolve() if initial else None,
-        initial_digest=_content_digest(initial) if initial else None,
-    )
-
-
-def _content_digest(initial: Path) -> str:
-    """Names the content of a model folder or of a weights file."""
-    if initial.is_dir():
-        return str(read_manifest(initial, "model")["digest"])
-    if not initial.is_file():
-        raise NotFound(f"{initial}: no such weights file or model folder")
-    return sha256(initial)
 
 
 def learning_curves(events: Path) -> list[dict[str, float]]:
@@ -200,14 +128,6 @@ def _claim(paths: RunPaths, spec: TrainSpec, resume: bool) -> bool:
         )
     write_json(paths.spec, {"identity": spec.identity(), **spec.model_dump(mode="json")})
     return is_sealed(paths.model)
-
-
-def _parameters(spec: TrainSpec) -> dict[str, Any]:
-    return {
-        **spec.recipe.model_dump(mode="json", exclude={"summary"}),
-        "shards_digest": spec.shards_digest,
-        "workers": spec.workers,
-    }
 
 
 def _fit(settings: Settings, spec: TrainSpec, paths: RunPaths) -> Any:
@@ -283,101 +203,17 @@ def _export(checkpoint: Any, spec: TrainSpec, paths: RunPaths) -> None:
         task=method.task,
         classes=spec.classes,
         preprocessing=Preprocessing(
-            size=image_size(spec), mean=method.backbone.mean, std=method.backbone.std
+            size=image_size(spec.recipe),
+            fit=spec.recipe.train.fit,
+            ten_crop_margin=spec.recipe.evaluation.ten_crop_margin,
+            mean=method.backbone.mean,
+            std=method.backbone.std,
         ),
-        cutoffs=Cutoffs(),
+        cutoffs=Cutoffs.parse(spec.recipe.evaluation.cutoffs, "recipe's cut-offs"),
         cooccurrence=tuple(tuple(row) for row in together.tolist()),
         provenance=provenance,
     )
     save_model(paths.model, method, card)
-
-
-def build(spec: TrainSpec) -> Any:
-    """The network of a spec as its training starts."""
-    import torch
-
-    from workloads.backbones.weights import load_weights
-    from workloads.checkpoints import load_initial
-    from workloads.methods import build_method
-
-    torch.manual_seed(spec.recipe.train.seed)
-    method = build_method(
-        spec.recipe.method,
-        spec.recipe.backbone,
-        len(spec.classes),
-        spec.task,
-        spec.recipe.preset,
-        spec.recipe.method_options,
-    )
-    if spec.initial and spec.initial.is_dir():
-        load_initial(method, spec.initial)
-    elif spec.initial:
-        load_weights(method.backbone, spec.initial)
-    return method
-
-
-def image_size(spec: TrainSpec) -> int:
-    """Side of the network's input in pixels."""
-    from workloads.backbones import BACKBONES
-
-    return spec.recipe.train.image_size or BACKBONES[spec.recipe.backbone].input_size
-
-
-def train_worker(config: dict[str, Any]) -> None:
-    """What every Ray Train worker runs; the training itself knows nothing of Ray."""
-    import ray.train
-    import torch
-    import torch.distributed
-    from ray.train.torch import get_device, prepare_model
-
-    from workloads.training_run import Share, TrainingRun
-
-    torch.set_num_threads(config["threads"])
-    context = ray.train.get_context()
-    share = Share(context.get_world_rank(), context.get_world_size())
-    spec = TrainSpec.model_validate(config["spec"])
-    run = TrainingRun(
-        method=build(spec),
-        options=spec.recipe.train,
-        shards=spec.shards,
-        train_split=spec.train_split,
-        val_split=spec.val_split,
-        size=image_size(spec),
-        share=share,
-        limits=spec.limits,
-        device=get_device(),
-        wrap=prepare_model if share.world > 1 else None,
-        gather=_gather,
-    )
-    saved = ray.train.get_checkpoint()
-    if saved is not None:
-        with saved.as_directory() as folder:
-            run.restore(Path(folder))
-    shown = Path(config["progress"]) if share.rank == 0 else None
-    for metrics in run.epochs(shown):
-        _report(run, metrics, share)
-
-
-def _report(run: Any, metrics: dict[str, float], share: Any) -> None:
-    import ray.train
-
-    with tempfile.TemporaryDirectory() as folder:
-        checkpoint = None
-        if share.rank == 0:
-            run.save(Path(folder))
-            checkpoint = ray.train.Checkpoint.from_directory(folder)
-        ray.train.report(metrics, checkpoint=checkpoint)
-
-
-def _gather(value: Any) -> list[Any]:
-    """The value of every worker, in the order of ranks."""
-    import torch.distributed as dist
-
-    if not dist.is_initialized():
-        return [value]
-    gathered: list[Any] = [None] * dist.get_world_size()
-    dist.all_gather_object(gathered, value)
-    return gathered
 
 
 @contextmanager

@@ -17,10 +17,12 @@ from orchestrator.settings import Settings
 from orchestrator.tracking import Tracker
 from orchestrator.workspace import RunPaths
 from workloads.artifacts import read_manifest, write_json
+from workloads.class_cutoffs import with_class_cutoffs
 from workloads.errors import WsolError
 from workloads.localizer import read_card
 from workloads.predictions import read_predictions
-from workloads.search import SearchTable, cutoff_curve, objective
+from workloads.search import cutoff_curve, objective
+from workloads.search_table import SearchTable
 
 MEASURED = ("box_f1", "gt_known", "classification_map")
 
@@ -31,6 +33,8 @@ class TuneResult:
 
     Attributes:
         cutoff, alpha, score_threshold: the best parameters.
+        class_cutoffs: a cut-off for each class instead; empty where that was not asked for or
+            gained nothing.
         values: all metrics at the best parameters on the validation split.
         trials: parameters and metrics of every trial, in order.
         curve: box accuracy at every cut-off, from one pass.
@@ -40,6 +44,7 @@ class TuneResult:
     cutoff: float
     alpha: float
     score_threshold: float
+    class_cutoffs: tuple[float, ...]
     values: dict[str, float]
     trials: list[dict[str, float]]
     curve: dict[str, Any]
@@ -51,12 +56,18 @@ class TuneResult:
             "cutoff": self.cutoff,
             "alpha": self.alpha,
             "score_threshold": self.score_threshold,
+            "class_cutoffs": self.class_cutoffs,
             "values": self.values,
         }
 
 
-def tune(settings: Settings, model: Path, predictions: Path, out: Path) -> TuneResult:
+def tune(
+    settings: Settings, model: Path, predictions: Path, out: Path, per_class: bool = False
+) -> TuneResult:
     """Random search, started from the best cut-off of the one-pass curve.
+
+    Args:
+        per_class: search a cut-off for each class even if the settings do not ask for it.
 
     The same seed gives the same trials, and ties go to the earlier trial, so a search that was
     killed and started again ends with the same parameters.
@@ -69,17 +80,24 @@ def tune(settings: Settings, model: Path, predictions: Path, out: Path) -> TuneR
     digest = read_manifest(predictions, "predictions")["digest"]
     card = read_card(model)
     table = SearchTable.build(
-        read_predictions(predictions), np.asarray(card.cooccurrence), settings.job.metrics
+        read_predictions(predictions),
+        np.asarray(card.cooccurrence),
+        settings.job.metrics,
+        card.cutoffs,
     )
     curve: dict[str, Any] = cutoff_curve(table)
     with connect(settings):
         trials = _trials(settings, table, curve["best_cutoff"], out)
     best = max(trials, key=lambda trial: trial[search.metric])  # the first of equals
+    of_class: tuple[float, ...] = ()
+    if per_class or search.per_class:
+        best, of_class = with_class_cutoffs(table, best, search.metric, search.cutoff_range)
     result = TuneResult(
         metric=search.metric,
         cutoff=best["cutoff"],
         alpha=best["alpha"],
         score_threshold=best["score_threshold"],
+        class_cutoffs=of_class,
         values={name: best[name] for name in MEASURED},
         trials=trials,
         curve=curve,

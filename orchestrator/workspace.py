@@ -147,6 +147,10 @@ class Workspace:
     def shards(self, name: str) -> Path:
         return self.folder / "shards" / name
 
+    def proposals(self, digest: str) -> Path:
+        """Object proposals, by the digest of what was asked for."""
+        return self.folder / "proposals" / digest[:16]
+
     def inspection(self, shards: str) -> Path:
         """Pages about shards of that name."""
         return self.folder / "inspect" / shards

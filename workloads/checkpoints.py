@@ -20,8 +20,8 @@ from pydantic import JsonValue
 from torch import Tensor, nn
 
 from workloads.artifacts import atomic_folder, read_json, seal, verify, write_json
+from workloads.backbones.base import Backbone
 from workloads.errors import ConfigError
-from workloads.methods.base import Method
 from workloads.tensors import (
     WEIGHTS_FILE,
     is_channels_last,
@@ -113,11 +113,11 @@ def load_checkpoint(folder: Path) -> Checkpoint:
     )
 
 
-def load_initial(method: Method, folder: Path) -> None:
-    """Start a method's backbone from a checkpoint or model version of another run.
+def load_initial(part: Backbone, folder: Path) -> None:
+    """Start a network inside a method from the backbone of a checkpoint or model version.
 
-    Only tensors of the backbone are taken, all of them; the other layers keep their random
-    weights, since methods and classes may differ.
+    Only tensors of the backbone are taken, all of them but those that `part` has no use for; the
+    method's other layers keep their random weights, since methods and classes may differ.
 
     Raises:
         NotFound: no finished checkpoint or model there.
@@ -130,7 +130,9 @@ def load_initial(method: Method, folder: Path) -> None:
         for name, tensor in read_tensors(folder / WEIGHTS_FILE).items()
         if name.startswith(BACKBONE)
     }
-    load_exactly(method.backbone, tensors, f"the backbone in {folder}")
+    ignored = part.ignored_weights()
+    used = {name: tensor for name, tensor in tensors.items() if name not in ignored}
+    load_exactly(part, used, f"the backbone in {folder}")
 
 
 def _flatten(state: Mapping[str, Any]) -> tuple[dict[str, Tensor], dict[str, Any]]:

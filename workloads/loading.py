@@ -21,9 +21,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from workloads.augmentation import Augmentation, View
+from workloads.balance import Balance
 from workloads.errors import ConfigError
 from workloads.images import ImageLimits, decode
 from workloads.methods.base import Need, Targets
+from workloads.proposal_store import ProposalStore
 from workloads.records import Record, record_from_row
 from workloads.shards import shard_files
 
@@ -94,8 +96,15 @@ class Share:
 class ShardLoader:
     """Training batches of one split for one worker.
 
+    Args:
+        needs: what batches must hold beside labels.
+        proposals: those of the split, for "saliency"; nothing else is read from them.
+        balance: how often images are repeated in an epoch; None for once each. An epoch has
+            as many steps as fit into the images that it shows on average.
+
     Raises:
-        ConfigError: the split has fewer images than one batch over all workers needs.
+        ConfigError: the split has fewer images than one batch over all workers needs, there are
+            no proposals and some are needed, or repeats are turned and boxes are needed.
     """
 
     def __init__(
@@ -111,6 +120,8 @@ class ShardLoader:
         threads: int = 0,
         pool_rows: int = 2048,
         needs: frozenset[Need] = frozenset(),
+        proposals: ProposalStore | None = None,
+        balance: Balance | None = None,
     ) -> None:
         self.groups = row_groups(folder, split)
         self.num_classes = num_classes
@@ -122,7 +133,18 @@ class ShardLoader:
         self.threads = threads
         self.pool_rows = pool_rows
         self.needs = needs
-        total = sum(group.rows for group in self.groups)
+        self.proposals = proposals
+        if "saliency" in needs and proposals is None:
+            raise ConfigError(
+                f"the method learns from object proposals: run 'wsol proposals {folder} --split "
+                f"{split}' and give its folder with --proposals"
+            )
+        self.balance = balance
+        if "boxes" in needs and augmentation.rotation_deg:
+            raise ConfigError(
+                "the method learns from boxes, which cannot be turned: set train.rotation_deg to 0"
+            )
+        total = sum(group.rows for group in self.groups) if balance is None else int(balance.images)
         self.steps = total // (share.world * batch_size)
         if self.steps == 0:
             raise ConfigError(
@@ -137,12 +159,12 @@ class ShardLoader:
             samples = [next(decoded) for _ in range(self.batch_size)]
             yield collate(samples, self.num_classes, self.needs)
 
-    def _limited(self, epoch: int) -> Iterator[Record]:
+    def _limited(self, epoch: int) -> Iterator[_Showing]:
         shuffled = self._shuffled(epoch)
         for _ in range(self.steps * self.batch_size):
             yield next(shuffled)
 
-    def _shuffled(self, epoch: int) -> Iterator[Record]:
+    def _shuffled(self, epoch: int) -> Iterator[_Showing]:
         """This worker's rows without end: it wraps when it has fewer than its share."""
         common = np.random.default_rng([self.seed, epoch])
         order = common.permutation(len(self.groups))
@@ -150,33 +172,57 @@ class ShardLoader:
         # With fewer row groups than workers, workers share groups, each in its own order.
         mine = mine or [self.groups[i] for i in order]
         rng = np.random.default_rng([self.seed, epoch, self.share.rank])
-        pool: list[Record] = []
+        pool: list[_Showing] = []
         while True:
             for group in mine:
-                pool += group.read()
+                pool += self._showings(group, epoch)
                 if len(pool) >= self.pool_rows:
                     yield from _drain(pool, len(pool) // 2, rng)
             yield from _drain(pool, len(pool), rng)
 
-    def _decode(self, records: Iterator[Record], epoch: int) -> Iterator[_Sample]:
-        numbered = enumerate(records)
+    def _showings(self, group: RowGroup, epoch: int) -> Iterator[_Showing]:
+        for record in group.read():
+            yield _Showing(record)
+            if self.balance is None:
+                continue
+            labels = record.truth.labels
+            times = self.balance.repeats(labels, record.image_id, self.seed, epoch)
+            yield from [_Showing(record, repeated=True)] * (times - 1)
+
+    def _decode(self, showings: Iterator[_Showing], epoch: int) -> Iterator[_Sample]:
+        numbered = enumerate(showings)
         if self.threads == 0:
-            for index, record in numbered:
-                yield self._sample(index, record, epoch)
+            for index, showing in numbered:
+                yield self._sample(index, showing, epoch)
             return
         ahead: deque[Future[_Sample]] = deque()
         with ThreadPoolExecutor(self.threads) as pool:
-            for index, record in numbered:
-                ahead.append(pool.submit(self._sample, index, record, epoch))
+            for index, showing in numbered:
+                ahead.append(pool.submit(self._sample, index, showing, epoch))
                 if len(ahead) >= 4 * self.threads + self.batch_size:
                     yield ahead.popleft().result()
             while ahead:
                 yield ahead.popleft().result()
 
-    def _sample(self, index: int, record: Record, epoch: int) -> _Sample:
+    def _sample(self, index: int, showing: _Showing, epoch: int) -> _Sample:
         rng = np.random.default_rng([self.seed, epoch, self.share.rank, index])
-        view = self.augmentation.draw(rng)
-        return _Sample(view.pixels(decode(record.image, self.limits)), view, record)
+        record = showing.record
+        view = self.augmentation.draw(rng, repeated=showing.repeated)
+        pixels = view.pixels(decode(record.image, self.limits))
+        return _Sample(pixels, view, record, self._saliency(record, view))
+
+    def _saliency(self, record: Record, view: View) -> NDArray[np.float32] | None:
+        if "saliency" not in self.needs or self.proposals is None:
+            return None
+        saliency = self.proposals.saliency(record.image_id)
+        return view.map01(saliency, record.width, record.height)
+
+
+class _Showing(NamedTuple):
+    """A record in its turn; `repeated` if the epoch has shown it before, to balance classes."""
+
+    record: Record
+    repeated: bool = False
 
 
 class _Sample(NamedTuple):
@@ -185,6 +231,7 @@ class _Sample(NamedTuple):
     pixels: NDArray[np.uint8]
     view: View
     record: Record
+    saliency: NDArray[np.float32] | None = None
 
     @property
     def extent(self) -> tuple[float, float]:
@@ -237,16 +284,18 @@ def collate(
     for row, sample in enumerate(samples):
         labels[row, list(sample.record.truth.labels)] = 1
         difficult[row, list(sample.record.truth.difficult_labels)] = True
+    maps = [s.saliency for s in samples if s.saliency is not None]
     return Batch(
         images=torch.from_numpy(np.stack([s.pixels for s in samples])),
         labels=labels,
         difficult=difficult,
         extents=torch.tensor([s.extent for s in samples]),
+        saliency=torch.from_numpy(np.stack(maps)) if maps else None,
         boxes=tuple(s.boxes for s in samples) if "boxes" in needs else None,
     )
 
 
-def _drain(pool: list[Record], count: int, rng: np.random.Generator) -> Iterator[Record]:
+def _drain(pool: list[_Showing], count: int, rng: np.random.Generator) -> Iterator[_Showing]:
     """Take `count` rows out of the pool at random."""
     for _ in range(count):
         i = int(rng.integers(len(pool)))

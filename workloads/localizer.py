@@ -37,9 +37,10 @@ from workloads.artifacts import atomic_folder, read_json, seal, verify, write_js
 from workloads.augmentation import View, padding_colour
 from workloads.detections import Detections
 from workloads.errors import ConfigError, ResourceError
-from workloads.images import resize_square, ten_crops
+from workloads.images import padded_size, resize_square, ten_crops
 from workloads.localization.cooccurrence import rescore
 from workloads.localization.detect import classes_reached, detect
+from workloads.localization.regions import resized_regions
 from workloads.methods import METHODS, build_method
 from workloads.methods.base import Localization, Method
 from workloads.model_card import SCHEMA_VERSION, Cutoffs, ModelCard
@@ -59,12 +60,16 @@ class Response(NamedTuple):
         scales: one (n, h, w) float32 array for each scale of the network, the main one first;
             any range, in the frame of the whole upright image.
         proposal: (h, w) float32 summing to 1, None for methods without one.
+        regions_xyxy: (R, 4) float32 class-free boxes of an object proposal algorithm, best
+            first, whole pixels of the upright image; None where the card's box rule does not
+            ask for them, or no map was asked for.
     """
 
     scores: NDArray[np.float32]
     labels: NDArray[np.int32]
     scales: tuple[NDArray[np.float32], ...]
     proposal: NDArray[np.float32] | None
+    regions_xyxy: NDArray[np.float32] | None = None
 
     def maps_of(self, label: int) -> tuple[NDArray[np.float32], ...]:
         """(h, w) maps of one class, one for each scale."""
@@ -110,7 +115,11 @@ def retune_model(
     verify(folder, "model")
     card = read_card(folder)
     tuned = card.model_copy(
-        update={"cutoffs": cutoffs, "provenance": {**card.provenance, **provenance}}
+        update={
+            "schema_version": SCHEMA_VERSION,
+            "cutoffs": cutoffs,
+            "provenance": {**card.provenance, **provenance},
+        }
     )
     with atomic_folder(target) as temporary:
         shutil.copyfile(folder / WEIGHTS_FILE, temporary / WEIGHTS_FILE)
@@ -253,7 +262,7 @@ class Localizer:
             return classes_reached(rescore(scores, together, cutoffs.alpha), cutoffs)
 
         return [
-            detect(r.scores, r.maps_of, w, h, cutoffs, together)
+            detect(r.scores, r.maps_of, w, h, cutoffs, together, r.regions_xyxy)
             for r, (w, h) in zip(self.predict(images, reached, sizes), sizes, strict=True)
         ]
 
@@ -303,9 +312,30 @@ class Localizer:
                 labels=np.asarray(wanted[row], dtype=np.int32),
                 scales=tuple(_array(_without_padding(m, extents[row])) for m in maps[row]),
                 proposal=_proposal(answer, row, extents[row]),
+                regions_xyxy=self._regions(squares[row], sizes[row]) if wanted[row] else None,
             )
             for row in range(len(images))
         ]
+
+    def _regions(
+        self, square: NDArray[np.uint8], size: tuple[int, int]
+    ) -> NDArray[np.float32] | None:
+        """Object proposals of an image in its own pixels, if the box rule asks for them.
+
+        They are made on the image's part of the square, padding left out: that is all that the
+        endpoint keeps of an image, so every verb finds the same.
+        """
+        if self.card.cutoffs.box_rule != "regions":
+            return None
+        from workloads.proposals import ProposalOptions, propose
+
+        width, height = size
+        rows, columns = len(square), len(square)
+        if self.card.preprocessing.fit == "pad":
+            rows, columns = padded_size(width, height, len(square))
+        part = np.ascontiguousarray(square[:rows, :columns])
+        found = propose(part, ProposalOptions())
+        return resized_regions(found, (columns, rows), size)
 
     def _scores(self, answer: Localization, squares: Sequence[NDArray[np.uint8]]) -> Tensor:
         """(B, K) scores of the answer, or the mean over ten crops if the card asks for it."""
@@ -398,5 +428,8 @@ def _check_card(card: ModelCard, method: Method) -> None:
     for fact, (said, actual) in facts.items():
         if said != actual:
             raise ConfigError(f"model card: {fact} is {said}, the network's is {actual}")
+    of_class = len(card.cutoffs.class_cutoffs)
+    if of_class not in (0, classes):
+        raise ConfigError(f"model card: {of_class} class_cutoffs for {classes} classes")
     if any(len(row) != classes for row in (card.cooccurrence, *card.cooccurrence)):
         raise ConfigError(f"model card: cooccurrence must be {classes} x {classes}")

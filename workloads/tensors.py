@@ -56,7 +56,8 @@ def load_exactly(module: nn.Module, tensors: Mapping[str, Tensor], where: str) -
     )
     if problems:
         raise ConfigError(f"{where} does not fit {type(module).__name__}: {problems}")
-    module.load_state_dict(dict(tensors))
+    own.update(tensors)  # its own state also says which layout it is in; MNASNet insists on that
+    module.load_state_dict(own)
 
 
 def mismatches(

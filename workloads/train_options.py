@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, ValidationInfo, field_validator
 
 from workloads.images import Fit
 from workloads.options import Options
@@ -23,6 +23,16 @@ class TrainOptions(Options):
         default=30, ge=0, description="warp to image_size + margin, then crop at random"
     )
     flip: bool = Field(default=True, description="mirror half of the images")
+    balance: bool = Field(default=False, description="repeat images of rare classes")
+    balance_limit: float = Field(
+        default=10.0, ge=1, description="most showings of an image in an epoch, on average"
+    )
+    noise: float = Field(
+        default=0.0, ge=0, description="white noise on repeats, standard deviation in grey levels"
+    )
+    rotation_deg: float = Field(
+        default=0.0, ge=0, le=180, description="largest angle by which repeats are turned"
+    )
     optimizer: Literal["sgd", "adam"] = "sgd"
     learning_rate: float = Field(default=0.01, gt=0)
     new_layer_factor: float = Field(default=1.0, gt=0, description="learning rate of new layers")
@@ -35,3 +45,12 @@ class TrainOptions(Options):
     seed: int = 0
     loader_threads: int = Field(default=0, ge=0, description="decoding threads beside the step")
     validation_images: int = Field(default=1000, ge=0, description="images of the val curve")
+
+    @field_validator("noise", "rotation_deg")
+    @classmethod
+    def _only_on_repeats(cls, value: float, info: ValidationInfo) -> float:
+        if value and not info.data.get("balance", True):
+            raise ValueError("is for repeated images: set balance to true, or this to 0")
+        if value and info.data.get("fit") == "pad":
+            raise ValueError("padded images are shown as they are: set fit to warp, or this to 0")
+        return value

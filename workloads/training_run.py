@@ -20,11 +20,13 @@ from torch import nn
 
 from workloads.artifacts import write_text
 from workloads.augmentation import Augmentation, padding_colour
+from workloads.balance import Balance
 from workloads.checkpoints import load_checkpoint, save_checkpoint
 from workloads.images import ImageLimits
 from workloads.loading import ShardLoader, Share, validation_batches
 from workloads.methods.base import Method
 from workloads.metrics.average_precision import mean_average_precision
+from workloads.proposal_store import ProposalStore, read_proposals
 from workloads.train_options import TrainOptions
 from workloads.training import Position, class_scores, make_optimizer, train_epoch
 
@@ -41,6 +43,9 @@ class TrainingRun:
     """A training that can be stopped after any epoch and continued bit for bit.
 
     The order of images, augmentation and dropout are functions of (seed, epoch, rank, world).
+
+    Attributes:
+        proposals: folder of object proposals; methods that need none leave it unread.
     """
 
     method: Method
@@ -54,6 +59,7 @@ class TrainingRun:
     device: torch.device
     wrap: Callable[[nn.Module], nn.Module] | None = None
     gather: Callable[[Any], list[Any]] = alone
+    proposals: Path | None = None
     done: int = field(default=0, init=False)
 
     def __post_init__(self) -> None:
@@ -66,6 +72,8 @@ class TrainingRun:
             self.options.crop_margin,
             self.options.flip,
             self.options.fit,
+            rotation_deg=self.options.rotation_deg,
+            noise=self.options.noise,
             padding=padding_colour(self.method.backbone.mean),
         )
         self.loader = ShardLoader(
@@ -79,7 +87,20 @@ class TrainingRun:
             self.limits,
             self.options.loader_threads,
             needs=self.method.needs,
+            proposals=self._proposals(),
+            balance=self._balance(),
         )
+
+    def _proposals(self) -> ProposalStore | None:
+        if self.proposals is None or "saliency" not in self.method.needs:
+            return None
+        return read_proposals(self.proposals, self.train_split)
+
+    def _balance(self) -> Balance | None:
+        if not self.options.balance:
+            return None
+        limit = self.options.balance_limit
+        return Balance.of_split(self.shards, self.train_split, self.method.num_classes, limit)
 
     def save(self, folder: Path) -> None:
         """Write weights, optimizer state and position."""

@@ -10,6 +10,7 @@ from collections.abc import Callable
 
 from orchestrator.benchmarks.evaluate_maps import measure_evaluation
 from orchestrator.benchmarks.ingest_memory import compare_ingest_memory
+from orchestrator.benchmarks.methods import compare_methods
 from workloads.benchmarks import BENCHMARKS as OF_THE_LIBRARY
 from workloads.registry import Registry
 
@@ -21,5 +22,6 @@ BENCHMARKS: Registry[Callable[[], dict[str, object]]] = Registry(
         **dict(OF_THE_LIBRARY.items()),
         "evaluate-maps": measure_evaluation,
         "ingest-memory": compare_ingest_memory,
+        "methods": compare_methods,
     },
 )

@@ -23,7 +23,9 @@ from orchestrator.cli import (
     evaluate,
     ingest,
     listing,
+    proposals,
     register,
+    reproduce,
     run,
     serve,
     sync,
@@ -51,7 +53,9 @@ app = typer.Typer(
 
 _JOBS, _STEPS, _MODELS, _SETUP = "The whole job", "Its steps", "Models at work", "Looking around"
 app.command("run", rich_help_panel=_JOBS)(run.run)
+app.command("reproduce", rich_help_panel=_JOBS)(reproduce.reproduce)
 app.command("ingest", rich_help_panel=_STEPS)(ingest.ingest)
+app.command("proposals", rich_help_panel=_STEPS)(proposals.proposals)
 app.command("train", rich_help_panel=_STEPS)(train.train)
 app.command("evaluate", rich_help_panel=_STEPS)(evaluate.evaluate)
 app.command("tune", rich_help_panel=_STEPS)(tune.tune)

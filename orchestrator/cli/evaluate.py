@@ -46,6 +46,15 @@ def evaluate(
             help="A name from `wsol list metrics`, repeatable; else all.", show_default=False
         ),
     ] = None,
+    ranking: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="CLASSIFIER",
+            help="A model's folder or 'torchvision:NAME[=FILE]' whose class probabilities take the "
+            "place of the model's; repeat for an ensemble.",
+            show_default=False,
+        ),
+    ] = None,
     per_class: Annotated[
         bool, typer.Option("--per-class", help="Show one row per class too.")
     ] = False,
@@ -63,7 +72,9 @@ def evaluate(
 
     with working():
         used = split or settings.job.data.test_split
-        value = plain(work(settings, model, shards, used, out, predictions, metric or ()))
+        value = plain(
+            work(settings, model, shards, used, out, predictions, metric or (), ranking or ())
+        )
     subject = f"{value['method']} on {value['backbone']}"
     note(f"{subject}: {value['images']} images of split {value['split']}")
     emit(value, output, lambda: _table(value, per_class))

@@ -31,10 +31,19 @@ def train(
         int | None, typer.Option(min=1, help="Instead of the recipe's.", show_default=False)
     ] = None,
     initial: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="[PART=]SOURCE",
+            help="What the backbone, or another pretrained part, starts from: a model's folder, a "
+            "weights file, 'imagenet' (torchvision's file in torch's folder) or 'random'.",
+            show_default=False,
+        ),
+    ] = None,
+    proposals: Annotated[
         Path | None,
         typer.Option(
-            metavar="PATH",
-            help="What the backbone starts from: a model's folder or a weights file.",
+            metavar="FOLDER",
+            help="What `wsol proposals` wrote, for methods that learn from it.",
             show_default=False,
         ),
     ] = None,
@@ -48,11 +57,19 @@ def train(
     """
     settings = read_settings(context, config, overrides)
     from orchestrator.train import train as work
+    from orchestrator.train_spec import parse_initial
     from orchestrator.workspace import Workspace
 
     paths = Workspace(settings.workspace).run(run_name(name or recipe))
     with working():
         result = work(
-            settings, recipe, shards, paths, resume=resume, epochs=epochs, initial=initial
+            settings,
+            recipe,
+            shards,
+            paths,
+            resume=resume,
+            epochs=epochs,
+            initial=parse_initial(initial or []),
+            proposals=proposals,
         )
     report(result, output)

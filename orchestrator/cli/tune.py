@@ -34,4 +34,4 @@ def tune(
 
     with working():
         result = tune_run(settings, Workspace(settings.workspace).run(run_name(run)))
-    report(result, output, hidden=("trials", "curve"))
+    report(result, output, hidden=("trials", "curve", "class_cutoffs"))

@@ -17,9 +17,9 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from workloads.detections import Detections
-from workloads.localization.boxes import best_iou_per_box, boxes_at
+from workloads.localization.boxes import best_iou_per_box
 from workloads.localization.cooccurrence import rescore
-from workloads.localization.detect import locate
+from workloads.localization.detect import boxes_of_maps, locate
 from workloads.localization.maps import normalize, upsample
 from workloads.model_card import ModelCard
 from workloads.predictions import Prediction, read_part
@@ -125,14 +125,16 @@ def select(stored: Sequence[tuple[Path, ModelCard]], kinds: Sequence[Kind] = KIN
 
 def boxes_of(prediction: Prediction, card: ModelCard) -> Detections:
     """What the tuned model finds, from what is stored of it."""
-    together = np.asarray(card.cooccurrence)
+    p, cutoffs, together = prediction, card.cutoffs, np.asarray(card.cooccurrence)
     return locate(
-        rescore(prediction.scores, together, card.cutoffs.alpha),
-        lambda label: boxes_at(map01(prediction, label), card.cutoffs.cutoff),
-        prediction.width,
-        prediction.height,
-        card.cutoffs,
-        prediction.map_labels.tolist(),
+        rescore(p.scores, together, cutoffs.alpha),
+        lambda label: boxes_of_maps(
+            p.maps_of(label), p.width, p.height, cutoffs, label, p.regions_xyxy
+        ),
+        p.width,
+        p.height,
+        cutoffs,
+        p.map_labels.tolist(),
     )
 
 

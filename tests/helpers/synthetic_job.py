@@ -26,7 +26,8 @@ from workloads.model_card import Cutoffs, ModelCard, Preprocessing
 from workloads.predictions import Prediction, classes_to_store, write_predictions
 from workloads.recipes import Recipe
 from workloads.records import Record
-from workloads.search import SearchTable, cutoff_curve, objective
+from workloads.search import cutoff_curve, objective
+from workloads.search_table import SearchTable
 from workloads.shards import (
     cooccurrence,
     finish_shards,

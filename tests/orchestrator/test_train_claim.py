@@ -9,7 +9,8 @@ import pytest
 from orchestrator import train as module
 from orchestrator.events import EventLog
 from orchestrator.settings import Settings
-from orchestrator.train import make_spec, train
+from orchestrator.train import train
+from orchestrator.train_spec import make_spec
 from orchestrator.workspace import RunPaths
 from workloads.artifacts import seal, write_json
 from workloads.datasets import open_dataset
@@ -46,7 +47,7 @@ def no_ray(monkeypatch: pytest.MonkeyPatch) -> None:
 def started(tmp_path: Path, shards: Path) -> RunPaths:
     """A run that was started and then killed."""
     paths = RunPaths(tmp_path / "run")
-    spec = make_spec(Settings(), RECIPE, shards, None, None)
+    spec = make_spec(Settings(), RECIPE, shards)
     write_json(paths.spec, {"identity": spec.identity(), **spec.model_dump(mode="json")})
     return paths
 
@@ -88,5 +89,11 @@ def test_weights_that_a_recipe_starts_from_must_be_given(tmp_path: Path, shards:
     with pytest.raises(ConfigError, match="--initial"):
         train(Settings(), "digits-cam-tiny", shards, paths)
     with pytest.raises(NotFound, match="no such weights file"):
-        train(Settings(), "digits-cam-tiny", shards, paths, initial=tmp_path / "none")
+        train(
+            Settings(),
+            "digits-cam-tiny",
+            shards,
+            paths,
+            initial={"backbone": str(tmp_path / "none")},
+        )
     assert not paths.folder.exists()

@@ -87,12 +87,17 @@ def test_train(stand_in):
     recipe, shards, paths = called.arguments
     assert (recipe, shards, paths.name) == ("some-recipe", Path("in"), "some-recipe")
     assert paths.folder.parent == Path("wsol-workspace/runs").resolve()
-    assert called.options == {"resume": False, "epochs": None, "initial": None}
+    plain = {"resume": False, "epochs": None, "initial": {}, "proposals": None}
+    assert called.options == plain
     assert called.settings.resources.train.workers == 1
     more = ["--name", "mine", "--resume", "--epochs", "3", "--initial", "model"]
+    more += ["--initial", "other=a=b", "--proposals", "regions"]
     invoke("train", "some-recipe", "--shards", "in", *more)
     assert called.arguments[2].name == "mine"
-    assert called.options == {"resume": True, "epochs": 3, "initial": Path("model")}
+    initial = {"backbone": "model", "other": "a=b"}
+    assert called.options == {
+        "resume": True, "epochs": 3, "initial": initial, "proposals": Path("regions")
+    }  # fmt: skip
 
 
 @pytest.mark.parametrize("name", ["../up", "a/b", "", ".hidden", "a b", "x" * 65, "a\n"])

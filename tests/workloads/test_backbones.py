@@ -1,46 +1,147 @@
-"""Every registered backbone, and weights from files."""
+"""Every registered backbone: shapes, stages, and the same numbers as torchvision's networks."""
 
 from __future__ import annotations
 
-from pathlib import Path
+from collections.abc import Callable
+from itertools import pairwise
 
 import pytest
 import torch
-from safetensors.torch import save_file
-from torch import Tensor
+from torch import Tensor, nn
+from torchvision import models
 
 from workloads.backbones import BACKBONES
+from workloads.backbones.alexnet import AlexNet
 from workloads.backbones.base import Backbone
+from workloads.backbones.cnn_s import CnnS
+from workloads.backbones.googlenet import GoogLeNet
+from workloads.backbones.inception import InceptionV3, InceptionV3At14, Reduction
+from workloads.backbones.resnet import ResNet50
+from workloads.backbones.tiny import Tiny
+from workloads.backbones.torchvision_backbone import SequentialBackbone, TorchvisionBackbone
 from workloads.backbones.vgg import Vgg16
-from workloads.backbones.weights import load_weights
-from workloads.errors import ConfigError, IntegrityError, NotFound
+from workloads.errors import ConfigError
+
+# Rows of the map for H rows of input, from the published kernels, strides and paddings.
+ROWS: dict[str, Callable[[int], int]] = {
+    "tiny": lambda h: -(-h // 4),
+    "alexnet": lambda h: (h - 15) // 16,
+    "cnn_s": lambda h: -(-(h - 30) // 12),
+    "vgg16": lambda h: h // 16,
+    "googlenet": lambda h: -(-h // 2) // 8,
+    "inception_v3": lambda h: -(-h // 8),
+    "inception_v3_14": lambda h: -(-h // 16),
+    "resnet50": lambda h: -(-h // 16),
+}
+AT_224 = {
+    "tiny": 56, "alexnet": 13, "cnn_s": 17, "vgg16": 14,
+    "googlenet": 14, "inception_v3": 28, "inception_v3_14": 14, "resnet50": 14,
+}  # fmt: skip
+OF_TORCHVISION = {
+    AlexNet: "features.11",
+    Vgg16: "features.29",
+    GoogLeNet: "inception4e",
+    InceptionV3: "Mixed_6e",
+    InceptionV3At14: "Mixed_6e",
+    ResNet50: "layer4",
+}
+WITH_LAYERS = [backbone for backbone in BACKBONES.values() if backbone.has_fully_connected]
 
 
 @pytest.fixture(autouse=True)
 def _one_thread() -> None:
     torch.set_num_threads(1)
+    torch.manual_seed(0)
 
 
-@pytest.fixture(params=sorted(BACKBONES))
+@pytest.fixture(scope="module", params=sorted(BACKBONES))
 def backbone(request: pytest.FixtureRequest) -> Backbone:
     torch.manual_seed(0)
     return BACKBONES[request.param]().eval()
 
 
-def published_vgg16() -> dict[str, Tensor]:
-    """Names of torchvision's file; the classifier's shapes do not matter, so they are small."""
-    tensors = dict(Vgg16().state_dict())
-    return tensors | {name: torch.zeros(2) for name in Vgg16().ignored_weights()}
+def on_meta(kind: type[Backbone]) -> Backbone:
+    return kind().to("meta")
 
 
-@pytest.mark.parametrize("size", [(64, 64), (32, 96)])
-def test_features_have_the_promised_shape(backbone: Backbone, size: tuple[int, int]) -> None:
-    features = backbone(torch.randn(2, 3, *size))
-    stride = backbone.stride
-    assert features.shape == (2, backbone.out_channels, size[0] // stride, size[1] // stride)
-    assert (features >= 0).all()
-    assert features.std() > 1e-3
-    assert backbone.input_size % stride == 0
+def images(*size: int, device: str = "cpu") -> Tensor:
+    return torch.randn(size[0] if len(size) > 2 else 1, 3, *size[-2:], device=device)
+
+
+def as_torchvision(backbone: TorchvisionBackbone, network: nn.Module) -> nn.Module:
+    """A network of torchvision's with the backbone's weights and zeros for all others."""
+    own = backbone.state_dict()
+    others = {n: torch.zeros(t.shape) for n, t in network.state_dict().items() if n not in own}
+    network.load_state_dict({**others, **own}, assign=True)
+    return network.eval()
+
+
+def output_of(network: nn.Module, layer: str, batch: Tensor) -> Tensor:
+    found: list[Tensor] = []
+    hook = network.get_submodule(layer).register_forward_hook(
+        lambda _module, _inputs, output: found.append(output)
+    )
+    with torch.no_grad(), hook:
+        network(batch)
+    return found[0]
+
+
+@pytest.mark.parametrize("size", [(2, 64, 64), (1, 33, 101)])
+def test_features_have_the_promised_shape(backbone: Backbone, size: tuple[int, int, int]) -> None:
+    rows = ROWS[backbone.name]
+    with torch.no_grad():
+        features = backbone(images(*size))
+        assert features.shape == (size[0], backbone.out_channels, rows(size[1]), rows(size[2]))
+        assert (features >= 0).all()
+        assert 1e-3 < features.std() < 1e3
+        with torch.autocast("cpu", torch.bfloat16):
+            low = backbone(images(*size))
+            black = backbone(torch.zeros(size[0], 3, *size[1:]))
+    assert torch.isfinite(low).all()
+    assert torch.isfinite(black).all()
+
+
+@pytest.mark.parametrize("kind", BACKBONES.values(), ids=BACKBONES)
+def test_maps_of_any_size_follow_the_documented_formula(kind: type[Backbone]) -> None:
+    rows, network = ROWS[kind.name], on_meta(kind)
+    for height, width in ((32, 256), (47, 224), (129, 333)):
+        features = network(images(height, width, device="meta"))
+        assert features.shape[2:] == (rows(height), rows(width)), (height, width)
+    assert rows(224) == AT_224[kind.name]
+    assert abs(rows(224) - 224 / kind.stride) < 2
+
+
+@pytest.mark.parametrize("kind", BACKBONES.values(), ids=BACKBONES)
+def test_stages_blocks_and_guidance_are_as_promised(kind: type[Backbone]) -> None:
+    size = kind.input_size
+    names = tuple(kind.stage_channels)
+    features, taps = on_meta(kind).tapped(images(size, size, device="meta"), names)
+    assert {name: taps[name].shape[1] for name in taps} == dict(kind.stage_channels)
+    assert tuple(taps) == names
+    assert taps[names[-1]].shape == features.shape
+    before_a_change = [a for a, b in pairwise(names) if taps[a].shape[2:] != taps[b].shape[2:]]
+    assert kind.blocks == (*before_a_change, names[-1])
+    parts, objects = (names.index(name) for name in kind.guidance)
+    assert parts < objects
+
+
+def test_tapped_maps_are_not_changed_by_the_stages_after_them(backbone: Backbone) -> None:
+    """A layer that works in place must not reach back into what was tapped."""
+    batch = images(64, 64)
+    with torch.no_grad():
+        _, taps = backbone.tapped(batch, tuple(backbone.stage_channels))
+        features = batch
+        for name, stage in backbone.stages().items():
+            features = stage(features)
+            torch.testing.assert_close(taps[name], features)
+            features = features.clone()
+
+
+def test_an_image_gives_the_same_features_in_any_company(backbone: Backbone) -> None:
+    batch = images(3, 64, 64)
+    with torch.no_grad():
+        alone, together = backbone(batch[1:2]), backbone(batch)[1:2]
+    torch.testing.assert_close(alone, together, rtol=1e-4, atol=1e-4)
 
 
 def test_the_same_seed_gives_the_same_network(backbone: Backbone) -> None:
@@ -49,82 +150,171 @@ def test_the_same_seed_gives_the_same_network(backbone: Backbone) -> None:
     assert all(torch.equal(t, again[name]) for name, t in backbone.state_dict().items())
 
 
-@pytest.mark.parametrize("size", [(16, 16), (17, 30), (33, 16)])
-def test_tiny_takes_any_size(size: tuple[int, int]) -> None:
-    features = BACKBONES["tiny"]()(torch.randn(2, 3, *size))
-    assert features.shape == (2, 128, -(-size[0] // 4), -(-size[1] // 4))
+def test_fresh_batch_normalisation_changes_nothing() -> None:
+    """Memory that was just allocated holds anything; the running statistics must be set."""
+    for kind in (GoogLeNet, InceptionV3, ResNet50):
+        layers = [m for m in kind().modules() if isinstance(m, nn.BatchNorm2d)]
+        assert len(layers) > 10
+        for layer in layers:
+            assert layer.running_mean is not None
+            assert layer.running_var is not None
+            assert not layer.running_mean.any()
+            assert not layer.bias.any()
+            assert (layer.running_var == 1).all()
+            assert (layer.weight == 1).all()
+            assert layer.num_batches_tracked == 0
 
 
-def test_vgg16_ends_before_the_last_pool() -> None:
+@pytest.mark.parametrize(("kind", "layer"), OF_TORCHVISION.items())
+def test_features_are_those_of_torchvisions_network(
+    kind: type[TorchvisionBackbone], layer: str
+) -> None:
+    """Wired as torchvision does it; Inception and ResNet with their changed strides."""
+    backbone = kind().eval()
+    network = as_torchvision(backbone, kind.on_meta_device())
+    batch = images(96, 128)
+    with torch.no_grad():
+        features = backbone(batch)
+    torch.testing.assert_close(features, output_of(network, layer, batch))
+
+
+@pytest.mark.parametrize("kind", OF_TORCHVISION)
+def test_every_tensor_of_torchvisions_network_is_used_or_ignored(
+    kind: type[TorchvisionBackbone],
+) -> None:
     with torch.device("meta"):
-        published = {name: t.shape for name, t in Vgg16().state_dict().items()}
-    assert len(published) == 26
-    assert published["features.28.weight"] == (512, 512, 3, 3)
+        network = models.get_model(kind.name.removesuffix("_14"), **_published_form(kind))
+    backbone = kind()
+    own, ignored = backbone.state_dict(), backbone.ignored_weights()
+    published = network.state_dict()
+    assert published.keys() == own.keys() | ignored
+    assert not own.keys() & ignored
+    assert all(published[name].shape == tensor.shape for name, tensor in own.items())
+    assert models.get_weight(kind.weights_name)
 
 
-@pytest.mark.parametrize("suffix", ["safetensors", "pth"])
-def test_weights_are_loaded_from_a_file(backbone: Backbone, suffix: str, tmp_path: Path) -> None:
-    path = tmp_path / f"weights.{suffix}"
-    tensors = {name: t.clone() for name, t in backbone.state_dict().items()}
-    if suffix == "safetensors":
-        save_file(tensors, path)
-    else:
-        torch.save(tensors, path)
-    other = BACKBONES[backbone.name]()
-    load_weights(other, path)
-    assert all(torch.equal(t, tensors[name]) for name, t in other.state_dict().items())
+def _published_form(kind: type[Backbone]) -> dict[str, bool]:
+    inception = issubclass(kind, (GoogLeNet, InceptionV3))
+    return {"aux_logits": True, "init_weights": False} if inception else {}
 
 
-def test_the_classifier_of_torchvisions_vgg16_is_ignored_by_name(tmp_path: Path) -> None:
-    torch.save(published_vgg16(), tmp_path / "vgg16.pth")
-    load_weights(Vgg16(), tmp_path / "vgg16.pth")
-    torch.save({**published_vgg16(), "classifier.9.bias": torch.zeros(1)}, tmp_path / "more.pth")
-    with pytest.raises(ConfigError, match=r"unexpected: classifier\.9\.bias$"):
-        load_weights(Vgg16(), tmp_path / "more.pth")
+def test_googlenet_takes_the_same_pixels_as_torchvisions_converted_ones() -> None:
+    backbone = GoogLeNet().eval()
+    with torch.device("meta"):
+        theirs = models.googlenet(aux_logits=True, init_weights=False, transform_input=True)
+    network = as_torchvision(backbone, theirs)
+    pixels = torch.rand(1, 3, 64, 64)
+    usual = models.GoogLeNet_Weights.IMAGENET1K_V1.transforms()
+    with torch.no_grad():
+        features = backbone(normalised(pixels, backbone.mean, backbone.std))
+    expected = output_of(network, "inception4e", normalised(pixels, usual.mean, usual.std))
+    torch.testing.assert_close(features, expected, rtol=1e-4, atol=1e-4 * float(expected.max()))
+    assert (InceptionV3.mean, InceptionV3.std) == (GoogLeNet.mean, GoogLeNet.std)
 
 
-def test_every_tensor_that_does_not_fit_is_named_and_nothing_is_loaded(tmp_path: Path) -> None:
-    tiny = BACKBONES["tiny"]()
-    tensors = {name: torch.ones_like(t) for name, t in tiny.state_dict().items()}
-    del tensors["features.0.weight"]
-    tensors["features.1.bias"] = torch.ones(5)
-    tensors["fc.weight"] = torch.ones(1)
-    save_file(tensors, tmp_path / "w.safetensors")
-    before = {name: t.clone() for name, t in tiny.state_dict().items()}
-    with pytest.raises(ConfigError) as caught:
-        load_weights(tiny, tmp_path / "w.safetensors")
-    message = str(caught.value)
-    assert "missing: features.0.weight" in message
-    assert "unexpected: fc.weight" in message
-    assert "wrong shape: features.1.bias (given (5,), expected (32,))" in message
-    assert all(torch.equal(t, before[name]) for name, t in tiny.state_dict().items())
+def normalised(pixels: Tensor, mean: tuple[float, ...], std: tuple[float, ...]) -> Tensor:
+    return (pixels - torch.tensor(mean)[:, None, None]) / torch.tensor(std)[:, None, None]
 
 
-def test_a_missing_file_says_what_to_place_where(backbone: Backbone, tmp_path: Path) -> None:
-    wanted = backbone.weights() or f"a state dict of backbone '{backbone.name}'"
-    with pytest.raises(NotFound, match=rf"absent\.pth: no such file; place .*{wanted}"):
-        load_weights(backbone, tmp_path / "absent.pth")
+def test_every_second_position_of_resnet50_is_the_published_networks() -> None:
+    backbone = ResNet50().eval()
+    with torch.device("meta"):
+        theirs = models.resnet50()
+    batch = images(96, 96)
+    with torch.no_grad():
+        features = backbone(batch)
+    expected = output_of(as_torchvision(backbone, theirs), "layer4", batch)
+    torch.testing.assert_close(features[:, :, ::2, ::2], expected, rtol=1e-4, atol=1e-4)
 
 
-def test_files_that_are_no_weights_are_refused(tmp_path: Path) -> None:
-    tiny = BACKBONES["tiny"]()
-    (tmp_path / "text.pth").write_text("hello")
-    with pytest.raises(ConfigError, match="not a torch state dict"):
-        load_weights(tiny, tmp_path / "text.pth")
-    (tmp_path / "empty.pth").write_bytes(b"")
-    with pytest.raises(ConfigError, match="not a torch state dict"):
-        load_weights(tiny, tmp_path / "empty.pth")
-    torch.save(tiny, tmp_path / "pickled.pth")  # a whole module would run code
-    with pytest.raises(ConfigError, match="not a torch state dict"):
-        load_weights(tiny, tmp_path / "pickled.pth")
-    torch.save({"epoch": 3}, tmp_path / "other.pth")
-    with pytest.raises(ConfigError, match="something else than named tensors"):
-        load_weights(tiny, tmp_path / "other.pth")
-    (tmp_path / "text.safetensors").write_text("hello")
-    with pytest.raises(IntegrityError, match="not a whole safetensors file"):
-        load_weights(tiny, tmp_path / "text.safetensors")
+def test_the_padded_reduction_is_torchvisions_away_from_the_border() -> None:
+    ours = Reduction(288, stride=2).eval()
+    theirs = models.inception.InceptionB(288).eval()
+    theirs.load_state_dict(ours.state_dict())
+    maps = torch.rand(1, 288, 9, 9)
+    with torch.no_grad():
+        expected = theirs(nn.functional.pad(maps, (1, 1, 1, 1)))
+        found, dense = ours(maps), at_stride_1(ours)(maps)
+    assert found.shape == (1, 768, 5, 5)
+    torch.testing.assert_close(found[:, :, 1:-1, 1:-1], expected[:, :, 1:-1, 1:-1])
+    torch.testing.assert_close(dense[:, :, ::2, ::2], found)
 
 
-def test_an_unknown_backbone_is_refused_with_the_nearest() -> None:
+def at_stride_1(reduction: Reduction) -> Reduction:
+    other = Reduction(288, stride=1).eval()
+    other.load_state_dict(reduction.state_dict())
+    return other
+
+
+def test_cnn_s_normalises_as_the_published_model() -> None:
+    """LRN after the first ReLU: x / (2 + 5e-4 / 5 * sum over 5 channels of x^2) ^ 0.75."""
+    x = torch.rand(1, 96, 2, 2) * 100
+    squares = nn.functional.pad(x.square(), (0, 0, 0, 0, 2, 2))
+    total = sum(squares[:, at : at + 96] for at in range(5))
+    torch.testing.assert_close(CnnS().features[2](x), x / (2 + 1e-4 * total) ** 0.75)
+
+
+@pytest.mark.parametrize("kind", [AlexNet, Vgg16])
+def test_at_224_the_hidden_layers_are_torchvisions(
+    kind: type[SequentialBackbone], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(kind, "hidden_channels", 32)
+    backbone = kind(fully_connected=True).eval()
+    network = kind.on_meta_device()
+    first, second = (int(name) for name in kind.hidden_names)
+    network.classifier[first] = nn.Linear(kind.out_channels * kind.grid**2, 32)
+    network.classifier[second] = nn.Linear(32, 32)
+    as_torchvision(backbone, network)
+    network.classifier[-1] = nn.Identity()
+    batch = images(224, 224)
+    with torch.no_grad():
+        features = backbone(batch)
+        hidden = backbone.hidden(features)
+        assert features.shape[2:] == (kind.grid, kind.grid)
+        torch.testing.assert_close(hidden[:, :, 0, 0], network(batch))
+        assert hidden.shape == (1, 32, 1, 1)
+
+
+@pytest.mark.parametrize("kind", WITH_LAYERS)
+def test_hidden_layers_slide_over_larger_maps(
+    kind: type[Backbone], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(kind, "hidden_channels", 32)
+    backbone = kind(fully_connected=True)
+    side = kind.grid
+    features = torch.rand(2, kind.out_channels, side + 1, side + 2)
+    with torch.no_grad():
+        hidden = backbone.eval().hidden(features)
+        window = backbone.hidden(features[:, :, 1 : side + 1, 2 : side + 2])
+        assert hidden.shape == (2, 32, 2, 3)
+        torch.testing.assert_close(hidden[:, :, 1:, 2:], window)
+        dropped = [backbone.train().hidden(features) for _ in range(2)]
+    assert kind is Tiny or not torch.equal(*dropped)
+
+
+def test_dropout_is_before_the_hidden_layers_of_alexnet_and_after_those_of_vgg16(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for kind, after in ((AlexNet, False), (Vgg16, True)):
+        monkeypatch.setattr(kind, "hidden_channels", 256)
+        backbone = kind(fully_connected=True).train()
+        for parameter in backbone.classifier.parameters():
+            nn.init.constant_(parameter, 0.1)  # so that only dropout can give a 0
+        with torch.no_grad():
+            hidden = backbone.hidden(torch.ones(1, kind.out_channels, kind.grid, kind.grid))
+        dropped = float((hidden == 0).float().mean())
+        assert abs(dropped - 0.5) < 0.2 if after else dropped == 0
+
+
+def test_what_a_backbone_has_not_is_refused() -> None:
     with pytest.raises(ConfigError, match=r"unknown backbone 'vgg'; did you mean 'vgg16'\?"):
         BACKBONES["vgg"]
+    for kind in BACKBONES.values():
+        if not kind.has_fully_connected:
+            with pytest.raises(ConfigError, match=f"{kind.name} has no fully connected layers"):
+                kind(fully_connected=True)
+            assert (kind.grid, kind.hidden_channels) == (0, 0)
+    with pytest.raises(ConfigError, match="alexnet was made without fully connected layers"):
+        AlexNet().hidden(torch.zeros(1, 256, 6, 6))
+    with pytest.raises(ConfigError, match=r"unknown stage of backbone alexnet 'conv6'"):
+        AlexNet().tapped(images(64, 64), ["conv6"])

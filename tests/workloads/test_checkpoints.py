@@ -170,7 +170,7 @@ def test_a_backbone_starts_from_a_checkpoint_of_another_method(tmp_path: Path) -
     save_checkpoint(tmp_path / "c", method.state_dict(), state.state_dict(), {})
     other = build_method("cam", "tiny", 9, "singlelabel", "tiny")
     head = other.classifier.weight.clone()
-    load_initial(other, tmp_path / "c")
+    load_initial(other.backbone, tmp_path / "c")
     assert_same(dict(other.backbone.state_dict()), dict(method.backbone.state_dict()))
     assert torch.equal(other.classifier.weight, head)
 
@@ -190,7 +190,7 @@ def test_a_backbone_starts_from_a_model_version(tmp_path: Path) -> None:
     )
     save_model(tmp_path / "m", method, card)
     other, _ = make("sgd", seed=1)
-    load_initial(other, tmp_path / "m")
+    load_initial(other.backbone, tmp_path / "m")
     assert_same(dict(other.backbone.state_dict()), dict(method.backbone.state_dict()))
 
 
@@ -199,6 +199,6 @@ def test_initial_weights_of_another_backbone_are_refused(tmp_path: Path) -> None
     save_checkpoint(tmp_path / "c", method.state_dict(), state.state_dict(), {})
     vgg = build_method("cam", "vgg16", 3, "multilabel", "tiny")
     with pytest.raises(ConfigError, match=r"does not fit Vgg16: missing: features\.0\.bias"):
-        load_initial(vgg, tmp_path / "c")
+        load_initial(vgg.backbone, tmp_path / "c")
     with pytest.raises(NotFound, match="no checkpoint or model there"):
-        load_initial(vgg, tmp_path / "nothing")
+        load_initial(vgg.backbone, tmp_path / "nothing")

@@ -137,7 +137,8 @@ def test_boxes_at_one_cutoff_agree(k, seed):
     rng = np.random.default_rng(seed)
     map01 = np.round(rng.random((30, 20)) ** 2, 2 + seed % 2).astype(np.float32)
     found = sweep(map01, even_thresholds(), GT)
-    largest = boxes_at(map01, k / 1000, "largest").boxes_xyxy
+    largest, _, areas = boxes_at(map01, k / 1000, "largest")
+    assert found.largest_area[k] == areas.sum()
     np.testing.assert_array_equal(largest.reshape(-1), found.largest_xyxy[k][: largest.size])
     every = boxes_at(map01, k / 1000, "all").boxes_xyxy
     assert best_iou_per_box(every, GT).max(initial=0.0) == found.best_iou[k]

@@ -17,7 +17,14 @@ from safetensors.torch import load_file, save_file
 from workloads import artifacts
 from workloads.errors import ConfigError, IntegrityError, NotFound, ResourceError
 from workloads.images import resize_square
-from workloads.localizer import CARD_FILE, Localizer, Response, read_card, save_model
+from workloads.localizer import (
+    CARD_FILE,
+    Localizer,
+    Response,
+    read_card,
+    retune_model,
+    save_model,
+)
 from workloads.methods import build_method
 from workloads.methods.base import Method
 from workloads.model_card import SCHEMA_VERSION, Cutoffs, ModelCard, Preprocessing
@@ -234,6 +241,78 @@ def test_an_image_that_was_warped_before_gives_the_same_boxes(model: Path) -> No
         (found,) = localizer.detect([resize_square(image, 64)], [(width, height)])
         assert np.array_equal(found.boxes_xyxy, expected.boxes_xyxy)
         assert np.array_equal(found.scores, expected.scores)
+
+
+def regions_card(method: Method, **preprocessing: Any) -> ModelCard:
+    mean, std = method.backbone.mean, method.backbone.std
+    return make_card(
+        method,
+        preprocessing=Preprocessing(size=64, mean=mean, std=std, **preprocessing),
+        cutoffs=Cutoffs(score_threshold=0.0, cutoff=0.2, box_rule="regions"),
+    )
+
+
+def blocks(height: int, width: int) -> Image:
+    """A picture of 3 x 3 plain rectangles of that size."""
+    colours = np.random.default_rng(1).integers(0, 256, (3, 3, 3), dtype=np.uint8)
+    return np.repeat(np.repeat(colours, height, axis=0), width, axis=1)
+
+
+@pytest.mark.parametrize("preprocessing", [{}, {"fit": "pad"}, {"ten_crop_margin": 8}])
+def test_regions_are_the_same_for_every_verb(preprocessing: dict[str, Any]) -> None:
+    method = make_method()
+    localizer = Localizer(method, regions_card(method, **preprocessing), "unsaved", threads=2)
+    images = [blocks(20, 50)]
+    sizes = [(i.shape[1], i.shape[0]) for i in images]
+    squares = [localizer.square(i) for i in images]
+    annotated, served = localizer.detect(images), localizer.detect(squares, sizes)
+    for found, same, response in zip(annotated, served, localizer.predict(images), strict=True):
+        regions = response.regions_xyxy
+        assert regions is not None
+        assert regions.dtype == np.float32
+        assert (regions == np.rint(regions)).all()
+        assert regions[:, 2].max() > found.width / 2  # in pixels of the image, not of the square
+        assert np.array_equal(found.boxes_xyxy, same.boxes_xyxy)
+        assert np.array_equal(found.scores, same.scores)
+        assert len(found)
+        assert {tuple(box) for box in found.boxes_xyxy} <= {tuple(box) for box in regions}
+
+
+def test_regions_are_made_only_where_they_are_looked_at() -> None:
+    method = make_method()
+    asked = Localizer(method, regions_card(method), "unsaved")
+    (image,) = some_images(1)
+    assert asked.predict([image], lambda *_: [])[0].regions_xyxy is None
+    assert Localizer(method, make_card(method), "x").predict([image])[0].regions_xyxy is None
+
+
+def test_regions_do_not_reach_into_padding() -> None:
+    method = make_method()
+    localizer = Localizer(method, regions_card(method, fit="pad"), "unsaved")
+    wide = np.zeros((20, 80, 3), np.uint8)
+    wide[:, 40:] = 255
+    (response,) = localizer.predict([wide])
+    assert response.regions_xyxy is not None
+    edges = response.regions_xyxy.tolist()
+    assert [0, 0, 80, 20] in edges
+    assert any(abs(x0 - 40) <= 3 and (y0, x1, y1) == (0, 80, 20) for x0, y0, x1, y1 in edges)
+
+
+def test_cutoffs_of_other_classes_are_refused(tmp_path: Path) -> None:
+    method = make_method()
+    card = make_card(method, cutoffs=Cutoffs(class_cutoffs=(0.1, 0.2)))
+    with pytest.raises(ConfigError, match="2 class_cutoffs for 4 classes"):
+        save_model(tmp_path / "model", method, card)
+
+
+@pytest.mark.parametrize("version", [1, 2])
+def test_cards_from_before_are_read_and_tuned(model: Path, tmp_path: Path, version: int) -> None:
+    old = {"cutoff": 0.4, "alpha": 0.2, "score_threshold": 0.1, "box_rule": "all"}
+    rewrite(model, schema_version=version, cutoffs=old)
+    assert Localizer.load(model).card.cutoffs == Cutoffs.model_validate(old)
+    retune_model(model, tmp_path / "tuned", Cutoffs(nms_iou=0.7), {})
+    tuned = read_card(tmp_path / "tuned")
+    assert (tuned.schema_version, tuned.cutoffs.nms_iou) == (SCHEMA_VERSION, 0.7)
 
 
 def test_a_device_that_is_not_there_is_a_resource_error(model: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -147,6 +148,21 @@ def test_object_energy_counts_difficult_boxes_but_no_crowds():
     found = measure("object_energy", [image])
     assert found.value == pytest.approx(1 / 4)
     assert found.per_class == pytest.approx({0: 1 / 4})
+
+
+def test_the_energy_of_boxes_is_how_many_cover_a_pixel():
+    boxes = np.array([[0, 0, 10, 20], [5, 0, 20, 20], [0, 0, 20, 20]], np.float32)
+
+    def with_boxes(proposal=None, regions=boxes):
+        image = energetic(proposal, (0, 0, 10, 20, 0))
+        return replace(image, prediction=replace(image.prediction, regions_xyxy=regions))
+
+    # Of 900 in all, 200 + 100 + 200 lie on the left half.
+    found = measure("object_energy", [with_boxes()])
+    assert (found.value, found.counted) == (pytest.approx(500 / 900), 1)
+    # A proposal map is judged before boxes are; without any box nothing is found.
+    assert measure("object_energy", [with_boxes(np.ones((2, 2), np.float32))]).value == 1 / 2
+    assert measure("object_energy", [with_boxes(regions=boxes[:0])]).value == 0.0
 
 
 def test_images_that_object_energy_skips():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import pickle
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -13,7 +14,8 @@ from prediction_cases import box_map, prediction_of, random_predictions, truth_o
 from workloads.evaluation import evaluate_predictions
 from workloads.metrics import MetricOptions, build_metrics
 from workloads.model_card import Cutoffs
-from workloads.search import SearchTable, cutoff_curve, objective
+from workloads.search import cutoff_curve, objective
+from workloads.search_table import SearchTable
 
 CLASSES = 4
 IMAGES = random_predictions(seed=3, images=60, classes=CLASSES)
@@ -38,6 +40,56 @@ def test_a_trial_is_what_evaluation_finds(table, cutoff, alpha):
     cutoffs = Cutoffs(cutoff=trial["cutoff"], alpha=alpha, score_threshold=trial["score_threshold"])
     found = evaluation(cutoffs, "gt_known", "classification_map", "box_f1")
     assert found == {name: trial[name] for name in found}
+
+
+def with_more(image, seed, scales):
+    """The image with regions, the true boxes among them, and with its maps mirrored as a scale."""
+    low = np.random.default_rng(seed).integers(0, 12, (10, 2))
+    regions = np.concatenate([low, low + 9], axis=1).astype(np.float32)
+    return replace(
+        image,
+        regions_xyxy=np.concatenate([regions, image.truth.boxes_xyxy]),
+        scales=(image.maps, image.maps[:, :, ::-1])[:scales],
+    )
+
+
+@pytest.mark.parametrize("scales", [1, 2])
+@pytest.mark.parametrize(
+    "chosen",
+    [
+        {"box_rule": "tight"},
+        {"box_rule": "regions"},
+        {"box_rule": "largest", "upsample": "last"},
+        {"box_rule": "tight", "threshold": "mean", "min_box_px": 3.0},
+        {"box_rule": "largest", "threshold": "mean", "nms_iou": 0.5, "box_score": "mean"},
+    ],
+)
+def test_the_search_has_the_boxes_of_the_model(chosen, scales):
+    rows = [with_more(image, seed, scales) for seed, image in enumerate(IMAGES)]
+    model = Cutoffs.model_validate(chosen)
+    options = MetricOptions(thresholds=20, bootstrap=0)
+    table = SearchTable.build(rows, TOGETHER, options, model)
+    # Scales give boxes of their own: one guess for GT-known, but several detections.
+    names = ["gt_known", "box_f1"] if scales == 1 or model.box_rule == "largest" else ["gt_known"]
+    trials = [objective(table, cutoff, 0.1) for cutoff in (0.1, 0.45)]
+    for trial in trials:
+        found = {k: trial[k] for k in ("cutoff", "score_threshold")}
+        metrics = build_metrics(names, CLASSES, options)
+        cutoffs = model.model_copy(update={"alpha": 0.1, **found})
+        evaluate_predictions(rows, cutoffs, TOGETHER, metrics)
+        assert {k: m.result().value for k, m in metrics.items()} == {k: trial[k] for k in names}
+    same = trials[0]["gt_known"] == trials[1]["gt_known"]
+    assert same == (model.threshold == "mean")
+
+
+def test_a_cutoff_for_each_class_is_what_evaluation_finds(table):
+    of_class = (0.1, 0.3, 0.45, 0.7)
+    trial = objective(table, 0.2, 0.3, of_class)
+    threshold = trial["score_threshold"]
+    cutoffs = Cutoffs(class_cutoffs=of_class, alpha=0.3, score_threshold=threshold)
+    found = evaluation(cutoffs, "gt_known", "classification_map", "box_f1")
+    assert found == {name: trial[name] for name in found}
+    assert objective(table, 0.2, 0.3, (0.2,) * CLASSES) == objective(table, 0.2, 0.3)
 
 
 def test_no_score_threshold_is_better(table):

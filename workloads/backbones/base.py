@@ -18,8 +18,9 @@ Stage = Callable[[Tensor], Tensor]
 
 
 class Backbone(nn.Module, abc.ABC):
-    """(B, 3, H, W) images to (B, out_channels, H / stride, W / stride) features.
+    """(B, 3, H, W) images to (B, out_channels, h, w) features, h about H / stride and w alike.
 
+    Each backbone says how it rounds; some have a position less than that at the borders.
     `Backbone()` ends with the last convolutional map, as class activation maps want it.
     `Backbone(fully_connected=True)` goes one pooling further, to the map that the network's own
     fully connected layers take, and has those layers too (all but the last, the classifier).
@@ -102,6 +103,10 @@ class Backbone(nn.Module, abc.ABC):
     def weights(self) -> str | None:
         """Name of torchvision's weights for this network, None if there are none."""
         return None
+
+    def adapted(self, published: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Tensors of a published file under the names that they have in this module."""
+        return dict(published)
 
     def ignored_weights(self) -> frozenset[str]:
         """Tensors of published weight files that this network has no use for."""

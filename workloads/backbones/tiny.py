@@ -70,6 +70,11 @@ class Tiny(Backbone):
             return super().hidden(features)
         return F.relu(slide(self.fc2, F.relu(slide(self.fc1, features, self.grid)), 1))
 
+    def ignored_weights(self) -> frozenset[str]:
+        """Without fully connected layers: those of a network that has them."""
+        names = [f"{layer}.{kind}" for layer in ("fc1", "fc2") for kind in ("weight", "bias")]
+        return frozenset() if self.fully_connected else frozenset(names)
+
 
 def _block(channels: int, out: int, stride: int) -> list[nn.Module]:
     # Batch normalisation has its own bias, so the convolution needs none.

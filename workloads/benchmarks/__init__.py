@@ -8,14 +8,26 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from workloads.benchmarks.bency import compare_bency
 from workloads.benchmarks.contours import compare_contours
 from workloads.benchmarks.cutoffs import compare_cutoffs
+from workloads.benchmarks.inference_cost import compare_inference_cost
+from workloads.benchmarks.oquab_scales import compare_oquab_scales
 from workloads.benchmarks.protocols import compare_protocols
+from workloads.benchmarks.soft_proposal import compare_soft_proposal
 from workloads.registry import Registry
 
 __all__ = ["BENCHMARKS"]
 
 BENCHMARKS: Registry[Callable[[], dict[str, object]]] = Registry(
     "benchmark",
-    {"cutoffs": compare_cutoffs, "contours": compare_contours, "protocols": compare_protocols},
+    {
+        "bency": compare_bency,
+        "cutoffs": compare_cutoffs,
+        "contours": compare_contours,
+        "inference-cost": compare_inference_cost,
+        "oquab-scales": compare_oquab_scales,
+        "protocols": compare_protocols,
+        "soft-proposal": compare_soft_proposal,
+    },
 )

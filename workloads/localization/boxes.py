@@ -5,14 +5,15 @@
 
 from __future__ import annotations
 
-from typing import Literal, NamedTuple
+from collections.abc import Sequence
+from typing import Literal, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from workloads.localization import component_kernels
 
-BoxRule = Literal["largest", "all"]
+ComponentRule = Literal["largest", "all"]
 BoxWidths = Literal["half_open", "plus_one"]
 
 
@@ -22,7 +23,8 @@ class HeatBoxes(NamedTuple):
     Attributes:
         boxes_xyxy: (N, 4) float32 half-open, pixels of the map, in raster order of the
             components' first pixels.
-        heat: (N,) float32 maximal heat inside each component.
+        heat: (N,) float32 maximal heat inside each component; the mean heat inside its box where
+            that was asked for (`Cutoffs.box_score`).
         areas: (N,) int64 pixels of each component.
     """
 
@@ -30,20 +32,32 @@ class HeatBoxes(NamedTuple):
     heat: NDArray[np.float32]
     areas: NDArray[np.int64]
 
+    @classmethod
+    def none(cls) -> Self:
+        """No boxes at all."""
+        return cls(np.zeros((0, 4), np.float32), np.zeros(0, np.float32), np.zeros(0, np.int64))
+
+    @classmethod
+    def joined(cls, parts: Sequence[HeatBoxes]) -> Self:
+        """The boxes of at least one part, one part after the other."""
+        boxes, heat, areas = zip(*parts, strict=True)
+        return cls(np.concatenate(boxes), np.concatenate(heat), np.concatenate(areas))
+
+    def take(self, kept: NDArray[np.integer] | NDArray[np.bool_]) -> HeatBoxes:
+        """Those at the given positions, or where a mask is true."""
+        return HeatBoxes(self.boxes_xyxy[kept], self.heat[kept], self.areas[kept])
+
     def largest(self, count: int = 1) -> HeatBoxes:
         """At most `count` components with the most pixels, the largest first.
 
         Of equals that comes first whose first pixel in raster order does.
         """
-        kept = np.argsort(-self.areas, kind="stable")[:count]
-        return HeatBoxes(self.boxes_xyxy[kept], self.heat[kept], self.areas[kept])
-
-    def by_rule(self, rule: BoxRule) -> HeatBoxes:
-        """Every component, or the largest alone."""
-        return self if rule == "all" else self.largest()
+        return self.take(np.argsort(-self.areas, kind="stable")[:count])
 
 
-def boxes_at(map01: NDArray[np.float32], cutoff: float, rule: BoxRule = "all") -> HeatBoxes:
+def boxes_at(
+    map01: NDArray[np.float32], cutoff: float | np.float32, rule: ComponentRule = "all"
+) -> HeatBoxes:
     """Bounding boxes of the 8-connected components strictly above the cut-off.
 
     Args:
@@ -55,7 +69,25 @@ def boxes_at(map01: NDArray[np.float32], cutoff: float, rule: BoxRule = "all") -
     corners, heat, areas = component_kernels.label(
         np.ascontiguousarray(map01, dtype=np.float32), np.float32(cutoff)
     )
-    return HeatBoxes(corners.astype(np.float32), heat, areas).by_rule(rule)
+    found = HeatBoxes(corners.astype(np.float32), heat, areas)
+    return found if rule == "all" else found.largest()
+
+
+def tight_box(map01: NDArray[np.float32], cutoff: float | np.float32) -> HeatBoxes:
+    """The one box around all foreground of an (H, W) map together; none without foreground.
+
+    Its area is the number of foreground pixels; the comparison is that of `boxes_at`.
+    """
+    inside = map01 > np.float32(cutoff)
+    columns, rows = (np.flatnonzero(inside.any(axis=axis)) for axis in (0, 1))
+    if not len(rows):
+        return HeatBoxes.none()
+    box = [columns[0], rows[0], columns[-1] + 1, rows[-1] + 1]
+    return HeatBoxes(
+        np.array([box], np.float32),
+        np.array([map01.max()], np.float32),
+        np.array([np.count_nonzero(inside)]),
+    )
 
 
 def iou_matrix(

@@ -104,8 +104,8 @@ def _descending(levels: NDArray[np.int32], count: int) -> tuple[NDArray, NDArray
 @njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
 def sweep(
     levels: NDArray[np.int32], count: int, gt: NDArray[np.float64]
-) -> tuple[NDArray[np.int32], NDArray[np.float64]]:
-    """(H, W) levels, K, (G, 4) to the largest boxes (K, 4) and the best IoU (K,)."""
+) -> tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.float64]]:
+    """(H, W) levels, K, (G, 4) to the largest boxes (K, 4), their areas and the best IoU (K,)."""
     height, width = levels.shape
     order, ends = _descending(levels, count)
     # A component is born where no neighbour is foreground: at most one per 2x2 block.
@@ -113,7 +113,7 @@ def sweep(
     stride = width + 2  # a border of background, so that no pixel is at an edge
     labels = np.full((height + 2) * stride, -1, np.int32)
     table = np.zeros((_floor_log2(count) + 1, count))
-    largest = np.zeros((count, 4), np.int32)
+    largest, area = np.zeros((count, 4), np.int32), np.zeros(count, np.int32)
     born, best = 0, -1
     for k in range(count - 1, -1, -1):
         for i in range(ends[k + 1], ends[k]):
@@ -136,12 +136,13 @@ def sweep(
             if best < 0 or _beats(state, root, best):
                 best = root
         if best >= 0:
+            area[k] = state[best, _AREA]
             for side in range(4):
                 largest[k, side] = state[best, _X0 + side]
     for c in range(born):
         if state[c, _PARENT] == c:
             _flush(state, c, -1, gt, table)
-    return largest, _push_down(table)
+    return largest, area, _push_down(table)
 
 
 @njit(cache=True, nogil=True, forceinline=True)  # type: ignore[untyped-decorator]

@@ -30,10 +30,12 @@ class Sweep(NamedTuple):
         largest_xyxy: (K, 4) int32 half-open box of the component with the largest area, pixels
             of the map; of equals the one whose first pixel in raster order comes first; zeros
             where nothing is foreground.
+        largest_area: (K,) int32 pixels of that component.
         best_iou: (K,) float64 best IoU of any component's box with any ground-truth box.
     """
 
     largest_xyxy: NDArray[np.int32]
+    largest_area: NDArray[np.int32]
     best_iou: NDArray[np.float64]
 
 
@@ -80,10 +82,10 @@ def sweep(
     """
     levels = quantize(map01, thresholds)
     boxes = np.zeros((0, 4)) if gt_boxes_xyxy is None else gt_boxes_xyxy
-    largest, best = component_kernels.sweep(
+    largest, area, best = component_kernels.sweep(
         levels, len(thresholds), boxes.astype(np.float64).reshape(-1, 4)
     )
-    return Sweep(largest, best)
+    return Sweep(largest, area, best)
 
 
 def largest_boxes(

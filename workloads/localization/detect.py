@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from workloads.detections import Detections
-from workloads.localization.boxes import HeatBoxes, boxes_at
+from workloads.localization.boxes import HeatBoxes
+from workloads.localization.class_boxes import boxes_of_class, map_to_cut
 from workloads.localization.cooccurrence import rescore
-from workloads.localization.maps import normalize, upsample
 from workloads.model_card import Cutoffs
 
 MapsOf = Callable[[int], tuple[NDArray[np.float32], ...]]
@@ -24,6 +24,7 @@ def detect(
     height: int,
     cutoffs: Cutoffs,
     cooccurrence: NDArray[np.float64],
+    regions_xyxy: NDArray[np.float32] | None = None,
 ) -> Detections:
     """Boxes of all classes whose rescored score reaches the threshold, best first.
 
@@ -33,22 +34,33 @@ def detect(
             scale; asked only for the classes that reach the threshold.
         width, height: size of the upright image in pixels.
         cooccurrence: (K, K) p(i | j); not looked at if `cutoffs.alpha` is 0.
+        regions_xyxy: (R, 4) boxes of an object proposal algorithm in the image, whole pixels;
+            only box rule "regions" looks at them.
 
     Raises:
         ValueError: the co-occurrence has the wrong shape.
+        NotFound: box rule "regions" and no regions.
     """
     return locate(
         rescore(scores, cooccurrence, cutoffs.alpha),
-        lambda label: boxes_of_map(maps_of(label)[0], width, height, cutoffs),
+        lambda label: boxes_of_maps(maps_of(label), width, height, cutoffs, label, regions_xyxy),
         width,
         height,
         cutoffs,
     )
 
 
-def boxes_of_map(raw: NDArray[np.float32], width: int, height: int, cutoffs: Cutoffs) -> HeatBoxes:
-    """Boxes of all components of a raw (h, w) map above the cut-off, pixels of the image."""
-    return boxes_at(normalize(upsample(raw, width, height)), cutoffs.cutoff)
+def boxes_of_maps(
+    raws: Sequence[NDArray[np.float32]],
+    width: int,
+    height: int,
+    cutoffs: Cutoffs,
+    label: int,
+    regions_xyxy: NDArray[np.float32] | None = None,
+) -> HeatBoxes:
+    """`boxes_of_class` from the raw (h, w) maps of a class, one for each scale."""
+    maps01 = [map_to_cut(raw, width, height, cutoffs) for raw in raws]
+    return boxes_of_class(maps01, width, height, cutoffs, label, regions_xyxy)
 
 
 def classes_reached(rescored: NDArray[np.float32], cutoffs: Cutoffs) -> list[int]:
@@ -66,14 +78,15 @@ def locate(
 ) -> Detections:
     """The second half of `detect`, for callers that hold rescored scores and boxes already.
 
-    A detection's score is the rescored class score; with box rule "all" it is multiplied by the
-    component's maximal heat, so the hottest component keeps the class score. Ties go to the
-    lower class index, then to the component that comes first in raster order. A map without
-    foreground (a constant one, say) gives no box.
+    A detection's score is the rescored class score. With box rule "all" it is multiplied by the
+    component's maximal heat, so the hottest component keeps the class score; with box score
+    "mean" by the mean heat inside the box, whatever the rule. Ties go to the lower class index,
+    then to the scale that comes first, then to the component that comes first in raster order. A
+    map without foreground (a constant one, say) gives no box.
 
     Args:
         rescored: (K,) float32 scores after co-occurrence.
-        boxes_of: class index to the boxes of all components of its map above the cut-off.
+        boxes_of: class index to its boxes as `boxes_of_class` gives them.
         candidates: classes that may get boxes; None for all.
     """
     parts = []
@@ -81,8 +94,11 @@ def locate(
     for label in classes_reached(rescored, cutoffs):
         if allowed is not None and label not in allowed:
             continue
-        found = boxes_of(label).by_rule(cutoffs.box_rule)
-        scale = found.heat if cutoffs.box_rule == "all" else np.ones_like(found.heat)
+        found = boxes_of(label)
+        if cutoffs.box_rule == "largest":
+            found = found.largest()
+        weighted = cutoffs.box_rule == "all" or cutoffs.box_score == "mean"
+        scale = found.heat if weighted else np.ones_like(found.heat)
         parts.append((found.boxes_xyxy, rescored[label] * scale, np.full(len(scale), label)))
     if not parts:
         return _detections(np.zeros((0, 4)), np.zeros(0), np.zeros(0), width, height)

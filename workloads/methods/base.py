@@ -105,6 +105,8 @@ class Method(nn.Module, abc.ABC):
             backbone and the embedded benchmark) among them.
         search_space: what is worth searching.
         uses_fully_connected: whether it is built on a backbone's fully connected layers.
+        explains_whole_networks: whether it takes a torchvision classifier in the place of a
+            backbone, see `WholeNetwork`.
         training_parts: names of the child modules that only training needs. A model version
             does not hold them, and a localizer does not build on them.
     """
@@ -114,6 +116,7 @@ class Method(nn.Module, abc.ABC):
     presets: ClassVar[Mapping[str, Mapping[str, object]]] = {"paper": {}, "tiny": {}}
     search_space: ClassVar[SearchSpace] = SearchSpace(training=("learning_rate", "weight_decay"))
     uses_fully_connected: ClassVar[bool] = False
+    explains_whole_networks: ClassVar[bool] = False
     training_parts: ClassVar[tuple[str, ...]] = ()
 
     def __init__(self, backbone: Backbone, num_classes: int, task: Task, options: Options) -> None:
@@ -122,6 +125,11 @@ class Method(nn.Module, abc.ABC):
         self.num_classes = num_classes
         self.task = task
         self.options = options
+
+    @classmethod
+    def makes_fully_connected(cls, options: Options, backbone: type[Backbone]) -> bool:
+        """Whether a backbone is made with its fully connected layers for these options."""
+        return cls.uses_fully_connected
 
     @abc.abstractmethod
     def forward(self, images: Tensor, targets: Targets | None = None) -> dict[str, Tensor]:

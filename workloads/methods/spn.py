@@ -5,13 +5,14 @@ Shapes: B batch, C channels, K classes, H W size of the input, h w size of the m
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import ClassVar
+from collections.abc import Mapping, Sequence
+from typing import ClassVar, NamedTuple
 
+import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from workloads.backbones.base import Backbone
+from workloads.backbones.base import Backbone, check_stages
 from workloads.datasets.base import Task
 from workloads.methods.base import Localization, Targets, chosen
 from workloads.methods.classification import (
@@ -20,6 +21,7 @@ from workloads.methods.classification import (
     class_response,
     class_scores,
 )
+from workloads.methods.multiscale import Scale, rescale
 from workloads.methods.soft_proposal import SoftProposal, SoftProposalOptions, couple
 from workloads.options import Options
 
@@ -32,11 +34,34 @@ class SpnOptions(SoftProposalOptions):
             leaves it out.
         groups: of that convolution.
         dropout: share of pooled features that training sets to 0.
+        after: name of the backbone's stage after which the soft proposal stands ("after any CNN
+            layer", 3.1); null puts it last, after the convolution. In the middle the features
+            are multiplied by N * M, which is 1 on average, so that the layers that follow see
+            features of the size they are used to; what reaches the end is averaged. It compares
+            every pair of positions, so early stages are costly.
+        scales: of the input, searched outside of training. Scores are those of the mean logits;
+            every scale has its own maps, and the first one's are the main ones.
     """
 
     channels: int | None = Field(default=1024, gt=0)
     groups: int = Field(default=2, gt=0)
     dropout: float = Field(default=0.5, ge=0, lt=1)
+    after: str | None = None
+    scales: tuple[Scale, ...] = Field(default=(1.0,), min_length=1)
+
+
+class Seen(NamedTuple):
+    """What a network makes of images before its classifier.
+
+    Attributes:
+        features: (B, C, h, w).
+        shares: (B, h, w), how much each position counts in the pooling; they sum to 1.
+        proposal: (B, h', w') of the soft proposal, at the stage where it stands.
+    """
+
+    features: Tensor
+    shares: Tensor
+    proposal: Tensor
 
 
 class Spn(PooledClassifier):
@@ -63,32 +88,55 @@ class Spn(PooledClassifier):
         "tiny": {"channels": None, "dropout": 0.0},
     }
 
+    options: SpnOptions
+
     def __init__(
         self, backbone: Backbone, num_classes: int, task: Task, options: SpnOptions
     ) -> None:
+        if options.after is not None:
+            check_stages(type(backbone), [options.after])
         adaptation = Adaptation(backbone.out_channels, options.channels, options.groups)
         super().__init__(backbone, num_classes, task, options, adaptation)
         self.soft_proposal = SoftProposal(options)
         self.dropout = nn.Dropout(options.dropout)
 
     def forward(self, images: Tensor, targets: Targets | None = None) -> dict[str, Tensor]:
-        """(B, 3, H, W) normalised images to {"logits": (B, K)}."""
-        features = self.features(images)
-        return {"logits": self._logits(features, self.soft_proposal(features))}
+        """(B, 3, H, W) normalised images to {"logits": (B, K)}.
+
+        In training at scale 1, else the mean over `scales`.
+        """
+        scales = (1.0,) if self.training else self.options.scales
+        return {"logits": self._logits([self._see(rescale(images, s)) for s in scales])}
 
     def localize(self, images: Tensor, extents: Tensor | None = None) -> Localization:
-        """Scores (B, K), maps (B, K, h, w) and proposals (B, h, w) of normalised images."""
-        features = self.features(images)
-        proposal: Tensor = self.soft_proposal(features)
-        # M has no channels, so it may be applied after the sum over them: K maps, not C.
-        maps = couple(class_response(features, self.classifier), proposal)
+        """Scores (B, K), maps of h x w of each scale, and proposals (B, h', w') of the first."""
+        seen = [self._see(rescale(images, scale)) for scale in self.options.scales]
+        # Shares have no channels, so they may be applied after the sum over them: K maps, not C.
+        maps = [couple(class_response(s.features, self.classifier), s.shares) for s in seen]
         return Localization(
-            scores=class_scores(self._logits(features, proposal), self.task),
-            maps_of=chosen(maps),
-            proposal=proposal.float(),
+            scores=class_scores(self._logits(seen), self.task),
+            maps_of=chosen(*maps),
+            proposal=seen[0].proposal.float(),
         )
 
-    def _logits(self, features: Tensor, proposal: Tensor) -> Tensor:
-        pooled = couple(features, proposal).sum(dim=(2, 3)).to(features.dtype)
-        logits: Tensor = self.classifier(self.dropout(pooled))
-        return logits
+    def _see(self, images: Tensor) -> Seen:
+        if self.options.after is None:
+            features = self.features(images)
+            proposal: Tensor = self.soft_proposal(features)
+            return Seen(features, proposal, proposal)
+        for name, stage in self.backbone.stages().items():
+            images = stage(images)
+            if name == self.options.after:
+                proposal = self.soft_proposal(images)
+                images = couple(images, proposal * proposal[0].numel()).to(images.dtype)
+        features = self.adaptation(images)
+        shares = torch.full_like(features[:, 0], 1 / features[0, 0].numel(), dtype=proposal.dtype)
+        return Seen(features, shares, proposal)
+
+    def _logits(self, seen: Sequence[Seen]) -> Tensor:
+        """(B, K), mean over scales."""
+        logits = []
+        for features, shares, _ in seen:
+            pooled = couple(features, shares).sum(dim=(2, 3)).to(features.dtype)
+            logits.append(self.classifier(self.dropout(pooled)))
+        return torch.stack(logits).mean(dim=0)

@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from workloads.detections import Detections
-from workloads.localization.boxes import HeatBoxes, boxes_at
+from workloads.localization.boxes import HeatBoxes
+from workloads.localization.class_boxes import boxes_of_class, cuts_in_image, map_to_cut
 from workloads.localization.detect import locate
 from workloads.localization.maps import normalize, upsample
 from workloads.localization.points import peak
@@ -49,12 +50,19 @@ class Evaluated:
         return self.once(("peak", label), lambda: peak(self.map01(label)))
 
     def boxes(self, label: int) -> HeatBoxes:
-        """The boxes of all components of a class above the model's cut-off."""
-        at = self.cutoffs.cutoff
-        return self.once(("boxes", label), lambda: boxes_at(self.map01(label), at))
+        """What the model's cut-offs find of a class, see `boxes_of_class`.
+
+        Raises:
+            NotFound: the map of this class was not stored, or regions that the model needs.
+        """
+        return self.once(("boxes", label), lambda: self._boxes(label))
 
     def largest_boxes(self, label: int, count: int = 1) -> NDArray[np.float32]:
-        """(N <= count, 4) boxes of the largest components above the cut-off, largest first."""
+        """(N <= count, 4) the boxes with the most foreground, largest first.
+
+        These are the model's guesses where a protocol asks for one box or a few: those of the
+        largest components, or with box rules "tight" and "regions" the one of each scale.
+        """
         return self.boxes(label).largest(count).boxes_xyxy
 
     def detections(self, score_threshold: float) -> Detections:
@@ -88,6 +96,18 @@ class Evaluated:
     @cached_property
     def _cache(self) -> dict[tuple[Any, ...], Any]:
         return {}
+
+    def _boxes(self, label: int) -> HeatBoxes:
+        p = self.prediction
+        main, *others = p.maps_of(label)
+        # The main map in the image is that of every metric: computed once.
+        in_image = cuts_in_image(self.cutoffs)
+        first = self.map01(label) if in_image else self._cut(main)
+        maps01 = [first, *map(self._cut, others)]
+        return boxes_of_class(maps01, p.width, p.height, self.cutoffs, label, p.regions_xyxy)
+
+    def _cut(self, raw: NDArray[np.float32]) -> NDArray[np.float32]:
+        return map_to_cut(raw, self.prediction.width, self.prediction.height, self.cutoffs)
 
     def _map01(self, label: int) -> NDArray[np.float32]:
         p = self.prediction

@@ -20,10 +20,11 @@ HISTOGRAM_BINS = 20
 class GtKnown(Metric):
     """Share of image-class pairs whose box has IoU >= 0.5 with any box of the class.
 
-    The box is that of the largest component of the class's map above the model's cut-off,
-    whatever box rule the model annotates with; no foreground is a miss. The value is the mean
-    over pairs; the mean over classes stands in the details, as does the histogram of IoU. Pairs
-    whose objects are all difficult, or have no boxes, are skipped and counted as such.
+    The box is that of the largest component of the class's map above the model's cut-off, with
+    box rule "all" too; rules "tight" and "regions" give their own. No foreground is a miss. The
+    value is the mean over pairs; the mean over classes stands in the details, as does the
+    histogram of IoU. Pairs whose objects are all difficult, or have no boxes, are skipped and
+    counted as such.
 
     Centre baseline: the centred box at the size that is best on these very images, which favours
     the baseline.

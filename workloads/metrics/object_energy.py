@@ -12,11 +12,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from workloads.localization.maps import upsample
+from workloads.localization.regions import coverage
 from workloads.metrics.base import Columns, Metric, MetricResult
 from workloads.metrics.centre import centre_map
 from workloads.metrics.evaluated import Evaluated
 from workloads.metrics.options import MetricOptions
 from workloads.metrics.pairs import left_out
+from workloads.predictions import Prediction
 
 
 class _Row(NamedTuple):
@@ -33,7 +35,12 @@ class ObjectEnergy(Metric):
     is its sum over the pixels whose centre lies in any box: of all classes, difficult ones
     too, but not crowds. A map without anything above 0 has no energy anywhere.
 
-    Images without such a box, blacklisted images, and predictions of methods that have no
+    Of methods without a proposal map the boxes of the object proposal algorithm are judged, where
+    they are stored (box rule "regions"): a pixel's energy is the number of boxes that cover it.
+    The paper sums the boxes' scores; those of selective search are ranks, so here each box is
+    worth the same.
+
+    Images without such a ground-truth box, blacklisted images, and predictions without any
     proposal are skipped. `per_class` is the mean over the images that show the class: the
     proposal does not know classes. The centre baseline is a pyramid over the middle.
     """
@@ -52,13 +59,14 @@ class ObjectEnergy(Metric):
         """Keep the energy of one image; it stands beside each class that has a box."""
         p, truth = image.prediction, image.prediction.truth
         singles = ~truth.box_crowd
+        proposal = proposal_in_image(p)
         skipped = left_out(truth, self.options.blacklisted)
-        if p.proposal is None or skipped or not singles.any():
+        if proposal is None or skipped or not singles.any():
             self._skipped += 1
             return {}
         inside = pixels_inside(truth.boxes_xyxy[singles], p.width, p.height)
         labels = tuple(np.unique(truth.box_labels[singles]).tolist())
-        energy = energy_inside(upsample(p.proposal, p.width, p.height), inside)
+        energy = energy_inside(proposal, inside)
         centre = energy_inside(centre_map(p.width, p.height), inside)
         self._rows.append(_Row(p.image_id, labels, energy, centre))
         return {label: {"energy": energy} for label in labels}
@@ -79,6 +87,15 @@ class ObjectEnergy(Metric):
             counted=len(rows),
             skipped=self._skipped,
         )
+
+
+def proposal_in_image(p: Prediction) -> NDArray[np.floating] | None:
+    """(height, width) what is proposed in an image, by the map or by boxes; None without."""
+    if p.proposal is not None:
+        return upsample(p.proposal, p.width, p.height)
+    if p.regions_xyxy is not None:
+        return coverage(p.regions_xyxy, p.width, p.height)
+    return None
 
 
 def pixels_inside(boxes_xyxy: NDArray[np.floating], width: int, height: int) -> NDArray[np.bool_]:

@@ -22,10 +22,11 @@ from workloads.metrics.pairs import given_pairs
 class Top1Localization(Metric):
     """Share of images whose best scored class is right and has a box with IoU >= 0.5.
 
-    The box is that of the class's largest component above the model's cut-off; it may meet any
-    box of that class (ILSVRC's localization task, METHODS section 7). Right are the classes that
-    GT-known localization judges; images without one (difficult objects only, no boxes,
-    blacklisted) are skipped. An image counts for each of its right classes in `per_class`.
+    The box is that of the class's largest component above the model's cut-off, or what box rule
+    "tight" or "regions" gives; it may meet any box of that class (ILSVRC's localization task,
+    METHODS section 7). Right are the classes that GT-known localization judges; images without
+    one (difficult objects only, no boxes, blacklisted) are skipped. An image counts for each of
+    its right classes in `per_class`.
 
     A guessed class whose map was not stored is not in the image, so it is a miss that needs no
     box; `guesses_without_map` counts them.

@@ -1,0 +1,111 @@
+"""Make the object proposals of shards, once, through Ray Data."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+import cv2
+
+from orchestrator.chunks import claim, run_tasks
+from orchestrator.cluster import connect
+from orchestrator.progress import Progress
+from orchestrator.settings import Settings
+from orchestrator.workspace import Workspace
+from workloads.artifacts import digest, read_manifest
+from workloads.images import ImageLimits
+from workloads.loading import RowGroup
+from workloads.proposals import (
+    SCHEMA_VERSION,
+    Part,
+    ProposalOptions,
+    plan_parts,
+    seal_proposals,
+    write_part,
+)
+from workloads.shards import read_shard_manifest
+
+
+@dataclass(frozen=True, slots=True)
+class ProposeResult:
+    """Finished proposals: their folder, its content digest, and the images of each split."""
+
+    folder: Path
+    digest: str
+    images: dict[str, int]
+
+
+def propose(
+    settings: Settings, shards: Path, splits: Sequence[str] = (), out: Path | None = None
+) -> Path:
+    """The folder of a shard folder's proposals; finished ones are a no-op, started ones continue.
+
+    Args:
+        splits: which ones; all of the shards' if empty.
+        out: where they go; else a folder in the workspace, named after shards, splits and
+            options, so that equal requests share it.
+
+    Raises:
+        NotFound: no such shards or split.
+        Conflict: `out` holds proposals of other shards, splits or options, or something else.
+        IntegrityError: a part was not written.
+    """
+    shards = shards.expanduser().resolve()  # workers may be elsewhere
+    chosen = tuple(dict.fromkeys(splits)) or tuple(read_shard_manifest(shards).splits)
+    options = settings.job.proposals
+    request = {
+        "shards": read_manifest(shards, "shards")["digest"],
+        "splits": list(chosen),
+        "options": options.model_dump(mode="json"),
+        "schema": SCHEMA_VERSION,
+    }
+    plan = plan_parts(shards, chosen)
+    folder = out or Workspace(settings.workspace).proposals(digest(request))
+    folder = folder.expanduser().resolve()
+    if not claim(folder, request, "proposals"):
+        with connect(settings):
+            _compute(settings, plan, folder)
+        seal_proposals(folder, plan, shards, options)
+    return folder
+
+
+def result_of(folder: Path) -> ProposeResult:
+    """What a finished folder holds.
+
+    Raises:
+        NotFound: it is missing or unfinished.
+    """
+    manifest = read_manifest(folder, "proposals")
+    return ProposeResult(folder, manifest["digest"], manifest["images"])
+
+
+def _compute(settings: Settings, plan: Mapping[str, Sequence[Part]], folder: Path) -> None:
+    parts = list(chain.from_iterable(plan.values()))
+    missing = [part for part in parts if not (folder / part.file).exists()]
+    units = [
+        {
+            "path": str(part.group.path),
+            "index": part.group.index,
+            "rows": part.group.rows,
+            "part": str(folder / part.file),
+        }
+        for part in missing
+    ]
+    work = partial(_work, options=settings.job.proposals, limits=settings.images)
+    total = sum(part.group.rows for part in parts)
+    before = total - sum(part.group.rows for part in missing)
+    cpus = settings.resources.proposals.cpus_per_task
+    with Progress(total, "images", "proposals", done=before) as progress:
+        for row in run_tasks(units, work, cpus, "proposals"):
+            progress.advance(row["rows"])
+
+
+def _work(unit: dict[str, Any], *, options: ProposalOptions, limits: ImageLimits) -> dict[str, Any]:
+    cv2.setNumThreads(1)  # several of these run side by side
+    group = RowGroup(Path(unit["path"]), int(unit["index"]), int(unit["rows"]))
+    write_part(Path(unit["part"]), group, options, limits)
+    return {"rows": group.rows}

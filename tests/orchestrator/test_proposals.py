@@ -1,0 +1,136 @@
+"""Proposals of shards: made once, continued, kept, and shared by equal requests."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Any
+
+import pytest
+from made_shards import made_record, made_truth, write_shards
+from typer.testing import CliRunner
+
+import orchestrator.proposals
+from orchestrator.cli import app
+from orchestrator.proposals import propose, result_of
+from orchestrator.settings import Settings
+from workloads.artifacts import MANIFEST, verify
+from workloads.errors import Conflict, NotFound
+from workloads.proposal_store import read_proposals
+
+SPLITS = {"train": 5, "val": 2}
+
+
+class InThisProcess:
+    """Stands where Ray Data stands; counts the units and can fail like a killed job."""
+
+    def __init__(self) -> None:
+        self.done: list[str] = []
+        self.fail_after = 1000
+
+    def __call__(
+        self, units: Sequence[Any], function: Callable[[Any], Any], cpus: float, what: str
+    ) -> Iterator[Any]:
+        assert (cpus, what) == (1, "proposals")
+        for unit in units:
+            if len(self.done) == self.fail_after:
+                raise KeyboardInterrupt
+            yield function(unit)
+            self.done.append(Path(unit["part"]).name)
+
+
+@pytest.fixture
+def tasks(monkeypatch: pytest.MonkeyPatch) -> InThisProcess:
+    runner = InThisProcess()
+    monkeypatch.setattr(orchestrator.proposals, "run_tasks", runner)
+    monkeypatch.setattr(orchestrator.proposals, "connect", nullcontext)
+    return runner
+
+
+@pytest.fixture(scope="module")
+def shards(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    made = [
+        made_record(f"{split}{i}", made_truth((0, (2, 2, 20, 20))), split=split)
+        for split, count in SPLITS.items()
+        for i in range(count)
+    ]
+    folder = tmp_path_factory.mktemp("made") / "shards"
+    return write_shards(folder, made, ["a"], rows_per_file=3, rows_per_group=2)
+
+
+def settings(workspace: Path, **options: object) -> Settings:
+    return Settings.model_validate({"workspace": workspace, "job": {"proposals": options}})
+
+
+def test_every_image_of_every_split_gets_its_proposals(
+    shards: Path, tmp_path: Path, tasks: InThisProcess
+) -> None:
+    folder = propose(settings(tmp_path), shards)
+    assert folder.parent == tmp_path / "proposals"
+    # Files of three images in groups of two: 2 + 1, 2; and 2.
+    assert tasks.done == [f"train-0000{i}.parquet" for i in range(3)] + ["val-00000.parquet"]
+    result = result_of(folder)
+    assert (result.folder, result.images) == (folder, SPLITS)
+    assert verify(folder, "proposals")["digest"] == result.digest
+    for split, count in SPLITS.items():
+        store = read_proposals(folder, split)
+        assert [len(store.boxes(f"{split}{i}")) for i in range(count)] == [1] * count
+
+
+def test_equal_requests_share_a_folder_and_others_do_not(
+    shards: Path, tmp_path: Path, tasks: InThisProcess
+) -> None:
+    first = propose(settings(tmp_path), shards, ["train"])
+    count = len(tasks.done)
+    assert propose(settings(tmp_path), shards, ["train"]) == first
+    assert len(tasks.done) == count
+    assert propose(settings(tmp_path), shards, ["val"]) != first
+    assert propose(settings(tmp_path, map_side=8), shards, ["train"]) != first
+
+
+def test_a_stopped_job_continues(shards: Path, tmp_path: Path, tasks: InThisProcess) -> None:
+    tasks.fail_after = 2
+    out = tmp_path / "out"
+    with pytest.raises(KeyboardInterrupt):
+        propose(settings(tmp_path), shards, out=out)
+    assert not (out / MANIFEST).exists()
+    with pytest.raises(NotFound, match="no proposals there"):
+        result_of(out)
+    tasks.fail_after = 1000
+    assert propose(settings(tmp_path), shards, out=out) == out
+    assert len(tasks.done) == len(set(tasks.done)) == 4  # nothing twice
+    whole = propose(settings(tmp_path), shards)
+    assert result_of(whole).digest == result_of(out).digest
+
+
+def test_a_folder_belongs_to_one_request(
+    shards: Path, tmp_path: Path, tasks: InThisProcess
+) -> None:
+    out = tmp_path / "out"
+    propose(settings(tmp_path), shards, ["val"], out)
+    with pytest.raises(Conflict, match="holds proposals made from something else"):
+        propose(settings(tmp_path), shards, ["train"], out)
+    with pytest.raises(Conflict, match="holds proposals made from something else"):
+        propose(settings(tmp_path, mode="quality"), shards, ["val"], out)
+
+
+def test_an_unknown_split_leaves_nothing_behind(
+    shards: Path, tmp_path: Path, tasks: InThisProcess
+) -> None:
+    with pytest.raises(NotFound, match="unknown split 'tran'; did you mean 'train'"):
+        propose(settings(tmp_path), shards, ["tran"])
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_verb(shards: Path, tmp_path: Path, tasks: InThisProcess) -> None:
+    out = tmp_path / "out"
+    words = ["proposals", str(shards), "--out", str(out), "--split", "val", "-o", "json"]
+    words += ["--set", "job.proposals.map_side=8", "--set", f"workspace={tmp_path}"]
+    done = CliRunner().invoke(app, words, catch_exceptions=False)
+    assert done.exit_code == 0
+    assert json.loads(done.stdout) == {
+        "folder": str(out), "digest": result_of(out).digest, "images": {"val": 2}
+    }  # fmt: skip
+    assert read_proposals(out, "val").saliency("val1").shape == (8, 8)

@@ -1,0 +1,279 @@
+"""From the maps of a class to its boxes: scales, thresholds, rules, scores, and all verbs alike."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from prediction_cases import box_map, evaluated, random_predictions
+
+from workloads.errors import NotFound
+from workloads.localization.boxes import HeatBoxes, boxes_at, tight_box
+from workloads.localization.boxes_per_cutoff import boxes_per_cutoff
+from workloads.localization.class_boxes import boxes_of_class, map_to_cut
+from workloads.localization.component_tree import even_thresholds, sweep
+from workloads.localization.detect import boxes_of_maps, detect
+from workloads.localization.maps import normalize, upsample
+from workloads.model_card import Cutoffs
+
+W, H = 16, 12
+LEFT, RIGHT = (0, 0, 4, 4), (10, 4, 16, 12)
+
+
+def boxes(*raws, label=0, width=W, height=H, regions=None, **cutoffs) -> HeatBoxes:
+    return boxes_of_maps(raws, width, height, Cutoffs(**cutoffs), label, regions)
+
+
+def corners(*raws, **cutoffs):
+    return boxes(*raws, **cutoffs).boxes_xyxy.tolist()
+
+
+def scores(*raws, regions=None, **cutoffs):
+    found = detect(
+        np.array([0.5], np.float32), lambda _: raws, W, H, Cutoffs(**cutoffs), np.eye(1), regions
+    )
+    return found.scores.tolist()
+
+
+# Scales
+
+
+def test_each_scale_is_normalised_and_cut_on_its_own():
+    first = box_map(W, H, (*LEFT, 1.0))
+    second = box_map(W, H, (0, 0, W, H, -700.0), (*RIGHT, 900.0))
+    assert corners(first, second, box_rule="all") == [[*LEFT], [*RIGHT]]
+    half = box_map(W // 2, H // 2, (5, 2, 8, 6, 1.0))
+    assert corners(first, half, box_rule="all", cutoff=0.7) == [[*LEFT], [*RIGHT]]
+
+
+def test_scales_have_boxes_in_their_order():
+    # Within a scale raster order decides, between scales their order.
+    low, high = box_map(W, H, (0, 8, 2, 10, 1.0)), box_map(W, H, (4, 0, 6, 2, 1.0))
+    assert corners(low, high, box_rule="all") == [[0, 8, 2, 10], [4, 0, 6, 2]]
+
+
+def test_the_largest_component_is_that_of_all_scales():
+    first, second = box_map(W, H, (*LEFT, 1.0)), box_map(W, H, (*RIGHT, 1.0))
+    assert scores(first, second) == [0.5]
+    assert boxes(first, second).largest().boxes_xyxy.tolist() == [[*RIGHT]]
+    equal = box_map(W, H, (6, 6, 10, 10, 1.0))
+    assert boxes(first, equal).largest().boxes_xyxy.tolist() == [[*LEFT]]
+
+
+# Non-maximum suppression and small boxes
+
+
+def test_near_duplicates_of_scales_are_suppressed():
+    first, second = box_map(W, H, (0, 0, 8, 8, 1.0)), box_map(W, H, (0, 0, 8, 9, 1.0))
+    assert corners(first, second, box_rule="all") == [[0, 0, 8, 8], [0, 0, 8, 9]]
+    # As hot as the first, so the larger one stays.
+    assert corners(first, second, box_rule="all", nms_iou=0.7) == [[0, 0, 8, 9]]
+    assert len(corners(first, second, box_rule="all", nms_iou=0.9)) == 2
+
+
+def test_small_boxes_are_left_out_even_if_none_is_left():
+    raw = box_map(W, H, (*LEFT, 1.0), (10, 4, 16, 7, 1.0))
+    assert corners(raw, min_box_px=3.0) == [[*LEFT], [10, 4, 16, 7]]
+    assert corners(raw, min_box_px=4.0) == [[*LEFT]]
+    assert corners(raw, min_box_px=4.1) == []
+
+
+def test_boxes_are_suppressed_before_small_ones_are_left_out():
+    # The hot strip suppresses the box below it, and is then too small itself (SPN's code).
+    wide, thin = box_map(W, H, (0, 0, 8, 8, 1.0)), box_map(W, H, (0, 0, 8, 7, 1.0))
+    cool = wide + box_map(W, H, (15, 11, 16, 12, 2.0))
+    assert corners(cool, thin, box_rule="all", min_box_px=8, nms_iou=0.5) == []
+    assert corners(cool, thin, box_rule="all", min_box_px=8) == [[0, 0, 8, 8]]
+
+
+# Thresholds
+
+
+def test_pixels_at_the_mean_are_foreground():
+    # 0, 1, 2 in equal shares: the mean is 1.
+    thirds = np.repeat(np.array([[0, 1, 2]], np.float32), 3, axis=0)
+    assert corners(thirds, width=3, height=3, threshold="mean") == [[1, 0, 3, 3]]
+    assert corners(thirds, width=3, height=3, cutoff=0.5) == [[2, 0, 3, 3]]
+
+
+@settings(max_examples=50, deadline=None)
+@given(seed=st.integers(0, 10_000))
+def test_the_mean_is_that_of_the_raw_map(seed):
+    rng = np.random.default_rng(seed)
+    raw = rng.integers(-20, 20, (H, W)).astype(np.float32)
+    exact = raw - raw.mean(dtype=np.float64)
+    if np.abs(exact).min() < 1e-3:  # at the mean itself, normalising may round either way
+        return
+    inside = (exact > 0).astype(np.float32)
+    assert corners(raw, threshold="mean", box_rule="tight") == corners(inside, box_rule="tight")
+
+
+@pytest.mark.parametrize("rule", ["largest", "all", "tight", "regions"])
+@pytest.mark.parametrize("threshold", ["fixed", "mean"])
+@pytest.mark.parametrize("upsampled", ["first", "last"])
+def test_a_constant_map_has_no_box(rule, threshold, upsampled):
+    flat, whole = np.full((3, 4), 7.0, np.float32), np.array([[0, 0, W, H]], np.float32)
+    choice = {"box_rule": rule, "threshold": threshold, "upsample": upsampled, "cutoff": 0.0}
+    assert corners(flat, flat, regions=whole, box_score="mean", nms_iou=0.5, **choice) == []
+
+
+def test_the_map_can_be_cut_at_its_own_size():
+    # Cut first, the box is a cell of the 4 x 3 map; resized first, the slope reaches farther.
+    raw = box_map(4, 3, (1, 1, 2, 2, 1.0))
+    assert corners(raw, upsample="last") == [[4, 4, 8, 8]]
+    assert corners(raw, upsample="first", cutoff=0.2) == [[3, 3, 9, 9]]
+    assert boxes(raw, upsample="last").areas.tolist() == [1]
+    # The far edge is the image's, whatever the sizes are.
+    edge = box_map(7, 3, (6, 2, 7, 3, 1.0))
+    assert corners(edge, upsample="last", width=101, height=67)[0][2:] == [101, 67]
+
+
+def test_every_class_can_have_a_cutoff():
+    raw = box_map(W, H, (0, 0, 8, 8, 0.5), (*LEFT, 1.0))
+    given = {"class_cutoffs": (0.2, 0.6), "cutoff": 0.9999}
+    assert corners(raw, label=0, **given) == [[0, 0, 8, 8]]
+    assert corners(raw, label=1, **given) == [[*LEFT]]
+    assert corners(raw, label=1, cutoff=0.2) == [[0, 0, 8, 8]]
+
+
+# Rules and scores
+
+TWO = box_map(W, H, (*LEFT, 0.5), (*RIGHT, 1.0))
+
+
+def test_one_tight_box_around_all_foreground():
+    found = boxes(TWO, box_rule="tight")
+    assert found.boxes_xyxy.tolist() == [[0, 0, 16, 12]]
+    assert (found.heat.tolist(), found.areas.tolist()) == ([1.0], [16 + 48])
+    assert len(tight_box(TWO, 1.0).heat) == 0
+
+
+def test_the_best_region_is_the_box():
+    regions = np.array([[0, 0, W, H], [9, 3, 16, 12], [0, 0, 5, 5]], np.float32)
+    found = boxes(TWO, box_rule="regions", regions=regions)
+    assert found.boxes_xyxy.tolist() == [[9, 3, 16, 12]]
+    assert (found.heat.tolist(), found.areas.tolist()) == ([1.0], [48])
+    assert scores(TWO, box_rule="regions", regions=regions) == [0.5]
+    # One for each scale; the regions are judged in the image, whatever the size of the maps.
+    small = box_map(W // 2, H // 2, (0, 0, 2, 2, 1.0))
+    choice = {"box_rule": "regions", "regions": regions, "upsample": "last"}
+    assert corners(TWO, small, **choice) == [[9, 3, 16, 12], [0, 0, 5, 5]]
+
+
+def test_regions_that_are_not_there_are_an_error():
+    with pytest.raises(NotFound, match="none are stored"):
+        boxes(TWO, box_rule="regions")
+
+
+@pytest.mark.parametrize(
+    ("rule", "peak", "mean"),
+    [
+        ("all", [0.5, 0.25], [0.5, 0.25]),
+        ("largest", [0.5], [0.5]),
+        ("tight", [0.5], [0.5 * (16 * 0.5 + 48) / (16 * 12)]),
+    ],
+)
+def test_the_score_of_a_box(rule, peak, mean):
+    assert scores(TWO, box_rule=rule) == pytest.approx(peak)
+    assert scores(TWO, box_rule=rule, box_score="mean") == pytest.approx(mean)
+
+
+def test_the_mean_heat_is_that_of_the_box_not_of_the_component():
+    cross = box_map(W, H, (4, 2, 6, 8, 1.0), (2, 4, 8, 6, 1.0))
+    assert boxes(cross, box_score="mean").heat.tolist() == [np.float32(20 / 36)]
+    # The score decides which of two boxes stays, too.
+    inner = box_map(W, H, (2, 2, 8, 7, 1.0))
+    choice = {"box_rule": "all", "nms_iou": 0.5}
+    assert corners(cross, inner, **choice) == [[2, 2, 8, 7]]  # as hot, but larger
+    full = boxes(cross, inner, box_score="mean", **choice)
+    assert full.boxes_xyxy.tolist() == [[2, 2, 8, 7]]
+    assert full.heat.tolist() == [1.0]
+
+
+# The same for all
+
+
+@st.composite
+def any_cutoffs(draw):
+    return Cutoffs(
+        cutoff=draw(st.sampled_from([0.0, 0.25, 0.5, 0.9])),
+        threshold=draw(st.sampled_from(["fixed", "mean"])),
+        upsample=draw(st.sampled_from(["first", "last"])),
+        box_rule=draw(st.sampled_from(["largest", "all", "tight", "regions"])),
+        box_score=draw(st.sampled_from(["peak", "mean"])),
+        nms_iou=draw(st.sampled_from([None, 0.3, 0.7])),
+        min_box_px=draw(st.sampled_from([0.0, 5.0])),
+        class_cutoffs=draw(st.sampled_from([(), (0.1, 0.4, 0.6)])),
+        score_threshold=0.2,
+    )
+
+
+def scaled(image, seed: int, scales: int):
+    """The image with more scales, whose maps have sizes of their own, and with regions."""
+    rng = np.random.default_rng(seed)
+    more = [rng.random((len(image.map_labels), n + 3, n + 4)) for n in range(scales - 1)]
+    low = rng.integers(0, image.width // 2, (8, 2))
+    high = low + rng.integers(1, image.width // 2 + 1, (8, 2))
+    return replace(
+        image,
+        scales=(image.scales[0], *(maps.astype(np.float32) for maps in more)),
+        regions_xyxy=np.concatenate([low, high], axis=1).astype(np.float32),
+    )
+
+
+@settings(max_examples=60, deadline=None)
+@given(cutoffs=any_cutoffs(), seed=st.integers(0, 1000), scales=st.integers(1, 3))
+def test_evaluation_finds_what_annotation_writes(cutoffs, seed, scales):
+    (image,) = random_predictions(seed, 1, classes=3)
+    image = scaled(image, seed, scales)
+    stored = image.map_labels.tolist()
+    known = np.where(np.isin(np.arange(3), stored), image.scores, 0).astype(np.float32)
+    measured = evaluated(image, **cutoffs.model_dump()).detections(cutoffs.score_threshold)
+    written = detect(
+        known, image.maps_of, image.width, image.height, cutoffs, np.eye(3), image.regions_xyxy
+    )
+    np.testing.assert_array_equal(measured.boxes_xyxy, written.boxes_xyxy)
+    np.testing.assert_array_equal(measured.scores, written.scores)
+    np.testing.assert_array_equal(measured.labels, written.labels)
+
+
+LEVELS = even_thresholds(20)
+
+
+@settings(max_examples=60, deadline=None)
+@given(cutoffs=any_cutoffs(), seed=st.integers(0, 1000), scales=st.integers(1, 3))
+def test_the_box_of_every_cutoff_is_that_of_each(cutoffs, seed, scales):
+    # What the search does not look at: components that are not the largest, and suppression.
+    cutoffs = cutoffs.model_copy(update={"min_box_px": 0.0, "nms_iou": None, "class_cutoffs": ()})
+    (image,) = random_predictions(seed, 1, classes=3)
+    image = scaled(image, seed, scales)
+    label, size = int(image.map_labels[0]), (image.width, image.height)
+    maps01 = [map_to_cut(raw, *size, cutoffs) for raw in image.maps_of(label)]
+    found = boxes_per_cutoff(maps01, *size, LEVELS, cutoffs, label, image.regions_xyxy)
+    for k, box in enumerate(found.tolist()):
+        at = cutoffs.model_copy(update={"cutoff": k / 20})
+        one = boxes_of_class(maps01, *size, at, label, image.regions_xyxy).largest()
+        assert box == (one.boxes_xyxy.tolist() or [[0, 0, 0, 0]])[0]
+
+
+def test_too_small_a_box_is_none_at_that_cutoff():
+    raw = box_map(W, H, (0, 0, 8, 8, 0.5), (*LEFT, 1.0))
+    found = boxes_per_cutoff([raw], W, H, LEVELS, Cutoffs(min_box_px=5), 0)
+    assert found.tolist() == [[0, 0, 8, 8]] * 10 + [[0, 0, 0, 0]] * 10
+
+
+def test_a_sweep_that_is_known_is_not_made_again():
+    raw, other = box_map(W, H, (*LEFT, 1.0)), box_map(W, H, (*RIGHT, 1.0))
+    known = sweep(other, LEVELS)
+    found = boxes_per_cutoff([raw], W, H, LEVELS, Cutoffs(), 0, None, known)
+    assert found.tolist() == [[*RIGHT]] * 20
+
+
+def test_by_default_nothing_but_the_components_of_the_main_map():
+    raw = np.random.default_rng(3).random((6, 7)).astype(np.float32)
+    plain = boxes_at(normalize(upsample(raw, W, H)), Cutoffs().cutoff)
+    for ours, expected in zip(boxes(raw), plain, strict=True):
+        np.testing.assert_array_equal(ours, expected)

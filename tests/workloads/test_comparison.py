@@ -1,0 +1,136 @@
+"""The comparison of all methods: its plan, and what its trials come to."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+
+from workloads.comparison import trial
+from workloads.comparison.plan import Claim, Data, Plan, Reading, load_plan
+from workloads.comparison.summary import Spread, table, verdicts
+from workloads.errors import ConfigError
+from workloads.methods import METHODS
+from workloads.metrics import METRICS
+from workloads.recipes import load_recipe
+
+
+@pytest.fixture(autouse=True)
+def _one_thread() -> None:
+    torch.set_num_threads(1)
+
+
+def test_the_plan_names_what_exists() -> None:
+    plan = load_plan()
+    assert set(plan.metrics) <= set(METRICS)
+    for name, training in plan.trainings.items():
+        recipe = trial.recipe_of(plan, name, seed=7)
+        assert recipe.backbone == "tiny"
+        assert recipe.train.seed == 7
+        for reading in training.readings.values():
+            method = METHODS[reading.method or recipe.method]
+            own = recipe.method_options if reading.method is None else method.presets["tiny"]
+            method.options_type.parse({**own, **reading.options}, name)
+
+
+def test_every_method_is_compared() -> None:
+    plan = load_plan()
+    compared = {load_recipe(t.recipe).method for t in plan.trainings.values()}
+    compared |= {r.method for t in plan.trainings.values() for r in t.readings.values()}
+    assert compared - {None} == set(METHODS)
+
+
+def test_all_trainings_have_one_budget() -> None:
+    plan = load_plan()
+    budgets = {
+        trial.recipe_of(plan, name, 0).train.model_dump_json(exclude={"fit", "image_size"})
+        for name in plan.trainings
+    }
+    assert len(budgets) == 1
+
+
+def small_plan(**claim: object) -> Plan:
+    values = {"paper": "p", "text": "a beats b", "data": "d", "metric": "pointing",
+              "better": "a", "than": "b", **claim}  # fmt: skip
+    return Plan(
+        seeds=(0, 1, 2),
+        budget={},
+        metrics=("pointing",),
+        data={"d": Data(dataset="digits")},
+        trainings={
+            "a": {"recipe": "digits-cam-tiny", "data": ("d",)},  # type: ignore[dict-item]
+            "b": {"recipe": "digits-cam-tiny", "data": ("d",)},  # type: ignore[dict-item]
+        },
+        claims=(Claim.model_validate(values),),
+    )
+
+
+def trials(a: list[float], b: list[float], with_alpha: float = 0.0) -> list[dict]:
+    return [
+        {
+            "training": name, "data": "d", "seed": seed,
+            "readings": {name: {"pointing": value, "with_alpha": {"pointing": value + with_alpha}}},
+        }
+        for name, values in (("a", a), ("b", b))
+        for seed, value in enumerate(values)
+    ]  # fmt: skip
+
+
+def test_mean_and_spread_by_hand() -> None:
+    (first, second) = table(small_plan(), trials([0.1, 0.2, 0.3], [0.5, 0.5, 0.5]))
+    assert first["pointing"] == Spread(pytest.approx(0.2), pytest.approx(0.1))
+    assert second["pointing"] == Spread(0.5, 0.0)
+    assert (first["data"], first["reading"]) == ("d", "a")
+
+
+@pytest.mark.parametrize(
+    ("a", "b", "holds", "seeds_for"),
+    [
+        ([0.3, 0.3, 0.3], [0.2, 0.2, 0.2], True, 3),
+        ([0.3, 0.3, 0.2], [0.2, 0.2, 0.3], False, 2),  # 0.033 +- 0.067: within its error
+        ([0.3, 0.3, 0.3], [0.3, 0.3, 0.3], False, 0),
+        ([0.1, 0.1, 0.1], [0.2, 0.2, 0.2], False, 0),
+    ],
+)
+def test_a_claim_holds_beyond_its_standard_error(
+    a: list[float], b: list[float], holds: bool, seeds_for: int
+) -> None:
+    (verdict,) = verdicts(small_plan(), trials(a, b))
+    assert (verdict.holds, verdict.seeds_for, verdict.seeds) == (holds, seeds_for, 3)
+    assert verdict.difference.mean == pytest.approx(sum(a) / 3 - sum(b) / 3)
+
+
+def test_alpha_is_compared_with_itself() -> None:
+    plan = small_plan(better="a", than="a", alpha=True)
+    (verdict,) = verdicts(plan, trials([0.1, 0.2, 0.3], [0, 0, 0], with_alpha=0.05))
+    assert verdict.difference.mean == pytest.approx(0.05)
+
+
+def test_one_trial_has_no_deviation() -> None:
+    assert math.isnan(Spread.of([0.5]).deviation)
+
+
+def test_wrong_names_in_a_plan_are_said() -> None:
+    with pytest.raises((ConfigError, ValueError), match="reading"):
+        small_plan(better="c")
+
+
+def test_a_trial_from_images_to_values(tmp_path) -> None:
+    """A tiny training, read in two ways; a second call trains nothing."""
+    options = {"train": 64, "val": 16, "test": 16}
+    shards = trial.make_shards(Data(dataset="digits", options=options), tmp_path / "digits")
+    plan = load_plan()
+    recipe = trial.recipe_of(plan, "cam", 0)
+    train = recipe.train.model_copy(update={"epochs": 1, "batch_size": 16})
+    recipe = recipe.model_copy(update={"initial": None, "train": train})
+    model = trial.train(recipe, shards, {}, tmp_path / "model", None)
+    before = (model / "manifest.json").stat().st_mtime_ns
+    assert trial.train(recipe, shards, {}, tmp_path / "model", None) == model
+    assert (model / "manifest.json").stat().st_mtime_ns == before
+    data = Data(dataset="digits")
+    for reading in (Reading(), Reading(method="centre")):
+        values = trial.measure(plan, data, model, reading, shards)
+        assert set(plan.metrics) <= set(values)
+        assert 0 <= values["pointing"] <= 1
+        assert set(values["parameters"]) == {"gt_known", "box_f1", "alpha"}

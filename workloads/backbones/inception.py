@@ -1,0 +1,87 @@
+"""Inception-v3 (Szegedy et al. 2016), as SPG modifies it.
+
+Shapes: B batch, C channels, h w size of a map.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar, cast
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torchvision.models import inception_v3
+from torchvision.models.inception import InceptionB
+
+from workloads.backbones.torchvision_backbone import ChainedBackbone
+
+
+class Reduction(InceptionB):  # type: ignore[misc]
+    """Mixed_6a with padding 1 and any stride: two branches of convolutions and one of pooling."""
+
+    def __init__(self, in_channels: int, stride: int) -> None:
+        super().__init__(in_channels)
+        self.stride = stride
+        for block in (self.branch3x3, self.branch3x3dbl_3):
+            block.conv.stride = (stride, stride)
+            block.conv.padding = (1, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, C, h, w) to (B, 480 + C, ceil(h / stride), ceil(w / stride))."""
+        double = self.branch3x3dbl_3(self.branch3x3dbl_2(self.branch3x3dbl_1(x)))
+        pooled = F.max_pool2d(x, 3, self.stride, padding=1)
+        return torch.cat([self.branch3x3(x), double, pooled], dim=1)
+
+
+class InceptionV3(ChainedBackbone):
+    """torchvision's Inception-v3 up to Mixed_6e: stride 8, 28x28 at 224, 768 channels.
+
+    A map has ceil(H / 8) rows. The stem is padded and Mixed_6a has stride 1, as in SPG's code; the
+    text says no more than that the third group of Inception modules is removed (SPG, 4.1). What
+    is said of the input of `GoogLeNet` holds here too.
+    """
+
+    name: ClassVar[str] = "inception_v3"
+    out_channels: ClassVar[int] = 768
+    stride: ClassVar[int] = 8
+    input_size: ClassVar[int] = 224
+    mean: ClassVar[tuple[float, float, float]] = (0.5, 0.5, 0.5)
+    std: ClassVar[tuple[float, float, float]] = (0.5, 0.5, 0.5)
+    stage_channels: ClassVar = {
+        "Conv2d_1a_3x3": 32, "Conv2d_2a_3x3": 32, "Conv2d_2b_3x3": 64,
+        "Conv2d_3b_1x1": 80, "Conv2d_4a_3x3": 192,
+        "Mixed_5b": 256, "Mixed_5c": 288, "Mixed_5d": 288,
+        "Mixed_6a": 768, "Mixed_6b": 768, "Mixed_6c": 768, "Mixed_6d": 768, "Mixed_6e": 768,
+    }  # fmt: skip
+    blocks: ClassVar[tuple[str, ...]] = ("Conv2d_2b_3x3", "Conv2d_4a_3x3", "Mixed_6e")
+    guidance = ("Mixed_5d", "Mixed_6d")
+    parts: ClassVar = {name: (name,) for name in stage_channels} | {
+        "Conv2d_3b_1x1": ("maxpool1", "Conv2d_3b_1x1"),
+        "Mixed_5b": ("maxpool2", "Mixed_5b"),
+    }
+    weights_name: ClassVar[str] = "Inception_V3_Weights.IMAGENET1K_V1"
+    reduction_stride: ClassVar[int] = 1
+
+    @classmethod
+    def network(cls) -> nn.Module:
+        """torchvision's, with its auxiliary classifier, a padded stem and another Mixed_6a.
+
+        Every layer of the stem without padding takes a border off the map: of 224 pixels, 25 and
+        not 28 positions would reach Mixed_6a.
+        """
+        network = inception_v3(weights=None, aux_logits=True, init_weights=False)
+        for block in (network.Conv2d_1a_3x3, network.Conv2d_2a_3x3, network.Conv2d_4a_3x3):
+            block.conv.padding = (1, 1)
+        for pooling in (network.maxpool1, network.maxpool2):
+            pooling.padding = 1
+        network.Mixed_6a = Reduction(cls.stage_channels["Mixed_5d"], cls.reduction_stride)
+        return cast(nn.Module, network)
+
+
+class InceptionV3At14(InceptionV3):
+    """Inception-v3 with the stride of Mixed_6a left at 2: stride 16, 14x14 at 224."""
+
+    name: ClassVar[str] = "inception_v3_14"
+    stride: ClassVar[int] = 16
+    blocks: ClassVar[tuple[str, ...]] = ("Conv2d_2b_3x3", "Conv2d_4a_3x3", "Mixed_5d", "Mixed_6e")
+    reduction_stride: ClassVar[int] = 2

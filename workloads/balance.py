@@ -1,0 +1,83 @@
+"""Repeats of images that balance the classes of a training split (Bency et al. 2016, 4.1).
+
+Shapes: N images, K classes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+import numpy as np
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from workloads.shards import shard_files
+
+
+@dataclass(frozen=True)
+class Balance:
+    """How often an image is shown in an epoch.
+
+    On average as often as the rarest of its classes asks for: images of the largest class over
+    images of that class, at most the limit. An image without labels is shown once. Classes that
+    occur together with rarer ones gain with them, so with many labels the balance is not exact.
+    Objects that are all difficult are no labels, as in training.
+
+    Attributes:
+        factors: (K,) float64, at least 1: what each class asks for.
+        images: how many images an epoch shows, on average.
+    """
+
+    factors: NDArray[np.float64]
+    images: float
+
+    @classmethod
+    def of_split(cls, folder: Path, split: str, num_classes: int, limit: float) -> Self:
+        """From the labels in shards; nothing else is read.
+
+        Args:
+            limit: at least 1.
+
+        Raises:
+            NotFound: no shards there, or no such split.
+        """
+        columns = [_labels(path) for path in shard_files(folder, split)]
+        counts = sum(
+            (np.bincount(flat, minlength=num_classes) for flat, _, _ in columns),
+            np.zeros(num_classes, dtype=np.int64),
+        )
+        # No image asks for a class that none has.
+        factors = np.minimum(counts.max(initial=1) / np.maximum(counts, 1), limit)
+        return cls(factors, sum(_shown(factors, *column) for column in columns))
+
+    def repeats(self, labels: Sequence[int], image_id: str, seed: int, epoch: int) -> int:
+        """How often an image is shown in one epoch, at least once.
+
+        A factor between two whole numbers becomes one of them, in the epochs' mean itself. Which
+        one depends on the arguments alone, so every worker and a resumed run agree.
+        """
+        factor = max((float(self.factors[label]) for label in labels), default=1.0)
+        digest = hashlib.blake2b(f"{seed} {epoch} {image_id}".encode(), digest_size=7).digest()
+        return int(factor + int.from_bytes(digest) / 2 ** (8 * len(digest)))
+
+
+def _labels(path: Path) -> tuple[NDArray[np.int64], NDArray[np.int64], int]:
+    """All labels of one shard, the row of each, and the number of rows."""
+    lists = pq.ParquetFile(path).read(columns=["labels"])["labels"].combine_chunks()
+    flat = pc.list_flatten(lists).to_numpy(zero_copy_only=False)
+    rows = pc.list_parent_indices(lists).to_numpy(zero_copy_only=False)
+    return flat.astype(np.int64), rows.astype(np.int64), len(lists)
+
+
+def _shown(
+    factors: NDArray[np.float64], flat: NDArray[np.int64], rows: NDArray[np.int64], count: int
+) -> float:
+    """How many images of one shard an epoch shows, on average."""
+    of_images = np.ones(count)
+    np.maximum.at(of_images, rows, factors[flat])
+    return float(of_images.sum())

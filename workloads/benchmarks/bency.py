@@ -1,0 +1,226 @@
+"""Beam search over regions: all candidates of a level at once, against one pass for each.
+
+Shapes: K classes, C channels, h w size of a feature map, L side of the map that the classifier
+takes, H W size of a heat map.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import cache
+from typing import NamedTuple
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from torch import Tensor
+
+from workloads.benchmarks.interleaved import interleaved_ms, one_torch_thread
+from workloads.localization.boxes import boxes_at
+from workloads.localization.maps import normalize, upsample
+from workloads.methods import build_method
+from workloads.methods.beam_search import Level, Tracks
+from workloads.methods.bency import Bency
+from workloads.methods.region_heat import region_heat, with_central_peak
+from workloads.methods.sub_grids import axis_weights, crops
+
+CLASSES, SIZE = 20, 64
+REPEATS = 2
+CUTOFF = 0.5
+
+Box = tuple[float, float, float, float]
+Kept = dict[Box, float]
+"""Regions in positions of the map of the whole image, and what they are ranked by."""
+
+
+class Found(NamedTuple):
+    """One image: (K, H, W) float32 maps, and for each class what each level kept."""
+
+    maps: NDArray[np.float32]
+    levels: list[list[Kept]]
+
+
+def compare_bency() -> dict[str, object]:
+    """Beam search for 20 classes in an image: batched against a pass for every candidate.
+
+    The network is `bency` on `tiny` with random weights, M 8, H 10; a smooth random image of
+    64x64, all classes wanted. Both searches run on one thread. The plain one goes class by class
+    and candidate by candidate: each is a pass through the fully connected layers and, with
+    recomputed features, each kept region a pass through the backbone. It does nothing twice for
+    one class, and the map of the whole image once for all. Times are from image to maps, the
+    best of two runs, in CPU time of the thread.
+
+    Libraries round differently for each batch size, by about 1e-6 of a score; where candidates
+    are closer than that, the two searches may keep different ones. So both are compared in
+    float64, where that is not to be expected, and in float32 beside it.
+
+    Returns:
+        `ratio` plain_ms / batched_ms with reused features, the same with `_recompute` for
+        recomputed ones; of float64 and, with `_float32`, of that: `identical_regions`, the share
+        of classes for which both keep the same regions at every level, `identical_boxes`, the
+        same of the boxes at cut-off 0.5, and `max_difference` of the maps, as a share of a map's
+        maximum. Each is the worse one of reused and recomputed features.
+    """
+    report: dict[str, object] = {"name": "bency", "classes": CLASSES}
+    exact, rounded = [], []
+    with one_torch_thread(), torch.inference_mode():
+        for features, suffix in (("reuse", ""), ("recompute", "_recompute")):
+            method, image = network(features=features), smooth_image()
+            times = _times(method, image)
+            report[f"ratio{suffix}"] = times["plain"] / times["batched"]
+            report |= {f"{way}{suffix}_ms": ms for way, ms in times.items()}
+            rounded.append(compared(method, image))
+            exact.append(compared(method.double(), image.double()))
+    return report | _worst(exact, "") | _worst(rounded, "_float32")
+
+
+def _times(method: Bency, image: Tensor) -> dict[str, float]:
+    ways = {
+        "plain": lambda: plain_search(method, image),
+        "batched": lambda: batched_search(method, image),
+    }
+    return interleaved_ms(ways, REPEATS)
+
+
+def network(**options: object) -> Bency:
+    """With random weights that are the same each time, for `CLASSES` classes."""
+    torch.manual_seed(0)
+    method = build_method("bency", "tiny", CLASSES, "multilabel", "tiny", options)
+    assert isinstance(method, Bency)
+    return method.eval().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+
+def smooth_image() -> Tensor:
+    """(1, 3, 64, 64), random, but different from region to region rather than pixel to pixel."""
+    coarse = torch.randn(1, 3, 8, 8, generator=torch.Generator().manual_seed(1))
+    return F.interpolate(coarse, size=(SIZE, SIZE), mode="bilinear", align_corners=False)
+
+
+def batched_search(method: Bency, image: Tensor) -> NDArray[np.float32]:
+    """(K, H, W) maps of all classes of a (1, 3, S, S) image, as a localizer asks for them."""
+    ((maps,),) = method.localize(image).maps_of([range(method.num_classes)])
+    return maps.numpy()
+
+
+def plain_search(method: Bency, image: Tensor) -> Found:
+    """The same, one candidate after the other."""
+    features = method.backbone(image)
+    levels = [_plain_levels(method, image, features, k) for k in range(method.num_classes)]
+    height, width = features.shape[2:]
+    maps = [_plain_map(of_class, height, width, method.options.cells) for of_class in levels]
+    return Found(np.stack(maps).astype(np.float32), levels)
+
+
+def _plain_levels(method: Bency, image: Tensor, features: Tensor, label: int) -> list[Kept]:
+    height, width = features.shape[2:]
+    whole = (0.0, 0.0, float(width), float(height))
+    levels = [{whole: _score(method, features, whole, label)}]
+    for _ in range(method.options.levels):
+        found: Kept = {}
+        for box in levels[-1]:
+            if method.options.features == "reuse":
+                for child in _children(box, 1, 1):
+                    if child not in found:
+                        found[child] = _score(method, features, child, label)
+                continue
+            own = features if box == whole else _features_of(method, image, box, whole)
+            steps = (box[2] - box[0]) / width, (box[3] - box[1]) / height
+            for child, part in zip(_children(box, *steps), _children(whole, 1, 1), strict=True):
+                score = _score(method, own, part, label)
+                found[child] = max(score, found.get(child, -np.inf))
+        if not found:
+            break
+        best = sorted(found, key=lambda box: (-found[box], box))[: method.options.beam_width]
+        levels.append({box: found[box] for box in best})
+    return levels
+
+
+def _children(box: Box, across: float, down: float) -> Iterator[Box]:
+    x0, y0, x1, y1 = box
+    if x1 - across > x0:
+        yield x0, y0, x1 - across, y1
+        yield x0 + across, y0, x1, y1
+    if y1 - down > y0:
+        yield x0, y0, x1, y1 - down
+        yield x0, y0 + down, x1, y1
+
+
+def _features_of(method: Bency, image: Tensor, box: Box, whole: Box) -> Tensor:
+    shares = np.array([box]) / np.tile(whole[2:], 2)
+    crop: Tensor = method.backbone(crops(image, torch.tensor([0]), shares))
+    return crop
+
+
+def _score(method: Bency, features: Tensor, part: Box, label: int) -> float:
+    """The logit of one class for one sub-grid of a (1, C, h, w) map."""
+    x0, y0, x1, y1 = part
+    height, width = features.shape[2:]
+    side = method.backbone.grid
+    down, across = _weights(y0, y1, height, side), _weights(x0, x1, width, side)
+    resized = down.to(features) @ features @ across.to(features).mT
+    hidden = method.backbone.hidden(resized).flatten(1)
+    return float(method.classifier(method.adaptation(hidden))[0, label].float())
+
+
+@cache
+def _weights(start: float, stop: float, size: int, side: int) -> Tensor:
+    return torch.from_numpy(axis_weights(np.array([start]), np.array([stop]), size, side)[0])
+
+
+def _plain_map(levels: list[Kept], height: int, width: int, cells: int) -> NDArray[np.float64]:
+    regions = [pair for level in levels for pair in level.items()]
+    boxes, ranks = zip(*regions, strict=True)
+    scores = torch.tensor(ranks, dtype=torch.float64).sigmoid().numpy()
+    return with_central_peak(region_heat(np.array(boxes), scores, height, width, cells))
+
+
+class Compared(NamedTuple):
+    """Shares of classes in [0, 1], and the largest difference of a map as share of its maximum."""
+
+    identical_regions: float
+    identical_boxes: float
+    max_difference: float
+
+
+def compared(method: Bency, image: Tensor) -> Compared:
+    """What both searches find in one image."""
+    plain, maps = plain_search(method, image), batched_search(method, image)
+    kept = zip(plain.levels, batched_levels(method, image), strict=True)
+    pairs = list(zip(plain.maps, maps, strict=True))
+    return Compared(
+        float(np.mean([_regions(a) == _regions(b) for a, b in kept])),
+        float(np.mean([np.array_equal(_boxes(a), _boxes(b)) for a, b in pairs])),
+        max(float(np.abs(a - b).max() / a.max()) for a, b in pairs),
+    )
+
+
+def _worst(several: list[Compared], suffix: str) -> dict[str, object]:
+    regions, boxes, differences = zip(*several, strict=True)
+    return {
+        f"identical_regions{suffix}": min(regions),
+        f"identical_boxes{suffix}": min(boxes),
+        f"max_difference{suffix}": max(differences),
+    }
+
+
+def batched_levels(method: Bency, image: Tensor) -> list[list[Kept]]:
+    """What the batched search keeps, as `Found.levels`."""
+    features = method.backbone(image)
+    classes = range(method.num_classes)
+    logits = method(image)["logits"]
+    levels = method.regions(image, features, logits, Tracks.of([0] * len(classes), classes))
+    return [[_kept(level, k) for level in levels] for k in classes]
+
+
+def _kept(level: Level, track: int) -> Kept:
+    pairs = zip(level.boxes[track].tolist(), level.scores[track].tolist(), strict=True)
+    return {(x0, y0, x1, y1): score for (x0, y0, x1, y1), score in pairs if score > -np.inf}
+
+
+def _regions(levels: list[Kept]) -> list[set[Box]]:
+    return [set(kept) for kept in levels]
+
+
+def _boxes(raw: NDArray[np.float32]) -> NDArray[np.float32]:
+    return boxes_at(normalize(upsample(raw, SIZE, SIZE)), CUTOFF).boxes_xyxy

@@ -1,0 +1,126 @@
+"""What is compared with what.
+
+A *training* is one recipe on one data set from one seed. A *reading* is a way to turn its weights
+into scores and maps: the method that was trained, or another one on the same weights (CAM's
+network by its gradient, say).
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from importlib.resources import files
+from typing import Any, Self
+
+import yaml
+from pydantic import Field, JsonValue, model_validator
+
+from workloads.errors import ConfigError, unknown_name
+from workloads.options import Options
+
+
+class Data(Options):
+    """One data set that the project makes.
+
+    Attributes:
+        dataset: "digits" or "single-digits".
+        options: how it is drawn, where that differs from its defaults.
+        pointing_tolerance_px: of the pointing metrics.
+    """
+
+    dataset: str
+    options: dict[str, JsonValue] = Field(default={})
+    pointing_tolerance_px: float = 4.0
+
+
+class Reading(Options):
+    """How trained weights are read: by another method, or with other options."""
+
+    method: str | None = None
+    options: dict[str, JsonValue] = Field(default={})
+
+
+class Training(Options):
+    """One recipe, the data sets on which it is trained, and its further readings by name."""
+
+    recipe: str
+    data: tuple[str, ...]
+    readings: dict[str, Reading] = Field(default={})
+
+
+class Claim(Options):
+    """What a paper leads one to expect: `better` above `than` in a metric.
+
+    Attributes:
+        alpha: compare `better` with itself: with the best co-occurrence weight, and without.
+    """
+
+    paper: str
+    text: str
+    data: str
+    metric: str
+    better: str
+    than: str
+    alpha: bool = False
+
+
+class Plan(Options):
+    """The whole comparison.
+
+    Attributes:
+        budget: training options that all trainings share; the recipes' own are overruled.
+        metrics: what is measured.
+    """
+
+    seeds: tuple[int, ...] = Field(min_length=1)
+    budget: dict[str, JsonValue]
+    metrics: tuple[str, ...]
+    data: dict[str, Data]
+    trainings: dict[str, Training]
+    claims: tuple[Claim, ...]
+
+    @model_validator(mode="after")
+    def _names_exist(self) -> Self:
+        for name, training in self.trainings.items():
+            for data in training.data:
+                _known(f"data of training {name}", data, self.data)
+        for claim in self.claims:
+            _known("data of a claim", claim.data, self.data)
+            _known("metric of a claim", claim.metric, self.metrics)
+            for side in (claim.better, claim.than):
+                _known("reading of a claim", side, self.readings(claim.data))
+        return self
+
+    def readings(self, data: str) -> dict[str, str]:
+        """Name of each reading on a data set to the training whose weights it reads."""
+        return {
+            reading: name
+            for name, training in self.trainings.items()
+            if data in training.data
+            for reading in (name, *training.readings)
+        }
+
+    def trials(self) -> list[tuple[str, str, int]]:
+        """(training, data, seed) of everything that has to be trained; seeds vary slowest."""
+        return [
+            (name, data, seed)
+            for seed in self.seeds
+            for name, training in self.trainings.items()
+            for data in training.data
+        ]
+
+
+@cache
+def load_plan() -> Plan:
+    """The plan that `wsol bench methods` follows.
+
+    Raises:
+        ConfigError: the file is wrong.
+    """
+    text = files(__package__).joinpath("plan.yaml").read_text(encoding="utf-8")
+    values: dict[str, Any] = yaml.safe_load(text)
+    return Plan.parse(values, "comparison plan")
+
+
+def _known(kind: str, name: str, known: Any) -> None:
+    if name not in known:
+        raise ConfigError(unknown_name(kind, name, known))

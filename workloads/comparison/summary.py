@@ -1,0 +1,112 @@
+"""Trials put together: mean and spread over seeds, and what became of each claim."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from workloads.comparison.plan import Claim, Plan
+from workloads.comparison.trial import WITH_ALPHA
+
+
+@dataclass(frozen=True, slots=True)
+class Spread:
+    """A value over seeds: its mean, and the standard deviation of one trial (N - 1)."""
+
+    mean: float
+    deviation: float
+
+    @classmethod
+    def of(cls, values: Sequence[float]) -> Spread:
+        """NaN among the values makes both NaN; with one value there is no deviation."""
+        array = np.asarray(values, dtype=np.float64)
+        deviation = float(array.std(ddof=1)) if len(array) > 1 else float("nan")
+        return cls(float(array.mean()), deviation)
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What became of a claim.
+
+    Attributes:
+        better, than: values of both sides.
+        difference: of the two on equal seeds.
+        seeds_for: number of seeds on which the claim holds.
+        holds: whether the mean difference is above 0 and larger than its standard error.
+    """
+
+    paper: str
+    text: str
+    data: str
+    metric: str
+    better: Spread
+    than: Spread
+    difference: Spread
+    seeds_for: int
+    seeds: int
+    holds: bool
+
+
+Trial = dict[str, Any]
+"""{"training", "data", "seed", "readings": {name: values of `measure`}, "seconds"}"""
+
+
+def table(plan: Plan, trials: Sequence[Trial]) -> list[dict[str, Any]]:
+    """One row for each data set and reading: metric to its `Spread`."""
+    return [
+        {
+            "data": data,
+            "reading": reading,
+            **{
+                metric: Spread.of(_values(trials, data, reading, metric)) for metric in plan.metrics
+            },
+        }
+        for data in plan.data
+        for reading in plan.readings(data)
+        if _values(trials, data, reading, plan.metrics[0])
+    ]
+
+
+def verdicts(plan: Plan, trials: Sequence[Trial]) -> list[Verdict]:
+    """What became of each claim whose trials are there."""
+    return [
+        _verdict(claim, trials)
+        for claim in plan.claims
+        if _values(trials, claim.data, claim.better, claim.metric)
+        and _values(trials, claim.data, claim.than, claim.metric)
+    ]
+
+
+def _verdict(claim: Claim, trials: Sequence[Trial]) -> Verdict:
+    better = _values(trials, claim.data, claim.better, claim.metric, with_alpha=claim.alpha)
+    than = _values(trials, claim.data, claim.than, claim.metric)
+    differences = np.subtract(better, than)
+    spread = Spread.of(differences.tolist())
+    error = spread.deviation / np.sqrt(len(differences)) if len(differences) > 1 else 0.0
+    return Verdict(
+        paper=claim.paper,
+        text=claim.text,
+        data=claim.data,
+        metric=claim.metric,
+        better=Spread.of(better),
+        than=Spread.of(than),
+        difference=spread,
+        seeds_for=int((differences > 0).sum()),
+        seeds=len(differences),
+        holds=bool(spread.mean > 0 and spread.mean > error),
+    )
+
+
+def _values(
+    trials: Sequence[Trial], data: str, reading: str, metric: str, *, with_alpha: bool = False
+) -> list[float]:
+    """The values of a reading in the order of seeds."""
+    found = {}
+    for trial in trials:
+        if trial["data"] == data and reading in trial["readings"]:
+            values = trial["readings"][reading]
+            found[trial["seed"]] = float((values[WITH_ALPHA] if with_alpha else values)[metric])
+    return [found[seed] for seed in sorted(found)]

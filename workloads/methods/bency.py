@@ -1,0 +1,221 @@
+"""Localization by beam search over sub-grids of a feature map (Bency et al. 2016).
+
+Shapes: B batch, K classes, H W size of the input, h w size of the backbone's map, L side of the
+map that the fully connected layers take, C channels, N candidates, n wanted classes of an image.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import ClassVar, Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from pydantic import Field
+from torch import Tensor, nn
+
+from workloads.backbones.base import Backbone
+from workloads.datasets.base import Task
+from workloads.methods.base import Localization, Method, Targets, chosen
+from workloads.methods.beam_search import Level, Tracks, beam_search
+from workloads.methods.classification import class_scores, classification_loss
+from workloads.methods.region_heat import region_heat, with_central_peak
+from workloads.methods.region_scores import Network, on_crops, on_one_map, whole_maps
+from workloads.methods.sub_grids import resized_sub_grids
+from workloads.options import Options
+
+
+class BencyOptions(Options):
+    """The classifier, the search and what becomes of the regions that it finds.
+
+    Attributes:
+        adaptation: outputs of the layer with ReLU between the backbone's fully connected layers
+            and the last one (F_a of section 3.2; its size is not stated, 2,048 is that of the
+            paper which it is taken from). Null leaves it out: section 4.1 says that the last
+            layer alone is new.
+        strategy: "beam" keeps `beam_width` regions at each level, "greedy" keeps one. "none"
+            does not search: a map is the score of the whole image, highest in its centre.
+        features: "recompute" crops every kept region from the image and takes its children on
+            the map of the crop (equation 5); that costs a pass of the backbone for each. "reuse"
+            stays on the map of the whole image.
+        beam_width: M.
+        levels: H. With "reuse" the search ends before, where a region is a single position.
+        root_counts: whether the whole image is among the regions whose scores are added; "each
+            level" may or may not include the root. It raises the map as a whole. With strategy
+            "none" it always is.
+        cells: cells of the heat map for each position of the backbone's map, in both directions.
+        confidence: the score of a class in an image. "classifier": that of the whole image
+            (caption of table 1). "heat": the maximum of the heat map (section 4.2), as a share
+            of what it were if all regions had score 1 and shared a point; it needs a search for
+            every class, and does not sum to 1 over classes.
+    """
+
+    adaptation: int | None = Field(default=2048, gt=0)
+    strategy: Literal["beam", "greedy", "none"] = "beam"
+    features: Literal["recompute", "reuse"] = "recompute"
+    beam_width: int = Field(default=8, gt=0)
+    levels: int = Field(default=10, gt=0)
+    root_counts: bool = True
+    cells: int = Field(default=8, gt=0)
+    confidence: Literal["classifier", "heat"] = "classifier"
+
+
+class Bency(Method):
+    """backbone, its fully connected layers, an adaptation layer, linear; and a search on top.
+
+    A candidate is a sub-grid of a feature map, resized to L x L, and has the scores that the
+    fully connected layers then give. The search starts with the whole map, of any size: at the
+    published input size it is L x L, and resizing changes nothing. Candidates are ranked by the
+    logit, or the log of the softmax: the order of the scores, without their saturation.
+
+    With "recompute", at each level: the maps of the crops of all kept regions are computed;
+    children are the sub-grids of these that are one position less wide or high; they are ranked
+    by their scores there, and the best are cropped at the next level.
+
+    Presets:
+        paper (the default): what the text says.
+        tiny: for the small backbone, and fast: features are reused.
+    """
+
+    name: ClassVar[str] = "bency"
+    options_type: ClassVar[type[Options]] = BencyOptions
+    presets: ClassVar[Mapping[str, Mapping[str, object]]] = {
+        "paper": {},
+        "tiny": {"adaptation": 128, "features": "reuse"},
+    }
+    uses_fully_connected: ClassVar[bool] = True
+    options: BencyOptions
+
+    def __init__(
+        self, backbone: Backbone, num_classes: int, task: Task, options: BencyOptions
+    ) -> None:
+        super().__init__(backbone, num_classes, task, options)
+        width = backbone.hidden_channels
+        self.adaptation = nn.Sequential()
+        if options.adaptation is not None:
+            self.adaptation = _adaptation(width, options.adaptation)
+            width = options.adaptation
+        self.classifier = nn.Linear(width, num_classes)
+
+    def forward(self, images: Tensor, targets: Targets | None = None) -> dict[str, Tensor]:
+        """(B, 3, H, W) normalised images to {"logits": (B, K)}."""
+        return {"logits": self._logits_of_whole(self.backbone(images))}
+
+    def loss(self, outputs: Mapping[str, Tensor], targets: Targets) -> dict[str, Tensor]:
+        """{"classification": scalar}: equation 1, or cross-entropy for a single label.
+
+        The softmax of the text cannot say that two classes are present; with many labels the
+        probabilities are sigmoids.
+        """
+        loss = classification_loss(outputs["logits"], targets.labels, self.task)
+        return {"classification": loss}
+
+    def localize(self, images: Tensor, extents: Tensor | None = None) -> Localization:
+        """Scores (B, K) and maps of cells * h x cells * w of (B, 3, H, W) normalised images."""
+        features = self.backbone(images)
+        logits = self._logits_of_whole(features)
+
+        def heat_of(wanted: Sequence[Sequence[int]]) -> list[NDArray[np.float64]]:
+            rows = [row for row, labels in enumerate(wanted) for _ in labels]
+            tracks = Tracks.of(rows, [label for labels in wanted for label in labels])
+            heat = self._heat(self.regions(images, features, logits, tracks), features)
+            return np.split(heat, np.cumsum([len(labels) for labels in wanted])[:-1])
+
+        def maps_of(wanted: Sequence[Sequence[int]]) -> list[tuple[Tensor, ...]]:
+            return [(_peaked(heat).to(images.device),) for heat in heat_of(wanted)]
+
+        if self.options.confidence == "classifier":
+            return Localization(class_scores(logits, self.task), maps_of)
+        heat = np.stack(heat_of([range(self.num_classes)] * len(images)))
+        scores = torch.from_numpy(heat.max(axis=(2, 3)) / self._most_heat).float()
+        maps = torch.stack([_peaked(of_image) for of_image in heat])
+        return Localization(scores.to(images.device), chosen(maps.to(images.device)))
+
+    @torch.inference_mode()
+    def regions(
+        self, images: Tensor, features: Tensor, logits: Tensor, tracks: Tracks
+    ) -> list[Level]:
+        """What the search keeps at each level, in positions of the map of the whole image.
+
+        Args:
+            images: (B, 3, H, W) normalised.
+            features: (B, C, h, w), their maps.
+            logits: (B, K), theirs too.
+            tracks: images and classes to search.
+        """
+        network = Network(self.backbone, self._ranks_of, self.backbone.grid)
+        reuse = self.options.features == "reuse"
+        return beam_search(
+            on_one_map(network, features) if reuse else on_crops(network, images, features),
+            whole_maps(len(features), *features.shape[2:]),
+            self._ranks(logits).cpu().numpy(),
+            tracks,
+            self._width,
+            self._levels,
+        )
+
+    def _heat(self, levels: Sequence[Level], features: Tensor) -> NDArray[np.float64]:
+        """(T, cells * h, cells * w) heat of each track's regions."""
+        # Where there is no other region the root is all there is to show.
+        counted = levels if self.options.root_counts or len(levels) == 1 else levels[1:]
+        boxes = np.concatenate([level.boxes for level in counted], axis=1)
+        ranks = torch.from_numpy(np.concatenate([level.scores for level in counted], axis=1))
+        # The inverse of what candidates are ranked by; a region that is not there gives 0.
+        scores = ranks.double().sigmoid() if self.task == "multilabel" else ranks.double().exp()
+        (height, width), cells = features.shape[2:], self.options.cells
+        maps = [
+            region_heat(track, weights, height, width, cells)
+            for track, weights in zip(boxes, scores.numpy(), strict=True)
+        ]
+        return np.array(maps).reshape(-1, cells * height, cells * width)
+
+    @property
+    def _width(self) -> int:
+        return 1 if self.options.strategy == "greedy" else self.options.beam_width
+
+    @property
+    def _levels(self) -> int:
+        return 0 if self.options.strategy == "none" else self.options.levels
+
+    @property
+    def _most_heat(self) -> int:
+        """What a point has if it lies in every region and all scores are 1."""
+        return max(self.options.root_counts + self._width * self._levels, 1)
+
+    def _logits_of_whole(self, features: Tensor) -> Tensor:
+        """(B, C, h, w) maps of images, of any size, to (B, K)."""
+        side = self.backbone.grid
+        if features.shape[2:] == (side, side):
+            return self._logits(features)
+        roots = whole_maps(len(features), *features.shape[2:])
+        owners = torch.arange(len(features))
+        return self._logits(resized_sub_grids(features, owners, roots[:, 1:], side))
+
+    def _logits(self, maps: Tensor) -> Tensor:
+        """(N, C, L, L) to (N, K)."""
+        hidden = self.backbone.hidden(maps).flatten(1)
+        logits: Tensor = self.classifier(self.adaptation(hidden))
+        return logits
+
+    def _ranks_of(self, maps: Tensor) -> Tensor:
+        return self._ranks(self._logits(maps))
+
+    def _ranks(self, logits: Tensor) -> Tensor:
+        """(N, K) logits to float32 numbers in the order of the class scores."""
+        if self.task == "multilabel":
+            return logits.float()
+        return logits.log_softmax(dim=1).float()
+
+
+def _adaptation(inputs: int, outputs: int) -> nn.Sequential:
+    layer = nn.Linear(inputs, outputs)
+    nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
+    nn.init.zeros_(layer.bias)
+    return nn.Sequential(layer, nn.ReLU(inplace=True))
+
+
+def _peaked(heat: NDArray[np.float64]) -> Tensor:
+    """(n, H, W) heat to float32 maps, each with its peak in the centre of its hottest region."""
+    peaked = np.array([with_central_peak(one) for one in heat]).reshape(heat.shape)
+    return torch.from_numpy(peaked).float()

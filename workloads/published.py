@@ -1,0 +1,74 @@
+"""A model version from a published classifier: maps of its classes without any training."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from workloads.backbones.torchvision_classifier import open_classifier
+from workloads.backbones.whole_network import WholeNetwork
+from workloads.errors import ConfigError
+from workloads.localizer import save_model
+from workloads.methods import build_method
+from workloads.model_card import Cutoffs, ModelCard, Preprocessing
+
+
+def save_published(
+    folder: Path,
+    network: str,
+    method: str,
+    weights: Path | None = None,
+    classes: Sequence[str] | None = None,
+    overrides: Mapping[str, Any] | None = None,
+) -> dict[str, Any]:
+    """Write a model version of a torchvision classifier; it then goes through every verb.
+
+    The whole image is warped to the classifier's input, without the centre crop that its own
+    preprocessing has: boxes are wanted all over the image. Cut-offs are the defaults.
+
+    Args:
+        folder: of the model version; one that is there is replaced.
+        network: "torchvision:<model>" or "torchvision:<model>:<weights>".
+        method: one that explains whole networks, such as "grad-cam".
+        weights: a state dict of the whole network; None for the published file.
+        classes: names in the order of the logits; None for those of the published weights.
+        overrides: options of the method.
+
+    Returns:
+        The manifest, as `save_model`.
+
+    Raises:
+        ConfigError: an unknown network, method or option, weights that do not fit, or as many
+            classes as logits are not given.
+        NotFound, IntegrityError: as `open_classifier`.
+    """
+    classifier = open_classifier(network, weights)
+    names = tuple(classes or classifier.categories)
+    if len(names) != classifier.num_classes:
+        raise ConfigError(
+            f"{network}: {len(names)} class names for {classifier.num_classes} logits; give one "
+            "for each, in their order"
+        )
+    built = build_method(method, network, len(names), "singlelabel", None, overrides)
+    assert isinstance(built.backbone, WholeNetwork)
+    built.backbone.classifier.load_state_dict(classifier.state_dict())
+    card = ModelCard(
+        method=method,
+        method_options=built.options.model_dump(mode="json"),
+        backbone=network,
+        task="singlelabel",
+        classes=names,
+        preprocessing=Preprocessing(
+            size=classifier.input_size, mean=classifier.mean, std=classifier.std
+        ),
+        cutoffs=Cutoffs(),
+        cooccurrence=_each_alone(len(names)),
+        provenance={"weights": str(classifier.weights) if weights is None else weights.name},
+    )
+    return save_model(folder, built, card)
+
+
+def _each_alone(classes: int) -> tuple[tuple[float, ...], ...]:
+    """The co-occurrence of classes of which an image has one."""
+    return tuple(tuple(float(i == j) for j in range(classes)) for i in range(classes))
