@@ -97,7 +97,9 @@ def evaluate(
     folder = fetch_model(settings, model)
     digest = read_manifest(folder, "model")["digest"]
     workspace = Workspace(settings.workspace)
-    key = "-".join([shards.name, split, *([digest_of({"ranking": list(ranking)})[:8]] if ranking else [])])
+    key = "-".join(
+        [shards.name, split, *([digest_of({"ranking": list(ranking)})[:8]] if ranking else [])]
+    )
     place = predictions or workspace.predictions(digest, key)
     stored = predict(settings, folder, shards, split, place, ranking)
     card = read_card(folder)

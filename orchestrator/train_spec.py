@@ -138,7 +138,7 @@ def pretraining(recipe: Recipe) -> dict[str, str]:
 
 def needs_proposals(recipe: Recipe, task: str) -> bool:
     """Whether a training learns from what `wsol proposals` makes."""
-    return "saliency" in _network(recipe, 1, task).needs
+    return _network(recipe, 1, task).needs_proposals
 
 
 def image_size(recipe: Recipe) -> int:

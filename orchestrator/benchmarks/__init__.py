@@ -11,6 +11,7 @@ from collections.abc import Callable
 from orchestrator.benchmarks.evaluate_maps import measure_evaluation
 from orchestrator.benchmarks.ingest_memory import compare_ingest_memory
 from orchestrator.benchmarks.methods import compare_methods
+from orchestrator.benchmarks.recipes import run_recipes
 from workloads.benchmarks import BENCHMARKS as OF_THE_LIBRARY
 from workloads.registry import Registry
 
@@ -23,5 +24,6 @@ BENCHMARKS: Registry[Callable[[], dict[str, object]]] = Registry(
         "evaluate-maps": measure_evaluation,
         "ingest-memory": compare_ingest_memory,
         "methods": compare_methods,
+        "recipes": run_recipes,
     },
 )

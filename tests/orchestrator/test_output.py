@@ -36,7 +36,7 @@ class Result:
         (np.int64(3), 3),
         (np.bool_(True), True),
         (np.array([[1.0, np.nan]]), [[1.0, None]]),
-        (Cutoffs(), Cutoffs().model_dump()),
+        (Cutoffs(), Cutoffs().model_dump(mode="json")),
         (Result(Path("x"), 1), {"folder": "x", "quarantined": 1, "curve": [0.5, None]}),
     ],
 )

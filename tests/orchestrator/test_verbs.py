@@ -134,10 +134,18 @@ def test_evaluate(stand_in):
     called = stand_in("orchestrator.evaluate.evaluate", Measured(metrics={"box_f1": METRIC}))
     found = invoke("evaluate", "m@champion", "--shards", "in")
     assert found["metrics"]["box_f1"]["per_class"] == {"0": 0.4}
-    assert called.arguments == ("m@champion", Path("in"), "test", None, None, ())
+    assert called.arguments == ("m@champion", Path("in"), "test", None, None, (), ())
     more = ["--out", "to", "--predictions", "stored", "--metric", "box_f1"]
     invoke("evaluate", "m/3", "--shards", "in", "--split", "val", *more)
-    assert called.arguments == ("m/3", Path("in"), "val", Path("to"), Path("stored"), ["box_f1"])
+    assert called.arguments == (
+        "m/3",
+        Path("in"),
+        "val",
+        Path("to"),
+        Path("stored"),
+        ["box_f1"],
+        (),
+    )
 
 
 @pytest.mark.parametrize(("words", "rows"), [([], 1), (["--per-class"], 2)])

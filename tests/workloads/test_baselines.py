@@ -44,7 +44,7 @@ def test_without_a_wanted_class_nothing_is_computed() -> None:
     ]
 
 
-@pytest.mark.parametrize("name", ["acol", "grad-cam", "gradient"])
+@pytest.mark.parametrize("name", ["acol", "grad-cam", "gradient-saliency"])
 def test_a_map_depends_neither_on_other_images_nor_on_other_wanted_classes(name: str) -> None:
     method = tiny(name)
     images = torch.randn(2, 3, 40, 52)
@@ -54,11 +54,11 @@ def test_a_map_depends_neither_on_other_images_nor_on_other_wanted_classes(name:
     torch.testing.assert_close(together[1][0][2], alone[0][0][0], rtol=1e-4, atol=1e-6)
 
 
-@pytest.mark.parametrize("name", ["grad-cam", "gradient"])
+@pytest.mark.parametrize("name", ["grad-cam", "gradient-saliency"])
 def test_gradients_leave_no_trace(name: str) -> None:
     method = tiny(name)
     for parameter in method.parameters():
-        parameter.requires_grad_(name == "gradient")  # a localizer's need none
+        parameter.requires_grad_(name == "gradient-saliency")  # a localizer's need none
     images = torch.randn(1, 3, 32, 32)
     (maps,) = method.localize(images).maps_of([[0, 1]])
     assert not maps[0].requires_grad
@@ -66,7 +66,9 @@ def test_gradients_leave_no_trace(name: str) -> None:
     assert all(parameter.grad is None for parameter in method.parameters())
 
 
-@pytest.mark.parametrize("name", ["acol", "centre", "grad-cam", "gradient", "hide-and-seek"])
+@pytest.mark.parametrize(
+    "name", ["acol", "centre-point", "grad-cam", "gradient-saliency", "hide-and-seek"]
+)
 def test_constant_images_give_finite_maps(name: str) -> None:
     method = tiny(name)
     for value in (0.0, 3.0):

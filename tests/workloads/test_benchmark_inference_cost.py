@@ -17,7 +17,7 @@ def test_the_report(monkeypatch: pytest.MonkeyPatch) -> None:
     rows = report["rows"]
     assert [(r["backbone"], r["method"], r["baseline"]) for r in rows] == [
         ("tiny", "spg", "spg-plain"),
-        ("tiny", "saliency", "cam"),
+        ("tiny", "saliency-aware", "cam"),
     ]
     for row in rows:
         assert row["ratio"] == pytest.approx(row["baseline_ms"] / row["ms"])

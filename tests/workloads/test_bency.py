@@ -168,7 +168,7 @@ def test_greedy_keeps_one_region_and_none_does_not_search() -> None:
     torch.testing.assert_close(
         maps, answer.scores[:, :, None, None].expand_as(maps), rtol=2e-3, atol=0
     )
-    assert [peak(m.numpy()) for m in maps[0]] == [(3.5, 3.5)] * CLASSES  # left of the centre, 4
+    assert [peak(m.numpy()) for m in maps[0]] == [(4.5, 4.5)] * CLASSES  # the centre is 4
 
 
 def test_heat_as_confidence() -> None:

@@ -16,7 +16,7 @@ from workloads.methods.cam import Cam
 from workloads.methods.classification import class_response
 from workloads.methods.explained import ExplainedClassifier
 from workloads.methods.grad_cam import weighted_maps
-from workloads.methods.gradient import gaussian_smooth
+from workloads.methods.gradient_saliency import gaussian_smooth
 
 
 @pytest.fixture(autouse=True)
@@ -28,7 +28,7 @@ def _one_thread() -> Iterator[None]:
 
 
 def test_the_gradient_is_the_one_that_finite_differences_give() -> None:
-    method = tiny("gradient", smoothing=0.0, cell_px=1).double()
+    method = tiny("gradient-saliency", smoothing=0.0, cell_px=1).double()
     images = torch.randn(1, 3, 16, 20, dtype=torch.float64)
     saliency = class_map(method, images, 2)[0]
     assert saliency.shape == (16, 20)
@@ -46,8 +46,8 @@ def test_the_gradient_is_the_one_that_finite_differences_give() -> None:
 
 
 def test_cells_hold_the_mean_of_their_pixels() -> None:
-    fine = tiny("gradient", smoothing=0.0, cell_px=1)
-    coarse = tiny("gradient", smoothing=0.0, cell_px=4)
+    fine = tiny("gradient-saliency", smoothing=0.0, cell_px=1)
+    coarse = tiny("gradient-saliency", smoothing=0.0, cell_px=4)
     coarse.load_state_dict(fine.state_dict())
     images = torch.randn(1, 3, 16, 24)
     expected = F.avg_pool2d(class_map(fine, images, 0), 4)
@@ -114,7 +114,7 @@ def test_heads_are_what_the_options_say() -> None:
     own = build_method("grad-cam", "tiny", CLASSES, "multilabel")
     assert own.backbone.fully_connected
     assert own.classifier.in_features == own.backbone.hidden_channels
-    plain = build_method("gradient", "googlenet", CLASSES, "multilabel")
+    plain = build_method("gradient-saliency", "googlenet", CLASSES, "multilabel")
     assert not plain.backbone.fully_connected  # it has no such layers: the mean, then linear
     assert plain.classifier.in_features == plain.backbone.out_channels
     gap = build_method("grad-cam", "tiny", CLASSES, "multilabel", "gap")
@@ -126,7 +126,12 @@ def test_heads_are_what_the_options_say() -> None:
     ("method", "backbone", "options", "message"),
     [
         ("grad-cam", "googlenet", {"head": "fully_connected"}, "has no fully connected layers"),
-        ("gradient", "tiny", {"channels": 64}, r"channels: .*only head 'gap' has channels"),
+        (
+            "gradient-saliency",
+            "tiny",
+            {"channels": 64},
+            r"channels: .*only head 'gap' has channels",
+        ),
         ("grad-cam", "torchvision:resnet18", {"head": "gap"}, r"a whole network; use 'own'"),
         ("cam", "torchvision:resnet18", {}, r"or of the methods grad-cam, gradient"),
         ("grad-cam", "torchvision:resnet81", {}, r"did you mean 'resnet18'\?"),
@@ -161,6 +166,6 @@ def test_a_whole_network_is_explained_with_its_own_head() -> None:
 def test_a_transformer_has_gradients_but_no_last_map() -> None:
     name = "torchvision:vit_b_32"
     with torch.device("meta"):
-        assert build_method("gradient", name, 5, "singlelabel").backbone.name == name
+        assert build_method("gradient-saliency", name, 5, "singlelabel").backbone.name == name
         with pytest.raises(ConfigError, match="vit_b_32 classifies tokens, not a feature map"):
             build_method("grad-cam", name, 5, "singlelabel")

@@ -24,7 +24,7 @@ TASKS = ("multilabel", "singlelabel")
 PRESETS = [(m, p) for m in METHODS for p in (None, *METHODS[m].presets)]
 # On other backbones than the small one: a method for each part of the contract that these have to
 # keep, features, guidance, blocks and fully connected layers.
-ON_ALL = ("cam", "spg", "saliency", "oquab")
+ON_ALL = ("cam", "spg", "saliency-aware", "oquab")
 EVERY = [(m, b) for m in METHODS for b in backbones_of(METHODS[m]) if b == "tiny" or m in ON_ALL]
 
 
@@ -100,9 +100,10 @@ def test_a_member_trains_saves_loads_localizes_and_detects(
     assert response.scores.shape == (CLASSES,)
     (found,) = localizer.detect([image])
     assert (found.width, found.height) == (70, 40)
-    # A constant map has no foreground; Grad-CAM's rectification may leave one.
+    # A constant map has no foreground; Grad-CAM's rectification may leave one, and so does an
+    # image that is no larger than one window of a sliding network.
     varied = {k for k in range(CLASSES) if np.ptp(response.maps_of(k)[0]) > 0}
-    assert set(found.labels.tolist()) == varied
+    assert varied <= set(found.labels.tolist())
 
 
 @pytest.mark.parametrize("task", TASKS)
@@ -115,7 +116,7 @@ def test_answers_have_the_promised_shapes_types_and_ranges(name: str, task: str)
     assert logits.shape == answer.scores.shape == (2, CLASSES)
     maps = maps_of_all(answer)
     assert maps.shape[:2] == (2, CLASSES)
-    if name == "centre":
+    if name == "centre-point":
         assert maps.shape[2:] == (13, 17)  # odd, to have a middle
     elif not method.backbone.fully_connected:  # those choose the size of their maps themselves
         assert maps.shape[2:] == (12, 16)

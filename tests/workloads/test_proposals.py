@@ -233,7 +233,7 @@ def test_maps_follow_the_crop_and_the_mirror(tmp_path: Path, fit: Fit, margin: i
 
 
 def training(shards: Path, proposals: Path | None, **options: object) -> TrainingRun:
-    method = build_method("saliency", "tiny", 1, "multilabel", "tiny", options)
+    method = build_method("saliency-aware", "tiny", 1, "multilabel", "tiny", options)
     train = TrainOptions(epochs=1, batch_size=2, crop_margin=4, validation_images=2)
     return TrainingRun(
         method, train, shards, "train", "val", 32, Share(), LIMITS, torch.device("cpu"),

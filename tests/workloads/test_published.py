@@ -40,7 +40,7 @@ def classifier() -> TorchvisionClassifier:
 
 @pytest.mark.parametrize(
     ("method", "options", "map_size"),
-    [("grad-cam", {}, (7, 7)), ("gradient", {"cell_px": 16}, (14, 14))],
+    [("grad-cam", {}, (7, 7)), ("gradient-saliency", {"cell_px": 16}, (14, 14))],
 )
 def test_it_says_what_the_classifier_says_and_finds_boxes(
     tmp_path: Path, weights: Path, method: str, options: dict[str, int], map_size: tuple[int, int]

@@ -95,6 +95,19 @@ def test_the_closed_form_is_what_5000_iterations_reach(epsilon: float | str) -> 
     torch.testing.assert_close(found.flatten(), limit, atol=1e-9, rtol=0)
 
 
+@pytest.mark.parametrize("shape", [(1, 2), (1, 5), (3, 3), (3, 6), (5, 7), (6, 2)])
+def test_half_of_the_votes_say_all_of_them(shape: tuple[int, int]) -> None:
+    """The sums of columns come from strips; sizes that strips do not divide count, too."""
+    features = random_features(2, 3, *shape)
+    votes = features.flatten(2).transpose(1, 2)
+    places = [(y, x) for y in range(shape[0]) for x in range(shape[1])]
+    near = [[math.exp(-((a - c) ** 2 + (b - d) ** 2) / 8) for c, d in places] for a, b in places]
+    sums = (torch.cdist(votes, votes) * torch.tensor(near, dtype=torch.float64)).sum(dim=1)
+    expected = sums / sums.sum(dim=1, keepdim=True)
+    found = proposal(features, "stationary", 2.0).flatten(1)
+    torch.testing.assert_close(found, expected, atol=1e-9, rtol=0)
+
+
 @pytest.mark.parametrize("solver", ["stationary", "power"])
 def test_no_gradient_flows_through_the_proposal(solver: str) -> None:
     features = random_features(2, 3, 4, 5).requires_grad_()

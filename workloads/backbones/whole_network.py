@@ -15,7 +15,11 @@ import torch
 from torch import Tensor
 
 from workloads.backbones.base import Backbone, Stage
-from workloads.backbones.torchvision_classifier import PREFIX, TorchvisionClassifier
+from workloads.backbones.torchvision_classifier import (
+    PREFIX,
+    TorchvisionClassifier,
+    todays_names,
+)
 from workloads.errors import ConfigError
 from workloads.registry import Registry
 
@@ -56,6 +60,10 @@ class WholeNetwork(Backbone):
             ConfigError: it has none, see `TorchvisionClassifier.last_maps`.
         """
         return self.classifier.with_maps(images)[1]
+
+    def adapted(self, published: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Tensors of the published file under the names that they have here."""
+        return {f"classifier.network.{n}": t for n, t in todays_names(published).items()}
 
     def weights(self) -> str | None:
         """torchvision's name for the weights that the network was published with."""

@@ -20,7 +20,7 @@ CLASSES = 20
 BACKBONES = {"tiny": ("tiny", 100), "vgg16": ("paper", 7)}
 # Each method against the CAM of its own layers. For SPG that is SPG-plain, with which its paper
 # compares: SPG-A has two 3x3 convolutions after the backbone, where CAM has one.
-BASELINES = {"spg": "spg-plain", "saliency": "cam"}
+BASELINES = {"spg": "spg-plain", "saliency-aware": "cam"}
 
 
 def compare_inference_cost() -> dict[str, object]:
@@ -74,7 +74,7 @@ def members(backbone: str) -> dict[str, Method]:
         "cam": build("cam", preset=preset),
         "spg-plain": build("spg", preset=preset, overrides={"guidance": "plain"}),
         "spg": build("spg", preset=preset),
-        "saliency": build("saliency", preset=preset),
+        "saliency-aware": build("saliency-aware", preset=preset),
     }
     return {name: _ready(method) for name, method in built.items()}
 

@@ -22,8 +22,9 @@ BACKBONE, SIZE, CLASSES, REPEATS = "alexnet", 500, 20, 3
 def compare_oquab_scales() -> dict[str, object]:
     """Scores and maps of one image from six scales: time, against the bare forward passes.
 
-    Network, input and number of classes are the paper's for VOC, the weights random. A bare pass gets the image in its scale, and ends with the scores of its windows. What the
-    search adds is resizing the image, the maxima, and one map for each class out of six.
+    Network, input and number of classes are the paper's for VOC, the weights random. A bare pass
+    gets the image in its scale, and ends with the scores of its windows. What the search adds is
+    resizing the image, the maxima, and one map for each class out of six.
 
     Returns:
         `ratio` single_scales_ms / six_scales_ms, near 1 if the search adds next to nothing, and

@@ -14,12 +14,12 @@ from workloads.methods.acol import Acol
 from workloads.methods.base import Method
 from workloads.methods.bency import Bency
 from workloads.methods.cam import Cam
-from workloads.methods.centre import Centre
+from workloads.methods.centre_point import Centre
 from workloads.methods.grad_cam import GradCam
-from workloads.methods.gradient import Gradient
+from workloads.methods.gradient_saliency import Gradient
 from workloads.methods.hide_and_seek import HideAndSeek
 from workloads.methods.oquab import Oquab
-from workloads.methods.saliency import Saliency
+from workloads.methods.saliency_aware import Saliency
 from workloads.methods.spg import Spg
 from workloads.methods.spn import Spn
 from workloads.options import Options

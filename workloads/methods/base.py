@@ -156,6 +156,11 @@ class Method(nn.Module, abc.ABC):
         """What `Targets` must hold beside labels."""
         return frozenset()
 
+    @property
+    def needs_proposals(self) -> bool:
+        """Whether training learns from stored object proposals."""
+        return "saliency" in self.needs
+
     def pretrained_parts(self) -> dict[str, Backbone]:
         """The networks inside that start from weights of their own, by name."""
         return {"backbone": self.backbone}

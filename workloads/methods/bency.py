@@ -112,7 +112,10 @@ class Bency(Method):
         return {"classification": loss}
 
     def localize(self, images: Tensor, extents: Tensor | None = None) -> Localization:
-        """Scores (B, K) and maps of cells * h x cells * w of (B, 3, H, W) normalised images."""
+        """Scores (B, K) and maps of cells * h x cells * w of (B, 3, H, W) normalised images.
+
+        The search covers the whole input, padding included.
+        """
         features = self.backbone(images)
         logits = self._logits_of_whole(features)
 

@@ -45,7 +45,7 @@ def with_central_peak(heat: NDArray[np.float64]) -> NDArray[np.float64]:
     Sums of rectangles have plateaus, and the location of an object is the centre of the hottest
     one (section 4.2), not its first pixel. So its cells are raised, the further inside the more,
     by at most RISE of the maximum: no other cell changes, and no order among cells that differ.
-    With an even number of cells across, the two beside the centre are equal. A constant map
+    Of an even number of cells across, it is the later one beside the centre. A constant map
     falls from its centre to its edges; one without heat stays as it is.
 
     The region is what can be reached from the first of the hottest cells to the right and down:
@@ -77,7 +77,10 @@ def _run(flags: NDArray[np.bool_]) -> int:
 
 
 def _inwards(length: int) -> NDArray[np.float64]:
-    """(length,) distance of each cell's centre to the nearer end; half the length is 1."""
-    cell = np.arange(length) + 0.5
-    distance: NDArray[np.float64] = np.minimum(cell, length - cell) * 2 / length
-    return distance
+    """(length,) in (0, 1), falling evenly from the centre to the ends.
+
+    The centre is set a quarter of a cell late: of an even number of cells one has to be highest,
+    for the first of two equal ones at the edge of a map would be its outermost pixel.
+    """
+    distance = np.abs(np.arange(length) + 0.25 - length / 2)
+    return np.asarray(1 - 2 * distance / (length + 0.5))

@@ -23,6 +23,8 @@ Placement = Literal["stretch", "centres"]
 
 # Shares of an input are rounded numbers; so much of a pixel never decides about a window.
 SLACK = 1e-3
+# Side and step by kind of backbone: measuring takes a tenth of a second.
+_MEASURED: dict[type[Backbone], tuple[int, int]] = {}
 
 
 class Windows(NamedTuple):
@@ -44,11 +46,10 @@ class Windows(NamedTuple):
         up; but the least input that gives one row more always grows by the same step. The side is
         that of the window's cells, grid * step, but at least what gives one position.
         """
-        rows = map_rows(backbone, backbone.input_size) + 1
-        grown = _least_side(backbone, rows, backbone.input_size)
-        step = _least_side(backbone, rows + 1, grown) - grown
-        least = grown - step * (rows - backbone.grid)
-        return cls(max(least, backbone.grid * step), step)
+        kind = type(backbone)
+        if kind not in _MEASURED:
+            _MEASURED[kind] = _measure(backbone)
+        return cls(*_MEASURED[kind])
 
     def fill(self, images: Tensor) -> Tensor:
         """Zeros below and to the right of images that are smaller than one window."""
@@ -108,7 +109,8 @@ class Windows(NamedTuple):
             self._weights(where, axis, cells[axis], scores.shape[1 + axis]).to(scores)
             for axis in (0, 1)
         )
-        return rows @ scores @ columns.T
+        with torch.autocast(scores.device.type, enabled=False):
+            return rows @ scores @ columns.T
 
     def _within(self, low: Tensor, high: Tensor, inside: Tensor, positions: int) -> Tensor:
         """(N, n) float, 1 for windows whose centre is in [low, high), or nearest to its middle."""
@@ -155,6 +157,15 @@ def map_rows(backbone: Backbone, side: int) -> int:
         images = torch.empty(1, 3, side, side, device="meta")
         features: Tensor = functional_call(backbone, shapes, (images,))
     return features.shape[2]
+
+
+def _measure(backbone: Backbone) -> tuple[int, int]:
+    """Side and step."""
+    rows = map_rows(backbone, backbone.input_size) + 1
+    grown = _least_side(backbone, rows, backbone.input_size)
+    step = _least_side(backbone, rows + 1, grown) - grown
+    least = grown - step * (rows - backbone.grid)
+    return max(least, backbone.grid * step), step
 
 
 def _least_side(backbone: Backbone, rows: int, start: int) -> int:

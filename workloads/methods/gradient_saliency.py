@@ -57,12 +57,12 @@ class Gradient(ExplainedClassifier):
             resolution of CAM's map.
     """
 
-    name: ClassVar[str] = "gradient"
+    name: ClassVar[str] = "gradient-saliency"
     options_type: ClassVar[type[Options]] = GradientOptions
     presets: ClassVar[Mapping[str, Mapping[str, object]]] = {
         "paper": {},
         "pointing": {"smoothing": 0.02},
-        "tiny": {"head": "gap", "smoothing": 0.06, "cell_px": 4},
+        "tiny": {"head": "gap", "smoothing": 0.03, "cell_px": 4},
     }
 
     def __init__(

@@ -32,7 +32,7 @@ class Centre(Cam):
         tiny: CAM's for the small backbone.
     """
 
-    name: ClassVar[str] = "centre"
+    name: ClassVar[str] = "centre-point"
     presets: ClassVar[Mapping[str, Mapping[str, object]]] = Cam.presets
 
     def localize(self, images: Tensor, extents: Tensor | None = None) -> Localization:

@@ -60,17 +60,18 @@ class Saliency(Cam):
 
     Presets:
         paper (the default): what the text says, with the sign of the triplet loss set right.
-        tiny: for the small backbone; a narrow decoder, a small frozen network, and losses of
-            about the size of the classification loss.
+        tiny: for the small backbone; a narrow decoder, a small frozen network, and a map loss of
+            about the size of the classification loss. The norm would be some forty times that.
     """
 
-    name: ClassVar[str] = "saliency"
+    name: ClassVar[str] = "saliency-aware"
     options_type: ClassVar[type[Options]] = SaliencyOptions
     presets: ClassVar[Mapping[str, Mapping[str, object]]] = {
         "paper": {},
         "tiny": {
             "channels": None,
             "map_loss": "mean_squared",
+            "map_weight": 5.0,
             "perceptual": "tiny",
             "decoder_channels": 16,
         },

@@ -16,7 +16,7 @@ from workloads.localization.boxes import boxes_at
 from workloads.localization.maps import normalize, upsample
 from workloads.localization.points import peak
 from workloads.localizer import Localizer
-from workloads.methods.centre import cone
+from workloads.methods.centre_point import cone
 from workloads.model_card import Cutoffs, ModelCard, Preprocessing
 
 
@@ -43,9 +43,9 @@ def test_a_cone_has_one_peak_in_its_middle_and_falls_to_the_corners(h: int, w: i
 
 
 def centre_model(fit: Fit) -> Localizer:
-    method = tiny("centre")
+    method = tiny("centre-point")
     card = ModelCard(
-        method="centre",
+        method="centre-point",
         method_options=method.options.model_dump(mode="json"),
         backbone="tiny",
         task="multilabel",

@@ -14,7 +14,7 @@ from workloads.errors import ConfigError
 from workloads.methods import build_method
 from workloads.methods.base import Targets
 from workloads.methods.perceptual_triplet import Perceptual, triplet_loss
-from workloads.methods.saliency import Saliency, map_loss
+from workloads.methods.saliency_aware import Saliency, map_loss
 from workloads.methods.saliency_decoder import SaliencyDecoder
 from workloads.train_options import TrainOptions
 from workloads.training import make_optimizer
@@ -30,7 +30,7 @@ def _seeded_on_one_thread() -> None:
 
 
 def saliency(**options: object) -> Saliency:
-    method = build_method("saliency", "tiny", CLASSES, "multilabel", "tiny", options)
+    method = build_method("saliency-aware", "tiny", CLASSES, "multilabel", "tiny", options)
     assert isinstance(method, Saliency)
     return method
 
@@ -169,7 +169,8 @@ def test_a_margin_ends_the_triplet_loss() -> None:
 
 def test_weights_scale_their_terms() -> None:
     images, targets = batch()
-    one, other = saliency(), saliency(map_weight=3.0, triplet_weight=0.5)
+    one = saliency(map_weight=1.0)
+    other = saliency(map_weight=3.0, triplet_weight=0.5)
     other.load_state_dict(one.state_dict())
     terms = one.loss(one.eval()(images), targets)
     scaled = other.loss(other.eval()(images), targets)
@@ -242,7 +243,7 @@ def test_an_image_does_not_depend_on_its_batch() -> None:
 @pytest.mark.parametrize("preset", ["tiny", "paper"])
 def test_one_plain_image_trains(level: float, preset: str) -> None:
     options = {"perceptual": "tiny", "decoder_channels": 8, "channels": 8}
-    method = build_method("saliency", "tiny", CLASSES, "singlelabel", preset, options).train()
+    method = build_method("saliency-aware", "tiny", CLASSES, "singlelabel", preset, options).train()
     images = torch.full((1, 3, SIZE, SIZE), level)
     targets = Targets(torch.zeros(1, CLASSES), saliency=torch.full((1, SIZE, SIZE), level))
     terms = method.loss(method(images), targets)

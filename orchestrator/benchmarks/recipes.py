@@ -1,0 +1,43 @@
+"""Every recipe in miniature: does each row of the papers' tables still run from end to end?"""
+
+from __future__ import annotations
+
+import time
+
+from orchestrator.cluster import connect
+from orchestrator.progress import Progress
+from orchestrator.reproduce import DIGITS, reproduce
+from orchestrator.settings import load_settings
+from workloads.errors import WsolError
+from workloads.recipes import load_recipe, recipe_names
+
+
+def run_recipes() -> dict[str, object]:
+    """Reproduce every row that can run, at scale smoke, from made digits to the numbers.
+
+    A row that was finished before is not repeated, so a bench that was stopped goes on.
+
+    Returns:
+        `failed`: recipe to its error; `seconds`: recipe to the time that it took this time.
+    """
+    settings = load_settings()
+    names = [name for name in recipe_names() if load_recipe(name).published]
+    failed: dict[str, str] = {}
+    seconds: dict[str, float] = {}
+    with connect(settings), Progress(len(names), "recipes", "reproduce") as progress:
+        for name in names:
+            started = time.monotonic()
+            try:
+                reproduce(settings, name, DIGITS, "smoke")
+            except WsolError as error:
+                failed[name] = str(error)
+            seconds[name] = round(time.monotonic() - started, 1)
+            progress.advance(1)
+    return {
+        "name": "recipes",
+        "recipes": len(names),
+        "passed": len(names) - len(failed),
+        "failed": failed,
+        "slowest_s": max(seconds.values()),
+        "seconds": seconds,
+    }

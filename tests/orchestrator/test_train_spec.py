@@ -1,0 +1,127 @@
+"""What a training starts from: never silently random weights, and each part accounted for."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from made_shards import made_record, made_truth, write_shards
+
+from orchestrator.settings import Settings
+from orchestrator.train_spec import (
+    build,
+    make_spec,
+    needs_proposals,
+    parse_initial,
+    pretraining,
+)
+from workloads.backbones import BACKBONES
+from workloads.errors import ConfigError, NotFound
+from workloads.recipes import Recipe, load_recipe
+
+
+@pytest.fixture(scope="module")
+def shards(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    records = [
+        made_record(f"{split}-{i}", made_truth((i % 2, (0, 0, 8, 8))), split=split)
+        for split in ("train", "val")
+        for i in range(4)
+    ]
+    return write_shards(tmp_path_factory.mktemp("spec") / "shards", records, ("a", "b"))
+
+
+@pytest.fixture
+def weights(tmp_path: Path) -> Path:
+    torch.manual_seed(7)
+    torch.save(BACKBONES["tiny"]().state_dict(), tmp_path / "tiny.pth")
+    return tmp_path / "tiny.pth"
+
+
+def recipe(**changes: object) -> Recipe:
+    return load_recipe("digits-saliency-aware-tiny").model_copy(update=changes)
+
+
+def test_every_part_needs_a_source(shards: Path, weights: Path) -> None:
+    """The recipe names another one for both parts, so both must be given."""
+    for initial in ({}, {"backbone": str(weights)}, {"perceptual": str(weights)}):
+        with pytest.raises(ConfigError, match="--initial"):
+            make_spec(Settings(), recipe(), shards, initial=initial)
+
+
+def test_an_unnamed_part_is_never_silently_random(shards: Path) -> None:
+    with pytest.raises(ConfigError, match=r"part 'perceptual' needs weights; give --initial perc"):
+        make_spec(Settings(), recipe(initial=None, parts={}), shards)
+    spec = make_spec(
+        Settings(), recipe(initial=None, parts={}), shards, initial={"perceptual": "random"}
+    )
+    assert spec.initial == ()
+
+
+def test_parts_are_loaded_from_their_files(shards: Path, weights: Path) -> None:
+    given = {"backbone": str(weights), "perceptual": str(weights)}
+    spec = make_spec(Settings(), recipe(), shards, initial=given)
+    assert {start.part for start in spec.initial} == {"backbone", "perceptual"}
+    method = build(spec)
+    wanted = torch.load(weights, weights_only=True)
+    for network in method.pretrained_parts().values():
+        for name, tensor in network.state_dict().items():
+            torch.testing.assert_close(tensor, wanted[name], msg=name)
+
+
+def test_the_identity_follows_content_and_not_place(
+    shards: Path, weights: Path, tmp_path: Path
+) -> None:
+    def identity(path: Path, **changes: object) -> str:
+        given = {"backbone": str(path), "perceptual": "random"}
+        return make_spec(Settings(), recipe(**changes), shards, initial=given).identity()
+
+    copy = tmp_path / "copy.pth"
+    copy.write_bytes(weights.read_bytes())
+    assert identity(copy) == identity(weights)
+    assert identity(weights, summary="other words") == identity(weights)
+    assert identity(weights, preset="paper") != identity(weights)
+    torch.manual_seed(8)
+    torch.save(BACKBONES["tiny"]().state_dict(), copy)
+    assert identity(copy) != identity(weights)
+
+
+def test_published_weights_are_looked_for_and_the_file_is_named(
+    shards: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    with pytest.raises(NotFound, match=r"vgg16-\w{8}\.pth"):
+        make_spec(Settings(), load_recipe("spn-t2-vgg16"), shards)
+
+
+def test_a_missing_file_and_an_unknown_part_are_said(shards: Path, tmp_path: Path) -> None:
+    given = {"backbone": str(tmp_path / "none"), "perceptual": "random"}
+    with pytest.raises(NotFound, match="no such weights file"):
+        make_spec(Settings(), recipe(), shards, initial=given)
+    with pytest.raises(ConfigError, match=r"unknown part 'perceptuel'.*perceptual"):
+        make_spec(Settings(), recipe(), shards, initial={"perceptuel": "random"})
+
+
+def test_initial_on_the_command_line() -> None:
+    assert parse_initial([]) == {}
+    assert parse_initial(["a/b.pth"]) == {"backbone": "a/b.pth"}
+    assert parse_initial(["x", "perceptual=imagenet"]) == {
+        "backbone": "x",
+        "perceptual": "imagenet",
+    }
+    assert parse_initial(["./a=b"]) == {"backbone": "./a=b"}
+    with pytest.raises(ConfigError, match="given twice"):
+        parse_initial(["x", "y"])
+
+
+def test_what_has_to_be_trained_before() -> None:
+    assert pretraining(recipe()) == {
+        "backbone": "digits-pretrain-tiny", "perceptual": "digits-pretrain-tiny",
+    }  # fmt: skip
+    assert pretraining(load_recipe("spn-t2-vgg16")) == {}
+
+
+def test_only_the_map_loss_needs_proposals() -> None:
+    assert needs_proposals(recipe(), "multilabel")
+    assert not needs_proposals(load_recipe("digits-saliency-aware-no-map-tiny"), "multilabel")
+    assert not needs_proposals(load_recipe("digits-cam-tiny"), "multilabel")
