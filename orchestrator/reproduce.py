@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from orchestrator.cluster import connect
-from orchestrator.data import make
+from orchestrator.data import made_names, make
 from orchestrator.evaluate import evaluate
 from orchestrator.ingest import ingest
 from orchestrator.proposals import propose
@@ -31,6 +31,16 @@ from workloads.recipes.miniature import PIXELS, miniature
 from workloads.shards import read_shard_manifest
 
 DIGITS = "digits"
+# What the search of cut-offs maximises for the metric of a row; boxes of known classes otherwise.
+SEARCHED = {
+    "classification_map": "classification_map",
+    "top1_error": "classification_map",
+    "top5_error": "classification_map",
+    "box_f1": "box_f1",
+    "voc_ap": "box_f1",
+    "voc_ap_11pt": "box_f1",
+    "coco_ap": "box_f1",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +133,7 @@ class _Reproduction:
 
     def run(self) -> Reproduction:
         root = Path(self.stages.run("data", self.make_data)["root"])
-        self.settings = _settings_of(self.base, self.recipe, root, self.scale)
+        self.settings = _settings_of(self.base, self.recipe, root)
         shards = Path(self.stages.run("ingest", partial(self.ingest, root))["folder"])
         for part, start in pretraining(self.recipe).items():
             if part not in self.initial:
@@ -163,8 +173,17 @@ class _Reproduction:
         return self._ingested(self.settings, self.recipe.dataset, root, splits)
 
     def pretrain(self, name: str) -> dict[str, Any]:
-        """What the recipe starts from, on a data set that the project makes."""
+        """What the recipe starts from, on a data set that the project makes.
+
+        Raises:
+            ConfigError: it is trained on a real data set.
+        """
         recipe = load_recipe(name)
+        if recipe.dataset not in made_names():
+            raise ConfigError(
+                f"recipe '{self.recipe.name}' starts from '{name}', trained on {recipe.dataset}: "
+                f"reproduce that first and give its model folder with --initial"
+            )
         made = make(self.base, recipe.dataset)
         shards = self._ingested(self.base, recipe.dataset, made.root, ())["folder"]
         result = train(
@@ -211,7 +230,7 @@ class _Reproduction:
         paths, split = self.paths.run(self.recipe.name), self.settings.job.data.test_split
         for published in self.recipe.published:
             result = evaluate(
-                _measured_with(self.settings, published, self.scale),
+                _measured_with(self.settings, self.recipe, published, self.scale),
                 str(paths.tuned_model),
                 shards,
                 split,
@@ -241,16 +260,17 @@ def _line(published: Published, ours: float | None, interval: tuple[float, float
     )
 
 
-def _settings_of(settings: Settings, recipe: Recipe, root: Path, scale: Scale) -> Settings:
-    """The settings with the recipe's data set, splits and measuring."""
+def _settings_of(settings: Settings, recipe: Recipe, root: Path) -> Settings:
+    """The settings with the recipe's data set and splits, and with what it leaves to search."""
     data = settings.job.data.model_copy(
         update={"dataset": recipe.dataset, "root": root, **_splits(recipe, root)}
     )
-    changes = _shrunk(recipe.evaluation.metrics, scale)
-    metrics = MetricOptions.parse(
-        {**settings.job.metrics.model_dump(), **changes}, f"recipe {recipe.name}"
+    fixed = recipe.evaluation.cutoffs
+    ranges = {f"{name}_range": (fixed[name],) * 2 for name in ("cutoff", "alpha") if name in fixed}
+    search = settings.job.search.model_copy(
+        update={"metric": SEARCHED.get(recipe.metric, "gt_known"), **ranges}
     )
-    job = settings.job.model_copy(update={"data": data, "metrics": metrics})
+    job = settings.job.model_copy(update={"data": data, "search": search})
     return settings.model_copy(update={"job": job})
 
 
@@ -264,20 +284,24 @@ def _splits(recipe: Recipe, root: Path) -> dict[str, str]:
     return {f"{part}_split": wanted[part] if wanted[part] in there else own[part] for part in own}
 
 
-def _measured_with(settings: Settings, published: Published, scale: Scale) -> Settings:
-    """The settings with the metric options of one published number."""
-    changes = _shrunk(published.options, scale)
-    metrics = MetricOptions.parse(
-        {**settings.job.metrics.model_dump(), **changes}, f"metric {published.metric}"
-    )
+def _measured_with(
+    settings: Settings, recipe: Recipe, published: Published, scale: Scale
+) -> Settings:
+    """The settings with the metric options of one published number.
+
+    What neither it nor its recipe says is the literature's, not what the settings have for small
+    images; in a miniature, what is in pixels is smaller by as much as the images.
+    """
+    own = settings.job.metrics
+    options = MetricOptions(
+        bootstrap=own.bootstrap, bootstrap_seed=own.bootstrap_seed, confidence=own.confidence
+    ).model_dump()
+    options |= {**recipe.evaluation.metrics, **published.options}
+    if scale == "smoke":
+        options |= {k: v * PIXELS for k, v in options.items() if k.endswith("_px")}
+    metrics = MetricOptions.parse(options, f"metric {published.metric}")
     job = settings.job.model_copy(update={"metrics": metrics})
     return settings.model_copy(update={"job": job})
-
-
-def _shrunk(options: Mapping[str, Any], scale: Scale) -> dict[str, Any]:
-    """Metric options; in a miniature, what is in pixels is smaller by as much as the images."""
-    factor = PIXELS if scale == "smoke" else 1.0
-    return {k: v * factor if k.endswith("_px") else v for k, v in options.items()}
 
 
 def _claim(

@@ -8,7 +8,12 @@ from numpy.typing import NDArray
 
 
 def upsample(raw: NDArray[np.float32], width: int, height: int) -> NDArray[np.float32]:
-    """(h, w) map to (height, width), bilinear with half-pixel centres."""
+    """(h, w) map to (height, width), bilinear with half-pixel centres.
+
+    A constant map stays constant to the last bit: rounding would become boxes when normalised.
+    """
+    if raw.min() == raw.max():
+        return np.full((height, width), raw.flat[0], dtype=np.float32)
     resized = cv2.resize(
         np.ascontiguousarray(raw, dtype=np.float32), (width, height), interpolation=cv2.INTER_LINEAR
     )

@@ -103,7 +103,6 @@ class Evaluation(Options):
     ranking: tuple[str, ...] = Field(
         default=(), description="classifiers whose mean probabilities rank the classes instead"
     )
-    regions: bool = Field(default=False, description="object proposals are made for each image")
 
 
 class Entry(Options):
