@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cached_property
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +16,13 @@ from orchestrator.cluster import connect
 from orchestrator.progress import Progress
 from orchestrator.settings import Settings
 from workloads.artifacts import read_manifest, seal
-from workloads.errors import IntegrityError
+from workloads.errors import ConfigError, IntegrityError
 from workloads.images import ImageLimits, decode
 from workloads.loading import RowGroup, row_groups
-from workloads.localizer import Localizer
+from workloads.localizer import Localizer, read_card
 from workloads.predictions import SCHEMA_VERSION, Prediction, classes_to_store, write_predictions
 from workloads.ranking import Ranker, open_ranker, predict_ranked
+from workloads.shards import read_shard_manifest
 
 
 def predict(
@@ -46,6 +48,7 @@ def predict(
         IntegrityError: parts and shards do not add up.
     """
     model, shards, out = (p.resolve() for p in (model, shards, out))  # workers may be elsewhere
+    _check_classes(model, shards)
     groups = spread(row_groups(shards, split), limit)
     request = {
         "model": read_manifest(model, "model")["digest"],
@@ -63,6 +66,21 @@ def predict(
     rows = sum(group.rows for group in groups)
     seal(out, kind="predictions", rows=rows, request=request)
     return out
+
+
+def _check_classes(model: Path, shards: Path) -> None:
+    """The classes of a model and of shards must be the same in the same order.
+
+    Raises:
+        ConfigError: the first one that differs.
+    """
+    ours, theirs = read_card(model).classes, read_shard_manifest(shards).classes
+    for at, (one, other) in enumerate(zip_longest(ours, theirs)):
+        if one != other:
+            raise ConfigError(
+                f"{shards}: class {at} is '{other}', the model's is '{one}'; "
+                "use a model that was trained on these classes"
+            )
 
 
 def spread(groups: list[RowGroup], limit: int | None) -> list[RowGroup]:

@@ -21,6 +21,7 @@ from orchestrator.cli import (
     data,
     doctor,
     evaluate,
+    importing,
     ingest,
     listing,
     proposals,
@@ -60,6 +61,7 @@ app.command("train", rich_help_panel=_STEPS)(train.train)
 app.command("evaluate", rich_help_panel=_STEPS)(evaluate.evaluate)
 app.command("tune", rich_help_panel=_STEPS)(tune.tune)
 app.command("register", rich_help_panel=_STEPS)(register.register)
+app.command("import", rich_help_panel=_MODELS)(importing.import_classifier)
 app.command("annotate", rich_help_panel=_MODELS)(annotate.annotate)
 app.command("serve", rich_help_panel=_MODELS)(serve.serve)
 app.command("sync", rich_help_panel=_MODELS)(sync.sync)

@@ -6,6 +6,7 @@ import ast
 import re
 import subprocess
 import sys
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -150,3 +151,10 @@ def test_the_check_itself_sees(code, tmp_path):
     path = tmp_path / "module.py"
     path.write_text('"""A docstring may talk of anything."""\n' + code.format(next(iter(METHODS))))
     assert offences(path)
+
+
+def test_every_method_is_on_the_list_of_the_import_check():
+    with (ROOT.parent / "pyproject.toml").open("rb") as file:
+        contracts = tomllib.load(file)["tool"]["importlinter"]["contracts"]
+    (listed,) = (c["forbidden_modules"] for c in contracts if "no particular method" in c["name"])
+    assert set(listed) == {method.__module__ for method in METHODS.values()}
