@@ -1,0 +1,72 @@
+"""Rows of the papers in miniature, from made digits in their data set's layout to the numbers.
+
+One of each paper, chosen so that together they walk every side path: object proposals to learn
+from and to take boxes from, ranking by another classifier, cut-offs of each class, three scales.
+`make bench` runs all of them.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from orchestrator.reproduce import DIGITS, reproduce
+from orchestrator.settings import Settings
+from workloads.artifacts import read_json
+from workloads.errors import NotFound
+from workloads.localizer import read_card
+
+pytestmark = pytest.mark.integration
+
+ROWS = (
+    "spn-t4-vgg16-authors",
+    "spg-t3-resnet50",
+    "saliency-t1-alexnet",
+    "oquab-t2-voc-extents",
+    "bency-t1-vgg16",
+)
+
+
+@pytest.fixture(scope="module")
+def settings(tmp_path_factory: pytest.TempPathFactory) -> Settings:
+    """One workspace, so that rows on one data set share its shards."""
+    settings = Settings(workspace=tmp_path_factory.mktemp("reproduce"))
+    train = settings.resources.train.model_copy(update={"workers": 1})
+    resources = settings.resources.model_copy(update={"train": train})
+    return settings.model_copy(update={"resources": resources})
+
+
+@pytest.mark.parametrize("name", ROWS)
+def test_a_row_runs_from_images_to_its_numbers(
+    ray_cluster: None, settings: Settings, name: str
+) -> None:
+    done = reproduce(settings, name, DIGITS, "smoke")
+    assert not done.comparable
+    assert done.lines
+    for line in done.lines:
+        assert line.ours is not None
+        assert 0 <= line.ours <= 100
+        assert line.difference == pytest.approx(line.ours - line.paper)
+    written = read_json(done.folder / "reproduction.json")
+    assert [line["ours"] for line in written["lines"]] == [line.ours for line in done.lines]
+
+
+def test_what_the_papers_fix_is_in_the_model(ray_cluster: None, settings: Settings) -> None:
+    """Runs after the rows, and repeats none of their stages."""
+    cards = {}
+    for name in ROWS:
+        done = reproduce(settings, name, DIGITS, "smoke")
+        cards[name] = read_card(done.folder / "train" / name / "tuned-model")
+    spn = cards["spn-t4-vgg16-authors"].cutoffs
+    assert (spn.box_rule, spn.threshold, spn.nms_iou) == ("all", "mean", 0.7)
+    assert cards["spg-t3-resnet50"].preprocessing.ten_crop_margin
+    assert cards["saliency-t1-alexnet"].cutoffs.cutoff == 0.2
+    assert cards["oquab-t2-voc-extents"].cutoffs.box_rule == "regions"
+    assert cards["oquab-t2-voc-extents"].preprocessing.fit == "pad"
+    assert cards["bency-t1-vgg16"].cutoffs.box_score == "mean"
+
+
+def test_other_data_is_another_reproduction(settings: Settings, tmp_path: Path) -> None:
+    with pytest.raises(NotFound, match="none"):
+        reproduce(settings, "spn-t2-vgg16", str(tmp_path / "none"))
