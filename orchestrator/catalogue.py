@@ -38,10 +38,15 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """One kind of things and how to list them."""
+    """One kind of things and how to list them.
+
+    Attributes:
+        shown: the facts of a table for people; empty: all. JSON always has all.
+    """
 
     summary: str
     entries: Callable[[], list[Entry]]
+    shown: tuple[str, ...] = ()
 
 
 def methods() -> list[Entry]:
@@ -154,7 +159,11 @@ KINDS: dict[str, Kind] = {
     "datasets": Kind("data sets, for job.data.dataset and wsol ingest", datasets),
     "metrics": Kind("what wsol evaluate measures", metrics),
     "formats": Kind("export formats of wsol annotate", formats),
-    "recipes": Kind("trainings with a name, for job.recipes and wsol train", recipes),
+    "recipes": Kind(
+        "trainings and rows of the papers, for job.recipes, wsol train and wsol reproduce",
+        recipes,
+        ("method", "backbone", "dataset", "published", "quoted"),
+    ),
     "clusters": Kind("where jobs run, for cluster", clusters),
     "benchmarks": Kind("measurements, for wsol bench", benchmarks),
 }

@@ -38,10 +38,13 @@ def list_names(
         raise ConfigError(unknown_name("kind", kind, KINDS))
     with working():
         entries = KINDS[kind].entries()
-    emit([e.as_json() for e in entries], output, lambda: _table(entries))
+    emit([e.as_json() for e in entries], output, lambda: _table(entries, KINDS[kind].shown))
 
 
-def _table(entries: list[Entry]) -> Table:
+def _table(entries: list[Entry], shown: tuple[str, ...]) -> Table:
+    if shown:
+        rows = [[e.name, *(_brief(e.facts[k]) for k in shown)] for e in entries]
+        return make_table(["name", *(k.replace("_", " ") for k in shown)], rows)
     # What no entry has would be a column of dashes.
     facts = [k for k in (entries[0].facts if entries else {}) if any(e.facts[k] for e in entries)]
     rows = [[e.name, *(_brief(e.facts[k]) for k in facts), e.summary] for e in entries]
