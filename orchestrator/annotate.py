@@ -50,7 +50,8 @@ from workloads.errors import ConfigError, Conflict, IntegrityError, NotFound
 from workloads.formats import FORMATS, AnnotatedImage
 from workloads.images import ImageLimits
 from workloads.listing import ListedFile, list_images
-from workloads.localizer import Localizer, read_card
+from workloads.localizer import Localizer
+from workloads.model_version import read_card
 
 KIND = "annotation"
 LISTING = "listing.json"

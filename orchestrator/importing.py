@@ -7,7 +7,7 @@ from pathlib import Path
 
 from workloads.backbones.imagenet import check_classes
 from workloads.backbones.torchvision_classifier import open_classifier
-from workloads.localizer import read_card
+from workloads.model_version import read_card
 from workloads.published import save_published
 from workloads.shards import read_shard_manifest
 

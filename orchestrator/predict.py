@@ -8,20 +8,19 @@ from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from orchestrator.chunks import claim, run_pool
 from orchestrator.cluster import connect
 from orchestrator.progress import Progress
 from orchestrator.settings import Settings
 from workloads.artifacts import read_manifest, seal
 from workloads.errors import ConfigError, IntegrityError
-from workloads.images import ImageLimits, decode
+from workloads.images import ImageLimits
 from workloads.loading import RowGroup, row_groups
-from workloads.localizer import Localizer, read_card
-from workloads.predictions import SCHEMA_VERSION, Prediction, classes_to_store, write_predictions
-from workloads.ranking import Ranker, open_ranker, predict_ranked
+from workloads.localizer import Localizer
+from workloads.model_version import read_card
+from workloads.predicting import predict_records
+from workloads.predictions import SCHEMA_VERSION, write_predictions
+from workloads.ranking import Ranker, open_ranker
 from workloads.shards import read_shard_manifest
 
 
@@ -164,30 +163,6 @@ class Predictor:
 
     def __call__(self, unit: dict[str, Any]) -> dict[str, Any]:
         records = RowGroup(Path(unit["path"]), int(unit["index"]), 0).read()
-
-        def stored(row: int, scores: NDArray[np.float32]) -> list[int]:
-            labels: list[int] = classes_to_store(records[row].truth, scores, self.top).tolist()
-            return labels
-
-        images = [decode(r.image, self.limits) for r in records]
-        if self.ranker is None:
-            responses = self.localizer.predict(images, stored)
-        else:
-            responses = predict_ranked(self.localizer, self.ranker, images, stored)
-        predictions = [
-            Prediction(
-                image_id=record.image_id,
-                split=record.split,
-                width=record.width,
-                height=record.height,
-                truth=record.truth,
-                scores=response.scores,
-                map_labels=response.labels,
-                scales=response.scales,
-                proposal=response.proposal,
-                regions_xyxy=response.regions_xyxy,
-            )
-            for record, response in zip(records, responses, strict=True)
-        ]
+        predictions = predict_records(self.localizer, records, self.limits, self.top, self.ranker)
         write_predictions(Path(unit["part"]), predictions)
         return {"rows": len(predictions)}

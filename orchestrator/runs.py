@@ -12,8 +12,8 @@ from orchestrator.tune import TuneResult, log_search, tune
 from orchestrator.workspace import RunPaths
 from workloads.artifacts import is_sealed, read_json
 from workloads.errors import ClusterError, NotFound
-from workloads.localizer import retune_model
 from workloads.model_card import Cutoffs
+from workloads.model_version import retune_model
 
 
 def tune_run(settings: Settings, paths: RunPaths, tracker: Tracker | None = None) -> TuneResult:

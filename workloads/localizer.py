@@ -1,10 +1,4 @@
-"""A model version: its folder, and a localizer that answers for images from memory.
-
-A model version is a sealed folder (see `artifacts`) and self-sufficient:
-
-    weights.safetensors    every parameter and buffer of the network
-    model.json             the model card: how to rebuild it, preprocessing, classes, thresholds
-    manifest.json          digests of the others, written last; its own digest names the version
+"""A model version in memory: images in, scores and maps and boxes out.
 
 Batch invariance: annotation jobs and the endpoint must give the same boxes for an image, yet
 arithmetic libraries choose their kernels by batch size and number of threads, and round
@@ -18,37 +12,31 @@ Shapes: B batch, K classes, H W size of an image, S side of the network's input,
 from __future__ import annotations
 
 import math
-import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple, Self
+from typing import NamedTuple, Self
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
-from pydantic import JsonValue
 from torch import Tensor
 
-from workloads.artifacts import atomic_folder, read_json, seal, verify, write_json
+from workloads.artifacts import verify
 from workloads.augmentation import View, padding_colour
 from workloads.detections import Detections
-from workloads.errors import ConfigError, ResourceError
+from workloads.errors import ResourceError
+from workloads.exact_arithmetic import GPU_CHUNK, exact_arithmetic
 from workloads.images import padded_size, resize_square, ten_crops
 from workloads.localization.cooccurrence import rescore
 from workloads.localization.detect import classes_reached, detect
 from workloads.localization.regions import resized_regions
-from workloads.methods import METHODS, build_method
 from workloads.methods.base import Localization, Method
-from workloads.model_card import SCHEMA_VERSION, Cutoffs, ModelCard
-from workloads.tensors import WEIGHTS_FILE, load_exactly, read_tensors, write_tensors
+from workloads.model_card import ModelCard
+from workloads.model_version import check_card, load_network, read_card
 from workloads.training import InputNormalizer
-
-CARD_FILE = "model.json"
-GPU_CHUNK = 16
 
 
 class Response(NamedTuple):
@@ -82,69 +70,6 @@ Choose = Callable[[int, NDArray[np.float32]], Sequence[int]]
 wanted."""
 
 
-def save_model(folder: Path, method: Method, card: ModelCard) -> dict[str, Any]:
-    """Write a model version whole or not at all; a folder of that name is replaced.
-
-    Returns:
-        The manifest. Its digest names the version: the same weights and card, the same digest.
-
-    Raises:
-        ConfigError: the card describes another network than `method`.
-    """
-    _check_card(card, method)
-    with atomic_folder(folder) as temporary:
-        write_tensors(temporary / WEIGHTS_FILE, method.inference_state())
-        write_json(temporary / CARD_FILE, card.model_dump(mode="json"))
-        return seal(temporary, kind="model", schema_version=card.schema_version)
-
-
-def retune_model(
-    folder: Path, target: Path, cutoffs: Cutoffs, provenance: Mapping[str, JsonValue]
-) -> dict[str, Any]:
-    """The same weights with other cut-offs as a new model version.
-
-    Args:
-        provenance: facts to add to those of the card.
-
-    Returns:
-        The manifest of `target`.
-
-    Raises:
-        NotFound, IntegrityError: as `verify`.
-    """
-    verify(folder, "model")
-    card = read_card(folder)
-    tuned = card.model_copy(
-        update={
-            "schema_version": SCHEMA_VERSION,
-            "cutoffs": cutoffs,
-            "provenance": {**card.provenance, **provenance},
-        }
-    )
-    with atomic_folder(target) as temporary:
-        shutil.copyfile(folder / WEIGHTS_FILE, temporary / WEIGHTS_FILE)
-        write_json(temporary / CARD_FILE, tuned.model_dump(mode="json"))
-        return seal(temporary, kind="model", schema_version=tuned.schema_version)
-
-
-def read_card(folder: Path) -> ModelCard:
-    """The card of a model version.
-
-    Raises:
-        NotFound: no card there.
-        ConfigError: written by a newer version of this project, or not a card.
-    """
-    path = folder / CARD_FILE
-    values = read_json(path)
-    version = values.get("schema_version")
-    if isinstance(version, int) and version > SCHEMA_VERSION:
-        raise ConfigError(
-            f"{path}: model schema {version} is newer than the known {SCHEMA_VERSION}; "
-            "use the version of wsol that wrote it, or a newer one"
-        )
-    return ModelCard.parse(values, str(path))
-
-
 class Localizer:
     """A network with its card, ready to answer.
 
@@ -166,7 +91,7 @@ class Localizer:
         device: str = "cpu",
         threads: int | None = 1,
     ) -> None:
-        _check_card(card, method)
+        check_card(card, method)
         self.card = card
         self.digest = digest
         self.device = torch.device(device)
@@ -198,11 +123,7 @@ class Localizer:
         """
         manifest = verify(folder, "model")
         card = read_card(folder)
-        method = build_method(
-            card.method, card.backbone, len(card.classes), card.task, None, card.method_options
-        ).without_training_parts()
-        load_exactly(method, read_tensors(folder / WEIGHTS_FILE), str(folder / WEIGHTS_FILE))
-        return cls(method, card, str(manifest["digest"]), device, threads)
+        return cls(load_network(folder, card), card, str(manifest["digest"]), device, threads)
 
     def predict(
         self,
@@ -299,7 +220,8 @@ class Localizer:
         fit = self.card.preprocessing.fit
         for row, size in enumerate(sizes):
             extents[row] = torch.tensor(View(len(squares[0]), fit=fit).extent(*size))
-        with torch.inference_mode(), self._exact():
+        pinned = self.threads is not None
+        with torch.inference_mode(), exact_arithmetic(self.device, one_thread=pinned):
             inputs = self._inputs([resize_square(s, self._side) for s in squares])
             answer = self._method.localize(inputs, extents.to(self.device))
             scores = _array(self._scores(answer, squares))
@@ -355,19 +277,6 @@ class Localizer:
     def _side(self) -> int:
         return self.card.preprocessing.size
 
-    def _exact(self) -> AbstractContextManager[None]:
-        """Settings under which equal shapes give equal bits."""
-        if self.device.type == "cuda":
-            # Without these, cuDNN may measure its algorithms and pick by time, and convolutions
-            # run in TF32. Reduced precision is for training only.
-            exact: AbstractContextManager[None] = torch.backends.cudnn.flags(
-                enabled=True, benchmark=False, deterministic=True, allow_tf32=False
-            )
-            return exact
-        if self.threads is not None:
-            torch.set_num_threads(1)  # torch keeps the number per calling thread
-        return nullcontext()
-
 
 def _sizes(images: Sequence[NDArray[np.uint8]]) -> list[tuple[int, int]]:
     return [(image.shape[1], image.shape[0]) for image in images]
@@ -408,28 +317,3 @@ def _array(tensor: Tensor) -> NDArray[np.float32]:
     # Channels-last maps would make every map of a class a strided view.
     array: NDArray[np.float32] = tensor.float().cpu().contiguous().numpy()
     return array
-
-
-def _check_card(card: ModelCard, method: Method) -> None:
-    """A card must describe the network beside it.
-
-    Raises:
-        ConfigError: what differs.
-    """
-    classes = len(card.classes)
-    options = METHODS[card.method].options_type.parse(card.method_options, "model card")
-    facts = {
-        "method": (card.method, method.name),
-        "backbone": (card.backbone, method.backbone.name),
-        "task": (card.task, method.task),
-        "method options": (options, method.options),
-        "number of classes": (classes, method.num_classes),
-    }
-    for fact, (said, actual) in facts.items():
-        if said != actual:
-            raise ConfigError(f"model card: {fact} is {said}, the network's is {actual}")
-    of_class = len(card.cutoffs.class_cutoffs)
-    if of_class not in (0, classes):
-        raise ConfigError(f"model card: {of_class} class_cutoffs for {classes} classes")
-    if any(len(row) != classes for row in (card.cooccurrence, *card.cooccurrence)):
-        raise ConfigError(f"model card: cooccurrence must be {classes} x {classes}")

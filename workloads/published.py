@@ -9,9 +9,9 @@ from typing import Any
 from workloads.backbones.torchvision_classifier import open_classifier
 from workloads.backbones.whole_network import WholeNetwork
 from workloads.errors import ConfigError
-from workloads.localizer import save_model
 from workloads.methods import build_method
 from workloads.model_card import Cutoffs, ModelCard, Preprocessing
+from workloads.model_version import save_model
 
 
 def save_published(

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Protocol
 
@@ -29,7 +28,8 @@ from workloads.backbones.torchvision_classifier import (
     open_classifier,
 )
 from workloads.errors import ConfigError
-from workloads.localizer import GPU_CHUNK, Choose, Localizer, Response
+from workloads.exact_arithmetic import GPU_CHUNK, exact_arithmetic
+from workloads.localizer import Choose, Localizer, Response
 
 # Beyond this ratio of the sides, the ends of an image are cut off before it is scaled: the crop
 # does not reach them, and the whole of a thin stripe would take gigabytes.
@@ -74,7 +74,7 @@ class TorchvisionRanker:
         self, images: Sequence[NDArray[np.uint8]], batch: int
     ) -> NDArray[np.float32]:
         """By one forward pass over exactly `batch` inputs, zeros after the last image."""
-        with torch.inference_mode(), _exact(self._device):
+        with torch.inference_mode(), exact_arithmetic(self._device):
             inputs = [self._input(image) for image in images]
             inputs += [torch.zeros_like(inputs[0])] * (batch - len(images))
             logits = self._classifier.classify(torch.stack(inputs).to(self._device))
@@ -195,14 +195,3 @@ def _middle(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
     rows, columns = min(height, LONGEST * width), min(width, LONGEST * height)
     top, left = (height - rows) // 2, (width - columns) // 2
     return image[top : top + rows, left : left + columns]
-
-
-def _exact(device: torch.device) -> AbstractContextManager[None]:
-    """Settings under which equal shapes give equal bits, as in `Localizer`."""
-    if device.type == "cuda":
-        exact: AbstractContextManager[None] = torch.backends.cudnn.flags(
-            enabled=True, benchmark=False, deterministic=True, allow_tf32=False
-        )
-        return exact
-    torch.set_num_threads(1)  # torch keeps the number per calling thread
-    return nullcontext()

@@ -42,7 +42,8 @@ for module in pkgutil.walk_packages(workloads.__path__, "workloads."):
     print(module.name)
 
 from workloads.backbones import BACKBONES
-from workloads.localizer import Localizer, save_model
+from workloads.localizer import Localizer
+from workloads.model_version import save_model
 from workloads.methods import METHODS, build_method
 from workloads.model_card import Cutoffs, ModelCard, Preprocessing
 

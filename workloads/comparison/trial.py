@@ -19,19 +19,20 @@ from workloads.comparison.plan import Data, Plan, Reading
 from workloads.datasets import DATASETS, open_dataset
 from workloads.datasets.digits import Digits, make_digits
 from workloads.evaluation import evaluate_predictions
-from workloads.images import ImageLimits, decode
+from workloads.images import ImageLimits
 from workloads.loading import Share, row_groups
-from workloads.localizer import Localizer, read_card, save_model
+from workloads.localizer import Localizer
 from workloads.methods import METHODS, build_method
 from workloads.methods.base import Method
 from workloads.metrics import MetricOptions, build_metrics
 from workloads.model_card import Cutoffs, ModelCard, Preprocessing
+from workloads.model_version import load_network, read_card, save_model
+from workloads.predicting import predict_records
 from workloads.predictions import Prediction
 from workloads.recipes import Recipe, load_recipe
 from workloads.search import objective
 from workloads.search_table import SearchTable
 from workloads.shards import cooccurrence, finish_shards, ingest_shard, read_shard_manifest
-from workloads.tensors import WEIGHTS_FILE, load_exactly, read_tensors
 from workloads.training_run import TrainingRun
 
 CUTOFFS: tuple[float, ...] = tuple(np.round(np.arange(0.02, 0.9, 0.01), 2).tolist())
@@ -104,26 +105,7 @@ def read(model: Path, reading: Reading, shards: Path, split: str) -> Iterator[Pr
     """Scores and maps of a split by a reading of a model's weights."""
     localizer = _localizer(model, reading)
     for group in row_groups(shards, split):
-        records = group.read()
-
-        def wanted(row: int, scores: np.ndarray, records: Any = records) -> list[int]:
-            best = np.argsort(-scores, kind="stable")[:STORED_MAPS]
-            return sorted({*records[row].truth.labels, *records[row].truth.difficult_labels,
-                           *best.tolist()})  # fmt: skip
-
-        answers = localizer.predict([decode(r.image, LIMITS) for r in records], wanted)
-        for record, answer in zip(records, answers, strict=True):
-            yield Prediction(
-                image_id=record.image_id,
-                split=split,
-                width=record.width,
-                height=record.height,
-                truth=record.truth,
-                scores=answer.scores,
-                map_labels=answer.labels,
-                scales=answer.scales,
-                proposal=answer.proposal,
-            )
+        yield from predict_records(localizer, group.read(), LIMITS, STORED_MAPS)
 
 
 def measure(plan: Plan, data: Data, model: Path, reading: Reading, shards: Path) -> dict[str, Any]:
@@ -170,12 +152,10 @@ def _localizer(model: Path, reading: Reading) -> Localizer:
     card = read_card(model)
     kind = METHODS[reading.method or card.method]
     own = card.method_options if reading.method is None else kind.presets["tiny"]
-    method = build_method(
-        kind.name, card.backbone, len(card.classes), card.task, None, {**own, **reading.options}
-    ).without_training_parts()
-    load_exactly(method, read_tensors(model / WEIGHTS_FILE), str(model))
-    changes = {"method": kind.name, "method_options": method.options.model_dump(mode="json")}
-    return Localizer(method, card.model_copy(update=changes), str(model))
+    options = kind.options_type.parse({**own, **reading.options}, f"reading by {kind.name}")
+    changes = {"method": kind.name, "method_options": options.model_dump(mode="json")}
+    read_as = card.model_copy(update=changes)
+    return Localizer(load_network(model, read_as), read_as, str(model))
 
 
 def _card(method: Method, recipe: Recipe, size: int, shards: Path) -> ModelCard:

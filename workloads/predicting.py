@@ -1,0 +1,57 @@
+"""What a network says about records of shards, ready to be stored."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from workloads.images import ImageLimits, decode
+from workloads.localizer import Localizer
+from workloads.predictions import Prediction, classes_to_store
+from workloads.ranking import Ranker, predict_ranked
+from workloads.records import Record
+
+
+def predict_records(
+    localizer: Localizer,
+    records: Sequence[Record],
+    limits: ImageLimits,
+    top: int,
+    ranker: Ranker | None = None,
+) -> list[Prediction]:
+    """Scores and maps beside the ground truth, in the order of the records.
+
+    Args:
+        top: maps kept of the best scored classes, beside those of the true ones.
+        ranker: whose scores take the place of the localizer's.
+
+    Raises:
+        InputRejected: an image cannot be decoded.
+    """
+
+    def stored(row: int, scores: NDArray[np.float32]) -> list[int]:
+        labels: list[int] = classes_to_store(records[row].truth, scores, top).tolist()
+        return labels
+
+    images = [decode(record.image, limits) for record in records]
+    if ranker is None:
+        responses = localizer.predict(images, stored)
+    else:
+        responses = predict_ranked(localizer, ranker, images, stored)
+    return [
+        Prediction(
+            image_id=record.image_id,
+            split=record.split,
+            width=record.width,
+            height=record.height,
+            truth=record.truth,
+            scores=response.scores,
+            map_labels=response.labels,
+            scales=response.scales,
+            proposal=response.proposal,
+            regions_xyxy=response.regions_xyxy,
+        )
+        for record, response in zip(records, responses, strict=True)
+    ]
