@@ -136,8 +136,5 @@ def _result(folder: Path, training: str, data: str, seed: int) -> Path:
 
 
 def _plain(row: dict[str, Any]) -> dict[str, Any]:
-    """A row with its spreads as [mean, deviation]."""
-    return {
-        name: value if isinstance(value, str) else [round(value.mean, 4), round(value.deviation, 4)]
-        for name, value in row.items()
-    }
+    """A row as JSON."""
+    return {name: v if isinstance(v, str) else asdict(v) for name, v in row.items()}

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from orchestrator.cli.common import OutputOption
-from orchestrator.cli.output import Output, emit, facts_table, make_table, note, working
+from orchestrator.cli.output import Output, emit, facts_table, make_table, note, plain, working
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
 
 
 def bench(
@@ -29,4 +32,30 @@ def bench(
     note(f"bench {name} ...")
     with working():
         result = {"name": name, **measure()}
-    emit(result, output, lambda: facts_table(result))
+    emit(result, output, lambda: _answer(plain(result)))
+
+
+def _answer(result: dict[str, Any]) -> RenderableType:
+    """Facts, and below them what is a table."""
+    from rich.console import Group
+
+    tables = {name: value for name, value in result.items() if _is_table(value)}
+    facts = {name: value for name, value in result.items() if name not in tables}
+    drawn = [
+        make_table(rows[0], [map(_cell, row.values()) for row in rows]) for rows in tables.values()
+    ]
+    return Group(facts_table(facts), *drawn)
+
+
+def _is_table(value: object) -> bool:
+    return isinstance(value, list) and bool(value) and all(isinstance(row, dict) for row in value)
+
+
+def _cell(value: object) -> object:
+    """A value over seeds as people write it."""
+    match value:
+        case {"mean": None}:
+            return None
+        case {"mean": float(mean), "deviation": deviation}:
+            return f"{mean:.3f}" if deviation is None else f"{mean:.3f} ± {deviation:.3f}"
+    return value
