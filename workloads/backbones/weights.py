@@ -60,7 +60,7 @@ def published_file(wanted: Backbone | str) -> Path:
     if not path.is_file():
         raise NotFound(
             f"{path}: no such file; place torchvision's {name} there under this name, or give "
-            "the path of another file with --initial"
+            "the path of another file"
         )
     check_hash(path)
     return path
