@@ -166,7 +166,7 @@ def test_a_published_file_is_looked_for_where_torch_keeps_it(
     assert Path(path).parent == folder
     assert Path(path).suffix == ".pth"
     assert rest.startswith(f"no such file; place torchvision's {backbone.weights()} there")
-    assert "--initial" in rest
+    assert "path of another file" in rest
     assert "http" not in message
     folder.mkdir(parents=True)
     Path(path).write_bytes(b"something else")
