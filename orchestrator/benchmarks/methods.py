@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
 from dataclasses import asdict
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 from orchestrator.chunks import run_tasks
@@ -16,8 +14,9 @@ from orchestrator.proposals import propose
 from orchestrator.settings import Settings, load_settings
 from orchestrator.train_spec import needs_proposals, pretraining
 from orchestrator.workspace import Workspace
-from workloads.artifacts import digest, read_json, write_json
-from workloads.comparison.plan import Data, Plan, Reading, load_plan
+from workloads.artifacts import read_json, write_json
+from workloads.comparison.places import Places
+from workloads.comparison.plan import Data, Reading, Trial, load_plan, recipe_of
 from workloads.recipes import load_recipe
 from workloads.shards import read_shard_manifest
 
@@ -35,12 +34,12 @@ def compare_methods() -> dict[str, object]:
     from workloads.comparison.summary import table, verdicts
 
     settings, plan = load_settings(), load_plan()
-    folder = bench_folder(settings, plan)
-    started = time.monotonic()
+    folder = Workspace(settings.workspace).folder / "bench" / "methods"
+    places, started = Places(folder, plan), time.monotonic()
     with connect(settings):
-        _prepare(settings, plan, folder)
-        _run(plan, folder)
-    trials = [read_json(_result(folder, *trial)) for trial in plan.trials()]
+        _prepare(settings, places)
+        _run(places)
+    trials = [read_json(places.result(trial)) for trial in plan.trials()]
     report: dict[str, object] = {
         "name": "methods",
         "trials": len(trials),
@@ -54,85 +53,68 @@ def compare_methods() -> dict[str, object]:
     return report
 
 
-def bench_folder(settings: Settings, plan: Plan) -> Path:
-    """Where trials of this plan are kept; another plan, or other recipes, have another folder."""
-    recipes = [load_recipe(t.recipe).model_dump(mode="json") for t in plan.trainings.values()]
-    key = digest({"plan": plan.model_dump(mode="json", exclude={"claims"}), "recipes": recipes})
-    return Workspace(settings.workspace).folder / "bench" / f"methods-{key[:8]}"
-
-
-def _prepare(settings: Settings, plan: Plan, folder: Path) -> None:
+def _prepare(settings: Settings, places: Places) -> None:
     """Data sets, what recipes start from, and proposals: what trials share."""
-    starts = sorted(_starts(plan))
+    plan = places.plan
+    starts = {
+        s for t in plan.trainings.values() for s in pretraining(load_recipe(t.recipe)).values()
+    }
     units: list[dict[str, Any]] = [{"what": "data", "name": name} for name in plan.data]
-    units += [{"what": "start", "name": name} for name in starts]
+    units += [{"what": "start", "name": name} for name in sorted(starts)]
     with Progress(len(units), "parts", "prepare") as progress:
-        for _ in run_tasks(units, partial(_prepare_one, folder=str(folder)), 1, "bench"):
+        for _ in run_tasks(units, partial(_prepare_one, places=places), 1, "bench"):
             progress.advance(1)
     for training in plan.trainings.values():
         for data in training.data:
-            shards = folder / "data" / data
+            shards = places.data(data)
             if needs_proposals(load_recipe(training.recipe), read_shard_manifest(shards).task):
-                propose(settings, shards, ["train"], folder / "proposals" / data)
+                propose(settings, shards, ["train"], places.proposals(data))
 
 
-def _prepare_one(unit: dict[str, Any], *, folder: str) -> dict[str, Any]:
+def _prepare_one(unit: dict[str, Any], *, places: Places) -> dict[str, Any]:
     from workloads.comparison import trial
 
-    plan, root = load_plan(), Path(folder)
+    name = unit["name"]
     if unit["what"] == "data":
-        trial.make_shards(plan.data[unit["name"]], root / "data" / unit["name"])
+        trial.make_shards(places.plan.data[name], places.data(name))
         return unit
-    recipe = load_recipe(unit["name"])
-    shards = trial.make_shards(Data(dataset=recipe.dataset), root / "data" / unit["name"])
-    trial.train(recipe, shards, {}, root / "starts" / unit["name"], None)
+    recipe = load_recipe(name)
+    shards = trial.make_shards(Data(dataset=recipe.dataset), places.start_data(name))
+    trial.train(recipe, shards, {}, places.start(name), None)
     return unit
 
 
-def _run(plan: Plan, folder: Path) -> None:
-    missing = [t for t in plan.trials() if not _result(folder, *t).exists()]
-    units = [{"training": t, "data": data, "seed": seed} for t, data, seed in missing]
-    total = len(plan.trials())
-    with Progress(total, "trials", "compare methods", done=total - len(units)) as progress:
-        for _ in run_tasks(units, partial(_trial, folder=str(folder)), 1, "bench"):
+def _run(places: Places) -> None:
+    trials = places.plan.trials()
+    units = [t._asdict() for t in trials if not places.result(t).exists()]
+    done = len(trials) - len(units)
+    with Progress(len(trials), "trials", "compare methods", done=done) as progress:
+        for _ in run_tasks(units, partial(_trial, places=places), 1, "bench"):
             progress.advance(1)
 
 
-def _trial(unit: dict[str, Any], *, folder: str) -> dict[str, Any]:
+def _trial(unit: dict[str, Any], *, places: Places) -> dict[str, Any]:
     """Train, read in every way, measure, and keep the result."""
     from workloads.comparison import trial
 
-    plan, root, started = load_plan(), Path(folder), time.monotonic()
-    training, data, seed = unit["training"], unit["data"], unit["seed"]
-    recipe = trial.recipe_of(plan, training, seed)
-    shards = root / "data" / data
+    one, plan, started = Trial(**unit), places.plan, time.monotonic()
+    recipe, shards = recipe_of(plan, *one), places.data(one.data)
+    proposals = places.proposals(one.data)
     model = trial.train(
         recipe,
         shards,
-        {name: root / "starts" / name for name in pretraining(recipe).values()},
-        root / "models" / f"{training}-{data}-{seed}",
-        proposals if (proposals := root / "proposals" / data).exists() else None,
+        {name: places.start(name) for name in pretraining(recipe).values()},
+        places.model(one),
+        proposals if proposals.exists() else None,
     )
-    readings = {training: Reading(), **plan.trainings[training].readings}
+    readings = {one.training: Reading(), **plan.trainings[one.training].readings}
     values = {
-        name: trial.measure(plan, plan.data[data], model, reading, shards)
+        name: trial.measure(plan, plan.data[one.data], model, reading, shards)
         for name, reading in readings.items()
     }
     result = {**unit, "readings": values, "seconds": round(time.monotonic() - started, 1)}
-    write_json(_result(root, training, data, seed), result)
+    write_json(places.result(one), result)
     return {"seconds": result["seconds"]}
-
-
-def _starts(plan: Plan) -> Iterator[str]:
-    """Names of the recipes from whose backbones the trainings start."""
-    found: set[str] = set()
-    for training in plan.trainings.values():
-        found |= set(pretraining(load_recipe(training.recipe)).values())
-    yield from found
-
-
-def _result(folder: Path, training: str, data: str, seed: int) -> Path:
-    return folder / "trials" / f"{training}-{data}-{seed}.json"
 
 
 def _plain(row: dict[str, Any]) -> dict[str, Any]:

@@ -8,7 +8,16 @@ import pytest
 import torch
 
 from workloads.comparison import trial
-from workloads.comparison.plan import Claim, Data, Plan, Reading, load_plan
+from workloads.comparison.places import Places
+from workloads.comparison.plan import (
+    Claim,
+    Data,
+    Plan,
+    Reading,
+    Trial,
+    load_plan,
+    recipe_of,
+)
 from workloads.comparison.summary import Spread, table, verdicts
 from workloads.errors import ConfigError
 from workloads.methods import METHODS
@@ -25,7 +34,7 @@ def test_the_plan_names_what_exists() -> None:
     plan = load_plan()
     assert set(plan.metrics) <= set(METRICS)
     for name, training in plan.trainings.items():
-        recipe = trial.recipe_of(plan, name, seed=7)
+        recipe = recipe_of(plan, name, training.data[0], seed=7)
         assert recipe.backbone == "tiny"
         assert recipe.train.seed == 7
         for reading in training.readings.values():
@@ -43,13 +52,17 @@ def test_every_method_is_compared() -> None:
 
 def test_all_trainings_have_one_budget() -> None:
     plan = load_plan()
+    ordinary = {name for name, data in plan.data.items() if not data.budget}
     budgets = {
-        trial.recipe_of(plan, name, 0).train.model_dump_json(
-            exclude={"fit", "image_size", "learning_rate"}
+        (
+            one.data in ordinary,
+            recipe_of(plan, *one).train.model_dump_json(
+                exclude={"fit", "image_size", "learning_rate", "seed"}
+            ),
         )
-        for name in plan.trainings
+        for one in plan.trials()
     }
-    assert len(budgets) == 1
+    assert len(budgets) == 1 + (len(ordinary) < len(plan.data))
 
 
 def small_plan(**claim: object) -> Plan:
@@ -123,7 +136,7 @@ def test_a_trial_from_images_to_values(tmp_path) -> None:
     options = {"train": 64, "val": 16, "test": 16}
     shards = trial.make_shards(Data(dataset="digits", options=options), tmp_path / "digits")
     plan = load_plan()
-    recipe = trial.recipe_of(plan, "cam", 0)
+    recipe = recipe_of(plan, "cam", "several", 0)
     train = recipe.train.model_copy(update={"epochs": 1, "batch_size": 16})
     recipe = recipe.model_copy(update={"initial": None, "train": train})
     model = trial.train(recipe, shards, {}, tmp_path / "model", None)
@@ -136,3 +149,17 @@ def test_a_trial_from_images_to_values(tmp_path) -> None:
         assert set(plan.metrics) <= set(values)
         assert 0 <= values["pointing"] <= 1
         assert set(values["parameters"]) == {"gt_known", "box_f1", "alpha"}
+
+
+def test_a_change_of_the_plan_moves_what_it_touches(tmp_path) -> None:
+    plan = small_plan()
+    seeds = {"budget": {"epochs": 3}}
+    slower = plan.model_copy(update={"data": {"d": Data(dataset="digits", **seeds)}})
+    asked = plan.model_copy(update={"metrics": ("pointing", "gt_known")})
+    before, trained, measured = (Places(tmp_path, p) for p in (plan, slower, asked))
+    one = Trial("a", "d", 0)
+    assert before.model(one) != trained.model(one)
+    assert before.model(one) == measured.model(one)
+    assert before.result(one) != measured.result(one)
+    assert before.data("d") == measured.data("d")
+    assert len({before.result(t) for t in plan.trials()}) == len(plan.trials()) == 6

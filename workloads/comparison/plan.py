@@ -9,13 +9,14 @@ from __future__ import annotations
 
 from functools import cache
 from importlib.resources import files
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 import yaml
 from pydantic import Field, JsonValue, model_validator
 
 from workloads.errors import ConfigError, unknown_name
 from workloads.options import Options
+from workloads.recipes import Recipe, load_recipe
 
 
 class Data(Options):
@@ -25,11 +26,13 @@ class Data(Options):
         dataset: "digits" or "single-digits".
         options: how it is drawn, where that differs from its defaults.
         pointing_tolerance_px: of the pointing metrics.
+        budget: training options that differ from the plan's on these images.
     """
 
     dataset: str
     options: dict[str, JsonValue] = Field(default={})
     pointing_tolerance_px: float = 4.0
+    budget: dict[str, JsonValue] = Field(default={})
 
 
 class Reading(Options):
@@ -61,6 +64,14 @@ class Claim(Options):
     better: str
     than: str
     alpha: bool = False
+
+
+class Trial(NamedTuple):
+    """One training of the plan on one data set from one seed."""
+
+    training: str
+    data: str
+    seed: int
 
 
 class Plan(Options):
@@ -99,14 +110,24 @@ class Plan(Options):
             for reading in (name, *training.readings)
         }
 
-    def trials(self) -> list[tuple[str, str, int]]:
-        """(training, data, seed) of everything that has to be trained; seeds vary slowest."""
+    def trials(self) -> list[Trial]:
+        """Everything that has to be trained; seeds vary slowest."""
         return [
-            (name, data, seed)
+            Trial(name, data, seed)
             for seed in self.seeds
             for name, training in self.trainings.items()
             for data in training.data
         ]
+
+
+def recipe_of(plan: Plan, training: str, data: str, seed: int) -> Recipe:
+    """The recipe of a training with the budget of its data set and a seed."""
+    recipe = load_recipe(plan.trainings[training].recipe)
+    budget = {**plan.budget, **plan.data[data].budget, "seed": seed}
+    options = type(recipe.train).parse(
+        {**recipe.train.model_dump(), **budget}, f"training {training}"
+    )
+    return recipe.model_copy(update={"train": options})
 
 
 @cache

@@ -29,7 +29,7 @@ from workloads.model_card import Cutoffs, ModelCard, Preprocessing
 from workloads.model_version import load_network, read_card, save_model
 from workloads.predicting import predict_records
 from workloads.predictions import Prediction
-from workloads.recipes import Recipe, load_recipe
+from workloads.recipes import Recipe
 from workloads.search import objective
 from workloads.search_table import SearchTable
 from workloads.shards import cooccurrence, finish_shards, ingest_shard, read_shard_manifest
@@ -174,12 +174,3 @@ def _card(method: Method, recipe: Recipe, size: int, shards: Path) -> ModelCard:
         cooccurrence=tuple(tuple(row) for row in together.tolist()),
         provenance={"recipe": recipe.name},
     )
-
-
-def recipe_of(plan: Plan, training: str, seed: int) -> Recipe:
-    """The recipe of a training with the common budget and a seed."""
-    recipe = load_recipe(plan.trainings[training].recipe)
-    options = type(recipe.train).parse(
-        {**recipe.train.model_dump(), **plan.budget, "seed": seed}, f"training {training}"
-    )
-    return recipe.model_copy(update={"train": options})
