@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 # Set before anything is imported that reads them.
 for _name, _value in {
@@ -20,6 +21,10 @@ for _name, _value in {
 os.environ.pop("FORCE_COLOR", None)
 os.environ.pop("WSOL_CONFIG", None)
 os.environ.pop("WSOL_DEBUG", None)
+
+# How long an example takes is the machine's business: several tests run side by side.
+settings.register_profile("wsol", deadline=None)
+settings.load_profile("wsol")
 
 _INTEGRATION = Path(__file__).parent / "integration"
 
