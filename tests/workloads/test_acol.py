@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 import torch
 from small_methods import CLASSES, class_map, tiny
@@ -11,15 +9,6 @@ from torch import Tensor, nn
 
 from workloads.methods.acol import Acol, erased_positions
 from workloads.methods.base import Targets
-
-
-@pytest.fixture(autouse=True)
-def _one_thread() -> Iterator[None]:
-    torch.set_num_threads(1)
-    torch.manual_seed(0)
-    yield
-    torch.set_num_threads(1)
-
 
 MAPS = torch.tensor(  # one image, two classes, 2 x 3 positions
     [[[[0.0, 5.0, 10.0], [7.0, 6.0, 2.0]], [[-4.0, -4.0, -8.0], [-8.0, -5.0, -6.0]]]]

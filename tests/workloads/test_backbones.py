@@ -48,12 +48,6 @@ OF_TORCHVISION = {
 WITH_LAYERS = [backbone for backbone in BACKBONES.values() if backbone.has_fully_connected]
 
 
-@pytest.fixture(autouse=True)
-def _one_thread() -> None:
-    torch.set_num_threads(1)
-    torch.manual_seed(0)
-
-
 @pytest.fixture(scope="module", params=sorted(BACKBONES))
 def backbone(request: pytest.FixtureRequest) -> Backbone:
     torch.manual_seed(0)

@@ -161,7 +161,6 @@ def test_a_balanced_training_continues_bit_for_bit(
     shards: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("workloads.backbones.tiny.Tiny.hidden_channels", 16)
-    torch.set_num_threads(1)
     whole = training(shards)
     assert whole.loader.steps == int(SHOWN) // 4
     assert (whole.augmentation.noise, whole.augmentation.rotation_deg) == (4, 30)

@@ -2,22 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 import torch
 from small_methods import class_map, tiny
 from torch import Tensor
 
 from workloads.methods.rounds import in_rounds
-
-
-@pytest.fixture(autouse=True)
-def _one_thread() -> Iterator[None]:
-    torch.set_num_threads(1)
-    torch.manual_seed(0)
-    yield
-    torch.set_num_threads(1)
 
 
 def test_every_round_has_the_whole_batch_and_maps_come_to_their_image_and_class() -> None:

@@ -27,9 +27,7 @@ FEATURES = ["reuse", "recompute"]
 
 
 @pytest.fixture(autouse=True)
-def _one_thread(monkeypatch: pytest.MonkeyPatch) -> None:
-    torch.set_num_threads(1)
-    torch.manual_seed(0)
+def _few_hidden_channels(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(BACKBONES["tiny"], "hidden_channels", 32)
 
 

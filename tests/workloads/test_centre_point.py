@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import numpy as np
 import pytest
 import torch
@@ -18,14 +16,6 @@ from workloads.localization.points import peak
 from workloads.localizer import Localizer
 from workloads.methods.centre_point import cone
 from workloads.model_card import Cutoffs, ModelCard, Preprocessing
-
-
-@pytest.fixture(autouse=True)
-def _one_thread() -> Iterator[None]:
-    torch.set_num_threads(1)
-    torch.manual_seed(0)
-    yield
-    torch.set_num_threads(1)
 
 
 @given(st.integers(1, 60), st.integers(1, 60))

@@ -29,11 +29,6 @@ OPTIMIZERS = {
 }
 
 
-@pytest.fixture(autouse=True)
-def _one_thread() -> None:
-    torch.set_num_threads(1)
-
-
 def make(optimizer: str, seed: int = 0) -> tuple[Method, torch.optim.Optimizer]:
     torch.manual_seed(seed)
     method = build_method("spn", "tiny", 3, "multilabel", "tiny", {"channels": 32})

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 
 import pytest
-import torch
 
 from workloads.comparison import trial
 from workloads.comparison.places import Places
@@ -23,11 +22,6 @@ from workloads.errors import ConfigError
 from workloads.methods import METHODS
 from workloads.metrics import METRICS
 from workloads.recipes import load_recipe
-
-
-@pytest.fixture(autouse=True)
-def _one_thread() -> None:
-    torch.set_num_threads(1)
 
 
 def test_the_plan_names_what_exists() -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 import torch
 import torch.nn.functional as F
@@ -17,14 +15,6 @@ from workloads.methods.classification import class_response
 from workloads.methods.explained import ExplainedClassifier
 from workloads.methods.grad_cam import weighted_maps
 from workloads.methods.gradient_saliency import gaussian_smooth
-
-
-@pytest.fixture(autouse=True)
-def _one_thread() -> Iterator[None]:
-    torch.set_num_threads(1)
-    torch.manual_seed(0)
-    yield
-    torch.set_num_threads(1)
 
 
 def test_the_gradient_is_the_one_that_finite_differences_give() -> None:

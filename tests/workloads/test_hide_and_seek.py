@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
-import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -13,14 +10,6 @@ from torch import Tensor
 
 from workloads.methods import METHODS
 from workloads.methods.hide_and_seek import HideAndSeekOptions, hidden_patches
-
-
-@pytest.fixture(autouse=True)
-def _one_thread() -> Iterator[None]:
-    torch.set_num_threads(1)
-    torch.manual_seed(0)
-    yield
-    torch.set_num_threads(1)
 
 
 def test_patches_are_hidden_as_a_whole_and_cut_off_at_the_edges() -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -25,13 +24,6 @@ from workloads.model_version import CARD_FILE, read_card, retune_model, save_mod
 from workloads.tensors import WEIGHTS_FILE
 
 Image = NDArray[np.uint8]
-
-
-@pytest.fixture(autouse=True)
-def _threads() -> Iterator[None]:
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(1)
 
 
 def make_method(backbone: str = "tiny", method: str = "spn") -> Method:

@@ -16,11 +16,6 @@ from workloads.model_card import Cutoffs, ModelCard, Preprocessing
 SIZE = 64
 
 
-@pytest.fixture(autouse=True)
-def _one_thread() -> None:
-    torch.set_num_threads(1)
-
-
 def localizer(method: str = "spn", **preprocessing: Any) -> Localizer:
     torch.manual_seed(0)
     built = build_method(method, "tiny", 3, "multilabel", "tiny")

@@ -34,9 +34,7 @@ EVERY = [
 
 
 @pytest.fixture(autouse=True)
-def _small_and_on_one_thread(monkeypatch: pytest.MonkeyPatch) -> None:
-    torch.set_num_threads(1)
-    torch.manual_seed(0)
+def _few_hidden_channels(monkeypatch: pytest.MonkeyPatch) -> None:
     for backbone in BACKBONES.values():
         if backbone.has_fully_connected:
             monkeypatch.setattr(backbone, "hidden_channels", 32)

@@ -23,7 +23,6 @@ SIZE, POSITIONS = 64, 5
 
 def build(task: str = "multilabel", **options: object) -> Oquab:
     torch.manual_seed(0)
-    torch.set_num_threads(1)
     method = build_method("oquab", "tiny", CLASSES, task, "tiny", {"channels": 16, **options})
     assert isinstance(method, Oquab)
     return method

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -25,14 +25,6 @@ NETWORK = "torchvision:shufflenet_v2_x0_5"
 CLASSES = ("cat", "dog", "hen", "owl")
 
 Image = NDArray[np.uint8]
-
-
-@pytest.fixture(autouse=True)
-def _one_thread() -> Iterator[None]:
-    torch.set_num_threads(1)
-    torch.manual_seed(0)
-    yield
-    torch.set_num_threads(1)
 
 
 def some_images(*sizes: tuple[int, int]) -> list[Image]:

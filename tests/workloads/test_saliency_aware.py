@@ -23,12 +23,6 @@ CLASSES = 3
 SIZE = 32
 
 
-@pytest.fixture(autouse=True)
-def _seeded_on_one_thread() -> None:
-    torch.set_num_threads(1)
-    torch.manual_seed(0)
-
-
 def saliency(**options: object) -> Saliency:
     method = build_method("saliency-aware", "tiny", CLASSES, "multilabel", "tiny", options)
     assert isinstance(method, Saliency)

@@ -19,12 +19,6 @@ BRANCHES = ("b2", "b1", "c")
 TERMS = [f"guidance_{branch}" for branch in BRANCHES]
 
 
-@pytest.fixture(autouse=True)
-def _one_thread() -> None:
-    torch.set_num_threads(1)
-    torch.manual_seed(0)
-
-
 def spg(preset: str | None = "tiny", task: str = "multilabel", **options: object) -> Spg:
     method = build_method("spg", "tiny", CLASSES, task, preset, options)
     assert isinstance(method, Spg)

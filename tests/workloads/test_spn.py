@@ -19,7 +19,6 @@ STAGES = ("conv1", "conv3", "conv5")
 
 def build(method: str = "spn", **options: object) -> Spn:
     torch.manual_seed(0)
-    torch.set_num_threads(1)
     built = build_method(method, "tiny", CLASSES, "multilabel", "tiny", options)
     return built.eval()  # type: ignore[return-value]
 

@@ -23,12 +23,6 @@ from workloads.errors import ConfigError, IntegrityError, NotFound
 SMALL = "torchvision:shufflenet_v2_x0_5"
 
 
-@pytest.fixture(autouse=True)
-def _one_thread() -> None:
-    torch.set_num_threads(1)
-    torch.manual_seed(0)
-
-
 def saved(network: torch.nn.Module, path: Path) -> Path:
     torch.save(network.state_dict(), path)
     return path

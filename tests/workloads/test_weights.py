@@ -31,12 +31,6 @@ from workloads.errors import ConfigError, IntegrityError, NotFound
 PUBLISHED = [kind for kind in BACKBONES.values() if issubclass(kind, TorchvisionBackbone)]
 
 
-@pytest.fixture(autouse=True)
-def _one_thread() -> None:
-    torch.set_num_threads(1)
-    torch.manual_seed(0)
-
-
 def published(backbone: Backbone) -> dict[str, Tensor]:
     """As torchvision's file; the shapes of what is ignored do not matter, so they are small."""
     return backbone.state_dict() | {name: torch.zeros(2) for name in backbone.ignored_weights()}
