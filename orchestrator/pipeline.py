@@ -16,9 +16,7 @@ from orchestrator.annotate import annotate
 from orchestrator.cluster import connect
 from orchestrator.data import make
 from orchestrator.evaluate import evaluate
-from orchestrator.ingest import ingest
 from orchestrator.mlflow_store import RUN_TAG
-from orchestrator.proposals import propose
 from orchestrator.register import set_champion
 from orchestrator.report import write_report
 from orchestrator.results_table import results_table
@@ -27,14 +25,14 @@ from orchestrator.serve import running
 from orchestrator.settings import Settings
 from orchestrator.settings_check import check_names
 from orchestrator.stages import Stages
+from orchestrator.steps import ingested, pretrained, trained
 from orchestrator.tracking import Tracker
-from orchestrator.train import train
-from orchestrator.train_spec import needs_proposals, pretraining
+from orchestrator.train_spec import pretraining
 from orchestrator.workspace import JobPaths, Workspace
-from workloads.artifacts import atomic_folder, digest, read_json, write_json
+from workloads.artifacts import atomic_folder, read_json, write_json
 from workloads.errors import Conflict, WsolError
 from workloads.recipes import load_recipe
-from workloads.shards import read_shard_manifest, read_shards
+from workloads.shards import read_shards
 
 ANNOTATED_IMAGES = 100
 
@@ -137,53 +135,36 @@ class _Job:
             return {"root": str(data.root.expanduser().resolve())}
         return {"root": str(make(self.settings, data.dataset).root)}
 
-    def ingest(self, root: Path, dataset: str | None = None) -> dict[str, Any]:
-        dataset = dataset or self.job.data.dataset
-        key = digest({"root": str(root), "dataset": dataset})[:12]
-        out = Workspace(self.settings.workspace).shards(f"{dataset}-{key}")
-        result = ingest(self.settings, dataset, root, out)
-        return {
-            "folder": str(result.folder),
-            "digest": result.digest,
-            "listed": result.listed,
-            "read": result.read,
-            "quarantined": result.quarantined,
-        }
+    def ingest(self, root: Path) -> dict[str, Any]:
+        return ingested(self.settings, self.job.data.dataset, root)
 
     def pretrain(self, recipe: str) -> dict[str, Any]:
-        """What other recipes start from, on a data set that the project makes."""
-        dataset = load_recipe(recipe).dataset
-        shards = self.ingest(make(self.settings, dataset).root, dataset)
-        return self.train(recipe, Path(shards["folder"]))
-
-    def train(self, recipe: str, shards: Path) -> dict[str, Any]:
-        result = train(
+        """What other recipes start from."""
+        return pretrained(
             self.settings,
             recipe,
+            self.paths.run(recipe),
+            self.tracker,
+            self.job.epochs,
+            self.parent.uid,
+        )
+
+    def train(self, recipe: str, shards: Path) -> dict[str, Any]:
+        chosen = load_recipe(recipe)
+        initial = {
+            part: str(self.stages.outputs[f"pretrain-{start}"]["model"])
+            for part, start in pretraining(chosen).items()
+        }
+        return trained(
+            self.settings,
+            chosen,
             shards,
             self.paths.run(recipe),
-            resume=True,
-            epochs=self.job.epochs,
-            initial={
-                part: str(self.stages.outputs[f"pretrain-{start}"]["model"])
-                for part, start in pretraining(load_recipe(recipe)).items()
-            },
-            proposals=self.proposals(recipe, shards),
-            parent=self.parent.uid,
-            tracker=self.tracker,
+            self.tracker,
+            initial,
+            self.job.epochs,
+            self.parent.uid,
         )
-        return {
-            "model": str(result.model),
-            "digest": result.digest,
-            "metrics": result.metrics,
-            "tracking_run": result.tracking_run,
-        }
-
-    def proposals(self, recipe: str, shards: Path) -> Path | None:
-        """Object proposals for the recipes that learn from them, made once for all of them."""
-        if not needs_proposals(load_recipe(recipe), read_shard_manifest(shards).task):
-            return None
-        return propose(self.settings, shards, [self.job.data.train_split])
 
     def tune(self, recipe: str) -> dict[str, Any]:
         return tune_run(self.settings, self.paths.run(recipe), self.tracker).best()

@@ -10,17 +10,15 @@ from pathlib import Path
 from typing import Any
 
 from orchestrator.cluster import connect
-from orchestrator.data import made_names, make
+from orchestrator.data import make
 from orchestrator.evaluate import evaluate
-from orchestrator.ingest import ingest
-from orchestrator.proposals import propose
 from orchestrator.runs import tune_run
 from orchestrator.scaling import Scale, smoke_settings
 from orchestrator.settings import Settings
 from orchestrator.stages import Stages
+from orchestrator.steps import ingested, pretrained, trained
 from orchestrator.tracking import Tracker
-from orchestrator.train import train
-from orchestrator.train_spec import needs_proposals, pretraining
+from orchestrator.train_spec import pretraining
 from orchestrator.workspace import JobPaths, Workspace
 from workloads.artifacts import digest, read_json, write_json
 from workloads.datasets import open_dataset
@@ -28,7 +26,6 @@ from workloads.errors import ConfigError, Conflict
 from workloads.metrics import MetricOptions
 from workloads.recipes import Published, Recipe, load_recipe
 from workloads.recipes.miniature import PIXELS, miniature
-from workloads.shards import read_shard_manifest
 
 DIGITS = "digits"
 # What the search of cut-offs maximises for the metric of a row; boxes of known classes otherwise.
@@ -170,34 +167,11 @@ class _Reproduction:
     def ingest(self, root: Path) -> dict[str, Any]:
         data = self.settings.job.data
         splits = tuple(dict.fromkeys((data.train_split, data.val_split, data.test_split)))
-        return self._ingested(self.settings, self.recipe.dataset, root, splits)
+        return ingested(self.settings, self.recipe.dataset, root, splits)
 
     def pretrain(self, name: str) -> dict[str, Any]:
-        """What the recipe starts from, on a data set that the project makes.
-
-        Raises:
-            ConfigError: it is trained on a real data set.
-        """
-        recipe = load_recipe(name)
-        if recipe.dataset not in made_names():
-            raise ConfigError(
-                f"recipe '{self.recipe.name}' starts from '{name}', trained on {recipe.dataset}: "
-                f"reproduce that first and give its model folder with --initial"
-            )
-        made = make(self.base, recipe.dataset)
-        shards = self._ingested(self.base, recipe.dataset, made.root, ())["folder"]
-        result = train(
-            self.base, recipe, Path(shards), self.paths.run(name), resume=True, tracker=self.tracker
-        )
-        return {"model": str(result.model)}
-
-    def _ingested(
-        self, settings: Settings, dataset: str, root: Path, splits: tuple[str, ...]
-    ) -> dict[str, Any]:
-        key = digest({"root": str(root), "dataset": dataset, "splits": splits})[:12]
-        out = Workspace(settings.workspace).shards(f"{dataset}-{key}")
-        result = ingest(settings, dataset, root, out, splits)
-        return {"folder": str(result.folder), "quarantined": result.quarantined}
+        """What the recipe starts from."""
+        return pretrained(self.base, name, self.paths.run(name), self.tracker)
 
     def train(self, shards: Path) -> dict[str, Any]:
         started = {
@@ -205,20 +179,14 @@ class _Reproduction:
             for part, start in pretraining(self.recipe).items()
             if part not in self.initial
         }
-        proposals = None
-        if needs_proposals(self.recipe, read_shard_manifest(shards).task):
-            proposals = propose(self.settings, shards, [self.settings.job.data.train_split])
-        result = train(
+        return trained(
             self.settings,
             self.recipe,
             shards,
             self.paths.run(self.recipe.name),
-            resume=True,
-            initial={**started, **self.initial},
-            proposals=proposals,
-            tracker=self.tracker,
+            self.tracker,
+            {**started, **self.initial},
         )
-        return {"model": str(result.model), "metrics": result.metrics}
 
     def search(self) -> dict[str, Any]:
         return tune_run(self.settings, self.paths.run(self.recipe.name), self.tracker).best()
