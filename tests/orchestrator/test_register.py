@@ -23,18 +23,6 @@ from workloads.artifacts import read_manifest, seal
 from workloads.errors import ClusterError, ConfigError, IntegrityError, NotFound, ResourceError
 
 
-@pytest.fixture(scope="module")
-def settings(tmp_path_factory: pytest.TempPathFactory) -> Settings:
-    """One database for the module, in a folder whose name needs care."""
-    folder = tmp_path_factory.mktemp("it's 100% #1")
-    return Settings(workspace=folder, tracking=Tracking(timeout_s=60))
-
-
-@pytest.fixture(scope="module")
-def store(settings: Settings) -> MlflowStore:
-    return MlflowStore(settings)
-
-
 @pytest.fixture
 def name(request: pytest.FixtureRequest) -> str:
     letters = "".join(c if c.isalnum() else "-" for c in request.node.name)

@@ -1,0 +1,18 @@
+"""What a test sees of tracking: the database's history of a metric, and the log's warnings."""
+
+from __future__ import annotations
+
+import logging
+
+import pytest
+
+from orchestrator.mlflow_store import MlflowStore
+
+
+def history(store: MlflowStore, run_id: str | None, metric: str) -> list[tuple[int, float]]:
+    """(step, value) of each point, in the order of the database."""
+    return [(m.step, m.value) for m in store.client.get_metric_history(run_id, metric)]
+
+
+def warnings_in(caplog: pytest.LogCaptureFixture) -> list[str]:
+    return [r.getMessage() for r in caplog.records if r.levelno >= logging.WARNING]
