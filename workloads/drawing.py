@@ -25,6 +25,7 @@ ORANGE: Colour = (255, 150, 0)
 _GREY: Colour = (70, 70, 70)
 _PLATE = (0, 0, 0, 170)  # behind texts, so that they are legible on everything
 _TEXT_PX = 11
+_COLOURS = "inferno"  # perceptually uniform, and black where the map is low
 _DASH_PX, _GAP_PX = 5, 3
 _LIMITS = ImageLimits()
 
@@ -69,23 +70,48 @@ def fit(image: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
     return np.asarray(cv2.resize(image, size, interpolation=smooth), dtype=np.uint8)
 
 
+def overlay(image: NDArray[np.uint8], heat: NDArray[np.float32]) -> NDArray[np.uint8]:
+    """An image in grey under the colours of its map, which cover more where it is hot.
+
+    Args:
+        image: (H, W, 3) uint8 RGB.
+        heat: (H, W) float32 in [0, 1].
+
+    Returns:
+        (H, W, 3) uint8 RGB.
+    """
+    colours = mpl.colormaps[_COLOURS](heat)[..., :3] * 255
+    grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)[..., None].astype(np.float64)
+    opacity = 0.25 + 0.5 * heat[..., None]
+    return np.asarray(grey * (1 - opacity) + colours * opacity, dtype=np.uint8)
+
+
 def grid(images: Sequence[NDArray[np.uint8]], columns: int, gap: int = 4) -> NDArray[np.uint8]:
-    """Place (H, W, 3) uint8 images row by row on white, each centred in a cell of equal size.
+    """Place (H, W, 3) uint8 images row by row on white, each centred in its cell.
+
+    Columns are as wide as the widest image of all, rows as high as the highest image in them.
 
     Raises:
         ValueError: there are no images, or `columns` is below 1.
     """
     if not images or columns < 1:
         raise ValueError(f"{len(images)} images in {columns} columns; give at least one of each")
-    height = max(image.shape[0] for image in images) + gap
     width = max(image.shape[1] for image in images) + gap
-    rows = -(-len(images) // columns)
-    sheet = np.full((rows * height, min(columns, len(images)) * width, 3), 255, np.uint8)
+    rows = [images[at : at + columns] for at in range(0, len(images), columns)]
+    return np.concatenate([_row(row, len(rows[0]) * width, width, gap) for row in rows])
+
+
+def _row(
+    images: Sequence[NDArray[np.uint8]], whole: int, width: int, gap: int
+) -> NDArray[np.uint8]:
+    """One row of a grid `whole` pixels wide, in cells of `width`."""
+    height = max(image.shape[0] for image in images) + gap
+    row = np.full((height, whole, 3), 255, np.uint8)
     for index, image in enumerate(images):
-        y = index // columns * height + (height - image.shape[0]) // 2
-        x = index % columns * width + (width - image.shape[1]) // 2
-        sheet[y : y + image.shape[0], x : x + image.shape[1]] = image
-    return sheet
+        y = (height - image.shape[0]) // 2
+        x = index * width + (width - image.shape[1]) // 2
+        row[y : y + image.shape[0], x : x + image.shape[1]] = image
+    return row
 
 
 def contact_sheet(
@@ -113,8 +139,20 @@ def contact_sheet(
     cells = []
     for record in records:
         cell = _with_truth(record, classes, side, limits)
-        cells.append(_with_caption(cell, record.image_id) if captions else cell)
+        cells.append(captioned(cell, record.image_id) if captions else cell)
     return Image.fromarray(grid(cells, columns))
+
+
+def captioned(image: NDArray[np.uint8], text: str) -> NDArray[np.uint8]:
+    """The image with a line of text below it, which loses its beginning if it is too long."""
+    height, width = image.shape[:2]
+    canvas = Image.new("RGB", (width, height + _TEXT_PX + 5), "white")
+    canvas.paste(Image.fromarray(image))
+    shown = text
+    while shown and _font().getlength(shown) > width:  # ids differ at their ends
+        shown = "…" + shown.lstrip("…")[1:] if len(shown) > 1 else ""
+    ImageDraw.Draw(canvas).text((0, height + 1), shown, font=_font(), fill=_GREY)
+    return np.array(canvas, dtype=np.uint8)
 
 
 def _with_truth(
@@ -135,18 +173,6 @@ def _with_truth(
 def _with_text(image: NDArray[np.uint8], text: str) -> NDArray[np.uint8]:
     canvas = Image.fromarray(image)
     _write(ImageDraw.Draw(canvas, "RGBA"), text, (0, 0), canvas.size, GREEN)
-    return np.array(canvas, dtype=np.uint8)
-
-
-def _with_caption(image: NDArray[np.uint8], text: str) -> NDArray[np.uint8]:
-    """The image with a line of text below it, which loses its beginning if it is too long."""
-    height, width = image.shape[:2]
-    canvas = Image.new("RGB", (width, height + _TEXT_PX + 5), "white")
-    canvas.paste(Image.fromarray(image))
-    shown = text
-    while shown and _font().getlength(shown) > width:  # ids differ at their ends
-        shown = "…" + shown.lstrip("…")[1:] if len(shown) > 1 else ""
-    ImageDraw.Draw(canvas).text((0, height + 1), shown, font=_font(), fill=_GREY)
     return np.array(canvas, dtype=np.uint8)
 
 

@@ -29,7 +29,8 @@ def compare_methods() -> dict[str, object]:
 
     Returns:
         `table`: mean and spread over seeds of each metric, by data set and reading; `claims`:
-        what became of what the papers lead one to expect.
+        what became of what the papers lead one to expect. The folder also has a picture for each
+        data set.
     """
     from workloads.comparison.summary import table, verdicts
 
@@ -49,6 +50,7 @@ def compare_methods() -> dict[str, object]:
         "table": [_plain(row) for row in table(plan, trials)],
         "claims": [asdict(verdict) for verdict in verdicts(plan, trials)],
     }
+    _draw(places)
     write_json(folder / "report.json", report)
     return report
 
@@ -115,6 +117,21 @@ def _trial(unit: dict[str, Any], *, places: Places) -> dict[str, Any]:
     result = {**unit, "readings": values, "seconds": round(time.monotonic() - started, 1)}
     write_json(places.result(one), result)
     return {"seconds": result["seconds"]}
+
+
+def _draw(places: Places) -> None:
+    """One picture for each data set: the same images by every reading, from the first seed."""
+    from workloads.comparison.pictures import draw_maps
+
+    plan = places.plan
+    for data in plan.data:
+        readings = {}
+        for name, training in plan.readings(data).items():
+            one = Trial(training, data, plan.seeds[0])
+            cutoff = read_json(places.result(one))["readings"][name]["parameters"]["gt_known"]
+            reading = plan.trainings[training].readings.get(name, Reading())
+            readings[name] = (places.model(one), reading, cutoff)
+        draw_maps(places.data(data), readings).save(places.folder / f"{data}.png", optimize=True)
 
 
 def _plain(row: dict[str, Any]) -> dict[str, Any]:

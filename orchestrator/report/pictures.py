@@ -10,13 +10,12 @@ from pathlib import Path
 from typing import TypeVar
 
 import cv2
-import matplotlib as mpl
 import numpy as np
 from numpy.typing import NDArray
 
 from orchestrator.report.cases import Chosen, boxes_of, map01, parts_of
 from workloads.detections import Detections
-from workloads.drawing import fit
+from workloads.drawing import fit, overlay
 from workloads.errors import IntegrityError, NotFound
 from workloads.images import ImageLimits, decode
 from workloads.loading import row_groups
@@ -26,7 +25,6 @@ from workloads.predictions import Prediction, read_part
 from workloads.records import GroundTruth, Record
 
 SIDE = 256  # pixels of the longer side; three panels fit beside each other
-_COLOURS = "inferno"  # perceptually uniform, and black where the map is low
 _QUALITY = 82
 
 T = TypeVar("T", Record, Prediction)
@@ -133,14 +131,6 @@ def truth_panel(
 def data_uri(image: NDArray[np.uint8]) -> str:
     """An RGB image as WebP, its longer side SIDE pixels."""
     return _encode(fit(image, SIDE))
-
-
-def overlay(image: NDArray[np.uint8], heat: NDArray[np.float32]) -> NDArray[np.uint8]:
-    """The image in grey under the colours of its map, which cover more where it is hot."""
-    colours = mpl.colormaps[_COLOURS](heat)[..., :3] * 255
-    grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)[..., None].astype(np.float64)
-    opacity = 0.25 + 0.5 * heat[..., None]
-    return np.asarray(grey * (1 - opacity) + colours * opacity, dtype=np.uint8)
 
 
 def _method_panel(

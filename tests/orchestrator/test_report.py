@@ -15,7 +15,7 @@ from orchestrator.report import write_report
 from orchestrator.report.cases import KINDS, Case, Kind, select
 from orchestrator.report.figures import Line, Trial, curves, trials
 from orchestrator.report.methods import read_methods
-from orchestrator.report.pictures import data_uri, overlay
+from orchestrator.report.pictures import data_uri
 from orchestrator.report.run import duration
 from orchestrator.report.tables import metric_rows, per_class, percent, together
 from workloads.artifacts import read_json, write_json
@@ -232,16 +232,6 @@ def test_charts_show_names_as_they_are() -> None:
     svg = trials([Trial(0, 0.1, 0.2, 0.0)], HOSTILE, "$y", HOSTILE)
     assert "<img" not in svg
     assert "&lt;img src=x" in svg
-
-
-def test_an_overlay_shows_the_image_where_the_map_is_low() -> None:
-    image = np.full((4, 6, 3), 200, np.uint8)
-    heat = np.zeros((4, 6), np.float32)
-    heat[0, 0] = 1
-    shown = overlay(image, heat)
-    assert shown.dtype == np.uint8
-    assert (shown[1:] >= 140).all()
-    assert shown[0, 0, 0] > shown[0, 0, 2]  # hot is yellow
 
 
 @pytest.mark.parametrize("size", [(3, 5), (64, 80), (1200, 10)])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import log
 from typing import Any, ClassVar
 
 import numpy as np
@@ -18,7 +19,7 @@ from workloads.localization.points import peak
 from workloads.methods import build_method
 from workloads.methods.base import Localization
 from workloads.methods.beam_search import Tracks
-from workloads.methods.bency import Bency, BencyOptions
+from workloads.methods.bency import Bency, BencyOptions, shared_probability_loss
 
 CLASSES = 3
 # Small enough for seconds, large enough that beams of classes differ.
@@ -66,7 +67,8 @@ class Brightness(Backbone):
 def brightness(**options: Any) -> Bency:
     """One class, whose logit is the mean brightness of what is seen."""
     backbone = Brightness(fully_connected=True)
-    method = Bency(backbone, 1, "multilabel", BencyOptions(adaptation=None, **options)).eval()
+    method_options = BencyOptions(adaptation=None, output="sigmoid", **options)
+    method = Bency(backbone, 1, "multilabel", method_options).eval()
     method.classifier.weight.data.fill_(1)
     method.classifier.bias.data.fill_(0)
     return method
@@ -186,11 +188,59 @@ def test_heat_as_confidence() -> None:
     assert sure.localize(torch.full((1, 3, 16, 16), 50.0)).scores.item() == 1
 
 
+def test_equation_1_by_hand() -> None:
+    """Softmax (2/3, 1/6, 1/6), (1/4, 1/2, 1/4) and a third each."""
+    logits = torch.tensor([[4.0, 1.0, 1.0], [1.0, 2.0, 1.0], [1.0, 1.0, 1.0]]).log()
+    labels = torch.tensor([[1.0, 0.0, 0.0], [1.0, 1.0, 0.0], [0.0, 0.0, 0.0]])
+    first = log(2 / 3) + 2 * log(5 / 6)
+    second = log(1 / 4) / 2 + log(3 / 4) / 2 + 2 * log(1 / 2) / 2 + log(3 / 4)
+    third = 3 * log(2 / 3)
+    loss = shared_probability_loss(logits, labels)
+    assert loss.item() == pytest.approx(-(first + second + third) / 9)
+
+
+def test_the_loss_of_shares_is_least_where_the_classes_present_share_the_probability() -> None:
+    labels = torch.tensor([[0.0, 1.0, 1.0, 0.0, 0.0]], dtype=torch.float64)
+    logits = torch.zeros(1, 5, dtype=torch.float64, requires_grad=True)
+    assert torch.autograd.gradcheck(lambda x: shared_probability_loss(x, labels), logits)
+    optimizer = torch.optim.LBFGS([logits], max_iter=500, line_search_fn="strong_wolfe")
+
+    def closure() -> Tensor:
+        optimizer.zero_grad()
+        loss = shared_probability_loss(logits, labels)
+        loss.backward()
+        return loss
+
+    optimizer.step(closure)
+    torch.testing.assert_close(logits.softmax(1), labels / 2, atol=1e-2, rtol=0)
+
+
+def test_a_sure_network_has_a_finite_loss() -> None:
+    logits = torch.tensor([[1000.0, 0.0, -1000.0]], requires_grad=True)
+    right, wrong = torch.tensor([[1.0, 0, 0]]), torch.tensor([[0, 0, 1.0]])
+    assert shared_probability_loss(logits, right).item() == 0
+    shared_probability_loss(logits, wrong).backward()
+    assert logits.grad is not None
+    assert torch.isfinite(logits.grad).all()
+
+
+def test_scores_share_one_probability_or_have_their_own() -> None:
+    images = images_of(2)
+    shared, own = method_of(), method_of(output="sigmoid")
+    own.load_state_dict(shared.state_dict())
+    logits = shared(images)["logits"]
+    torch.testing.assert_close(shared.localize(images).scores, logits.softmax(1))
+    torch.testing.assert_close(own.localize(images).scores, logits.sigmoid())
+
+
 @pytest.mark.parametrize("features", FEATURES)
-@pytest.mark.parametrize("task", ["multilabel", "singlelabel"])
-def test_a_class_is_found_alone_as_beside_others(task: str, features: str) -> None:
+@pytest.mark.parametrize(
+    ("task", "output"),
+    [("multilabel", "sigmoid"), ("multilabel", "softmax"), ("singlelabel", "softmax")],
+)
+def test_a_class_is_found_alone_as_beside_others(task: str, output: str, features: str) -> None:
     """To the bit: passes always have the same number of candidates."""
-    answer = method_of(task, features=features).localize(images_of(1))
+    answer = method_of(task, output=output, features=features).localize(images_of(1))
     together = maps_of(answer)
     for label in range(CLASSES):
         assert torch.equal(maps_of(answer, label)[:, 0], together[:, label])
@@ -266,12 +316,18 @@ def test_the_layers_of_the_paper() -> None:
         ({"strategy": "best"}, r"strategy: .*'beam', 'greedy' or 'none'; given 'best'"),
         ({"features": "cached"}, r"features: .*'recompute' or 'reuse'; given 'cached'"),
         ({"beam_width": 0}, r"beam_width: .*greater than 0; given 0"),
+        ({"output": "relu"}, r"output: .*'softmax' or 'sigmoid'; given 'relu'"),
         ({"level": 3}, r"unknown key 'level'; did you mean 'levels'\?"),
     ],
 )
 def test_mistakes_are_named(options: dict[str, Any], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         build_method("bency", "tiny", CLASSES, "multilabel", None, options)
+
+
+def test_one_class_alone_has_no_softmax() -> None:
+    with pytest.raises(ConfigError, match=r"set method_options\.output to sigmoid"):
+        build_method("bency", "tiny", 1, "multilabel")
 
 
 def test_the_report(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import math
+from itertools import combinations
 
+import numpy as np
 import pytest
 
-from workloads.comparison import trial
+from workloads.comparison import pictures, trial
+from workloads.comparison.pictures import draw_maps
 from workloads.comparison.places import Places
 from workloads.comparison.plan import (
     Claim,
@@ -143,6 +146,14 @@ def test_a_trial_from_images_to_values(tmp_path) -> None:
         assert set(plan.metrics) <= set(values)
         assert 0 <= values["pointing"] <= 1
         assert set(values["parameters"]) == {"gt_known", "box_f1", "alpha"}
+    readings = {
+        "cam": (model, Reading(), 0.4),
+        "centre": (model, Reading(method="centre-point"), 0.7),
+    }
+    drawn = np.asarray(draw_maps(shards, readings))
+    height, width = (drawn.shape[0] // pictures.IMAGES, drawn.shape[1] // 3)
+    first = [drawn[:height, x * width : (x + 1) * width] for x in range(3)]
+    assert not any(np.array_equal(a, b) for a, b in combinations(first, 2))
 
 
 def test_a_change_of_the_plan_moves_what_it_touches(tmp_path) -> None:

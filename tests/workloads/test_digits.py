@@ -26,7 +26,7 @@ from workloads.datasets.digits import (
     made_with,
     make_digits,
 )
-from workloads.drawing import GREEN, contact_sheet, draw_boxes, fit, grid
+from workloads.drawing import contact_sheet
 from workloads.errors import ConfigError
 from workloads.images import ImageLimits, decode
 from workloads.records import Record
@@ -263,36 +263,6 @@ def test_pointing_at_the_centre_is_no_use(records: list[Record]) -> None:
     assert np.mean(hits) < 0.25
 
 
-def test_draw_boxes() -> None:
-    image = np.zeros((10, 12, 3), np.uint8)
-    box = np.array([[2, 3, 7, 9]], np.float32)
-    drawn = draw_boxes(image, box, [""], GREEN)
-    assert drawn.shape == image.shape
-    ys, xs = np.nonzero(drawn.any(axis=2))
-    assert (xs.min(), ys.min(), xs.max(), ys.max()) == (2, 3, 6, 8)
-    assert len(ys) == 2 * (5 + 6) - 4
-    assert not image.any()
-    assert draw_boxes(image, np.zeros((0, 4), np.float32), []).shape == image.shape
-    large = np.zeros((60, 60, 3), np.uint8)
-    plain = draw_boxes(large, 5 * box, [""])
-    named = draw_boxes(large, 5 * box, ["säven"])
-    assert named.any(axis=2).sum() > plain.any(axis=2).sum() + 30
-    dashed = draw_boxes(large, 5 * box, [""], dashed=True)
-    assert dashed[15, 10].any()
-    assert 0.4 < dashed.any(axis=2).sum() / plain.any(axis=2).sum() < 0.8
-    with pytest.raises(ValueError, match="zip"):
-        draw_boxes(image, box, [])
-
-
-def test_grid() -> None:
-    images = [np.zeros((4, 6, 3), np.uint8), np.zeros((8, 2, 3), np.uint8)]
-    sheet = grid([*images, images[0]], columns=2, gap=2)
-    assert sheet.shape == (20, 16, 3)
-    assert (sheet == 0).all(axis=2).sum() == 2 * 24 + 16
-    with pytest.raises(ValueError, match="at least one"):
-        grid([], 2)
-
-
 def test_contact_sheet(records: list[Record]) -> None:
     sheet = contact_sheet(records[:5], CLASSES, columns=3, side=160)
     assert sheet.mode == "RGB"
@@ -300,10 +270,3 @@ def test_contact_sheet(records: list[Record]) -> None:
     captioned = contact_sheet(records[:5], CLASSES, columns=3, side=160, captions=True)
     assert captioned.height > sheet.height
     assert captioned.width == sheet.width
-
-
-@pytest.mark.parametrize(
-    ("size", "fitted"), [((30, 40), (60, 80)), ((30, 60), (30, 60)), ((400, 10), (100, 2))]
-)
-def test_fit(size: tuple[int, int], fitted: tuple[int, int]) -> None:
-    assert fit(np.zeros((*size, 3), np.uint8), 100).shape == (*fitted, 3)

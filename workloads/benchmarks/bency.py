@@ -153,14 +153,15 @@ def _features_of(method: Bency, image: Tensor, box: Box, whole: Box) -> Tensor:
 
 
 def _score(method: Bency, features: Tensor, part: Box, label: int) -> float:
-    """The logit of one class for one sub-grid of a (1, C, h, w) map."""
+    """The log of the softmax of one class for one sub-grid of a (1, C, h, w) map."""
     x0, y0, x1, y1 = part
     height, width = features.shape[2:]
     side = method.backbone.grid
     down, across = _weights(y0, y1, height, side), _weights(x0, x1, width, side)
     resized = down.to(features) @ features @ across.to(features).mT
     hidden = method.backbone.hidden(resized).flatten(1)
-    return float(method.classifier(method.adaptation(hidden))[0, label].float())
+    logits = method.classifier(method.adaptation(hidden)).double()
+    return float(logits.log_softmax(dim=1)[0, label].float())
 
 
 @cache
@@ -171,7 +172,7 @@ def _weights(start: float, stop: float, size: int, side: int) -> Tensor:
 def _plain_map(levels: list[Kept], height: int, width: int, cells: int) -> NDArray[np.float64]:
     regions = [pair for level in levels for pair in level.items()]
     boxes, ranks = zip(*regions, strict=True)
-    scores = torch.tensor(ranks, dtype=torch.float64).sigmoid().numpy()
+    scores = torch.tensor(ranks, dtype=torch.float64).exp().numpy()
     return with_central_peak(region_heat(np.array(boxes), scores, height, width, cells))
 
 

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from workloads.backbones.base import Backbone
 from workloads.datasets.base import Task
+from workloads.errors import ConfigError
 from workloads.methods.base import Localization, Method, Targets, chosen
 from workloads.methods.beam_search import Level, Tracks, beam_search
 from workloads.methods.classification import class_scores, classification_loss
@@ -34,6 +35,10 @@ class BencyOptions(Options):
             and the last one (F_a of section 3.2; its size is not stated, 2,048 is that of the
             paper which it is taken from). Null leaves it out: section 4.1 says that the last
             layer alone is new.
+        output: what turns the last layer into scores where an image has several labels. "softmax":
+            the classes share one probability (M_b of section 3.2), which is why the neighbours'
+            scores have something to give back (equation 2). "sigmoid": each has its own. With a
+            single label it is always the softmax.
         strategy: "beam" keeps `beam_width` regions at each level, "greedy" keeps one. "none"
             does not search: a map is the score of the whole image, highest in its centre.
         features: "recompute" crops every kept region from the image and takes its children on
@@ -52,6 +57,7 @@ class BencyOptions(Options):
     """
 
     adaptation: int | None = Field(default=2048, gt=0)
+    output: Literal["softmax", "sigmoid"] = "softmax"
     strategy: Literal["beam", "greedy", "none"] = "beam"
     features: Literal["recompute", "reuse"] = "recompute"
     beam_width: int = Field(default=8, gt=0)
@@ -91,6 +97,11 @@ class Bency(Method):
         self, backbone: Backbone, num_classes: int, task: Task, options: BencyOptions
     ) -> None:
         super().__init__(backbone, num_classes, task, options)
+        if self._shared and num_classes < 2:
+            raise ConfigError(
+                "one class alone has always the probability 1 in a softmax; "
+                "set method_options.output to sigmoid"
+            )
         width = backbone.hidden_channels
         self.adaptation = nn.Sequential()
         if options.adaptation is not None:
@@ -103,13 +114,11 @@ class Bency(Method):
         return {"logits": self._logits_of_whole(self.backbone(images))}
 
     def loss(self, outputs: Mapping[str, Tensor], targets: Targets) -> dict[str, Tensor]:
-        """{"classification": scalar}: equation 1, or cross-entropy for a single label.
-
-        The softmax of the text cannot say that two classes are present; with many labels the
-        probabilities are sigmoids.
-        """
-        loss = classification_loss(outputs["logits"], targets.labels, self.task)
-        return {"classification": loss}
+        """{"classification": scalar}: equation 1, or cross-entropy for a single label."""
+        logits, labels = outputs["logits"], targets.labels
+        if self.task == "multilabel" and self._shared:
+            return {"classification": shared_probability_loss(logits, labels)}
+        return {"classification": classification_loss(logits, labels, self.task)}
 
     def localize(self, images: Tensor, extents: Tensor | None = None) -> Localization:
         """Scores (B, K) and maps of cells * h x cells * w of (B, 3, H, W) normalised images.
@@ -129,7 +138,7 @@ class Bency(Method):
             return [(_peaked(heat).to(images.device),) for heat in heat_of(wanted)]
 
         if self.options.confidence == "classifier":
-            return Localization(class_scores(logits, self.task), maps_of)
+            return Localization(self._scores(logits), maps_of)
         heat = np.stack(heat_of([range(self.num_classes)] * len(images)))
         scores = torch.from_numpy(heat.max(axis=(2, 3)) / self._most_heat).float()
         maps = torch.stack([_peaked(of_image) for of_image in heat])
@@ -165,7 +174,7 @@ class Bency(Method):
         boxes = np.concatenate([level.boxes for level in counted], axis=1)
         ranks = torch.from_numpy(np.concatenate([level.scores for level in counted], axis=1))
         # The inverse of what candidates are ranked by; a region that is not there gives 0.
-        scores = ranks.double().sigmoid() if self.task == "multilabel" else ranks.double().exp()
+        scores = ranks.double().exp() if self._shared else ranks.double().sigmoid()
         (height, width), cells = features.shape[2:], self.options.cells
         maps = [
             region_heat(track, weights, height, width, cells)
@@ -206,9 +215,30 @@ class Bency(Method):
 
     def _ranks(self, logits: Tensor) -> Tensor:
         """(N, K) logits to float32 numbers in the order of the class scores."""
-        if self.task == "multilabel":
-            return logits.float()
-        return logits.log_softmax(dim=1).float()
+        return logits.double().log_softmax(dim=1).float() if self._shared else logits.float()
+
+    def _scores(self, logits: Tensor) -> Tensor:
+        """(N, K) logits to float32 probabilities."""
+        return class_scores(logits, "singlelabel" if self._shared else "multilabel")
+
+    @property
+    def _shared(self) -> bool:
+        """Whether the scores of an image sum to 1."""
+        return self.task == "singlelabel" or self.options.output == "softmax"
+
+
+def shared_probability_loss(logits: Tensor, labels: Tensor) -> Tensor:
+    """Equation 1 of (B, K) logits whose softmax shall share 1 among the classes present.
+
+    The cross-entropy of every class on its own, mean over classes and images. The ground truth is
+    a probability too: 1 / n for each of n classes present, (B, K) `labels` over their number.
+    """
+    present = labels / labels.sum(dim=1, keepdim=True).clamp(min=1)
+    itself = torch.eye(logits.shape[1], dtype=torch.bool, device=logits.device)
+    # The softmax of all other classes together: 1 - p would lose its digits where p is near 1.
+    others = logits.unsqueeze(1).masked_fill(itself, -torch.inf).logsumexp(dim=2)
+    total = logits.logsumexp(dim=1, keepdim=True)
+    return -(present * (logits - total) + (1 - present) * (others - total)).mean()
 
 
 def _adaptation(inputs: int, outputs: int) -> nn.Sequential:

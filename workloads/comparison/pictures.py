@@ -1,0 +1,70 @@
+"""The same images as every method of the comparison sees them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from workloads.comparison.plan import Reading
+from workloads.comparison.trial import LIMITS, read
+from workloads.drawing import GREEN, ORANGE, captioned, draw_boxes, fit, grid, overlay
+from workloads.images import decode
+from workloads.loading import row_groups
+from workloads.localization.boxes import boxes_at
+from workloads.localization.maps import normalize, upsample
+from workloads.predictions import Prediction
+from workloads.records import Record
+
+Pixels = NDArray[np.uint8]
+IMAGES = 6
+SIDE = 128
+
+
+def draw_maps(shards: Path, readings: Mapping[str, tuple[Path, Reading, float]]) -> Image.Image:
+    """One row for each of the first test images with a box, one column for each reading.
+
+    The first column is the image. The others are maps of the first of its classes, with the true
+    boxes of that class, and in orange what the map gives at its cut-off.
+
+    Args:
+        readings: name to model folder, reading and cut-off.
+    """
+    images = {at: fit(decode(record.image, LIMITS), SIDE) for at, record in _boxed(shards)}
+    columns = {"image": list(images.values())}
+    for name, (model, reading, cutoff) in readings.items():
+        predictions = enumerate(islice(read(model, reading, shards, "test"), max(images) + 1))
+        columns[name] = [_with_map(images[at], p, cutoff) for at, p in predictions if at in images]
+    titled = [[captioned(column[0], name), *column[1:]] for name, column in columns.items()]
+    cells = [cell for row in zip(*titled, strict=True) for cell in row]
+    return Image.fromarray(grid(cells, len(columns)))
+
+
+def _boxed(shards: Path) -> Iterator[tuple[int, Record]]:
+    """The first images with boxes of a class that is surely there, with their places."""
+    records = (record for group in row_groups(shards, "test") for record in group.read())
+    shown = (
+        (at, record)
+        for at, record in enumerate(records)
+        if record.truth.labels and len(record.truth.boxes_of(record.truth.labels[0]))
+    )
+    return islice(shown, IMAGES)
+
+
+def _with_map(pixels: Pixels, prediction: Prediction, cutoff: float) -> Pixels:
+    """(H, W, 3) pixels, as `fit` gives them, under the map of the image's first class."""
+    label = prediction.truth.labels[0]
+    raw = prediction.map_of(label)
+    height, width = pixels.shape[:2]
+    scale = np.array([width / prediction.width, height / prediction.height] * 2)
+    shown = overlay(pixels, normalize(upsample(raw, width, height)))
+    truth = prediction.truth.boxes_of(label) * scale
+    own = normalize(upsample(raw, prediction.width, prediction.height))
+    found = boxes_at(own, cutoff, "largest").boxes_xyxy * scale
+    for boxes, colour in ((truth, GREEN), (found, ORANGE)):
+        shown = draw_boxes(shown, boxes.astype(np.float32), [""] * len(boxes), colour)
+    return shown
