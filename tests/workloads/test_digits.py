@@ -12,7 +12,6 @@ from PIL import Image
 from workloads.artifacts import sha256
 from workloads.datasets import digit_scenes, open_dataset
 from workloads.datasets.digit_scenes import (
-    COMPANIONS,
     MAX_OBJECTS,
     SPLITS,
     draw,
@@ -95,6 +94,9 @@ def test_a_stopped_run_leaves_nothing(tmp_path: Path) -> None:
 def test_wrong_options_are_refused() -> None:
     with pytest.raises(ConfigError, match="did you mean 'train'"):
         DigitsOptions.parse({"trian": 5}, "digits")
+    for pairs in ([(1, 7), (1, 8)], [(1, 10)]):
+        with pytest.raises(ConfigError, match="each digit first in one at most"):
+            DigitsOptions.parse({"pairs": pairs}, "digits")
     with pytest.raises(ConfigError, match="companion"):
         DigitsOptions.parse({"companion": 2}, "digits")
 
@@ -233,16 +235,23 @@ def test_planted_cooccurrence(records: list[Record]) -> None:
     for row, record in zip(present, records, strict=True):
         row[list({*record.truth.labels, *record.truth.difficult_labels})] = 1
     given = (present.T @ present) / present.sum(axis=0)
-    for first, second in COMPANIONS.items():
-        others = np.delete(given[second], [*COMPANIONS, *COMPANIONS.values()])
+    for first, second in DigitsOptions().pairs:
+        others = np.delete(given[second], np.ravel(DigitsOptions().pairs))
         assert given[second, first] > 0.7
         assert others.max() < 0.35
+
+
+def test_other_pairs_can_be_planted() -> None:
+    options = DigitsOptions(pairs=((2, 5),), companion=1.0, groups=(1.0,), difficult=0.0)
+    labels = [draw(options, "val", index).truth.labels for index in range(60)]
+    assert {(2, 5), (5,), (1,), (7,)} <= set(labels)
+    assert not {(2,), (1, 7)} & set(labels)
 
 
 def test_companions_stand_right_beside(records: list[Record]) -> None:
     gaps = []
     for record in records:
-        for first, second in COMPANIONS.items():
+        for first, second in DigitsOptions().pairs:
             for box in record.truth.boxes_of(first, difficult=False):
                 others = record.truth.boxes_of(second, difficult=False)
                 if len(others):

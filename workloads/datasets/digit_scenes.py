@@ -11,10 +11,9 @@ from __future__ import annotations
 
 import io
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cache
-from types import MappingProxyType
 from typing import Literal, Self
 
 import cv2
@@ -35,11 +34,6 @@ Place = tuple[int, int, int, int]  # x0, y0, x1, y1 in pixels, half-open
 SPLITS: tuple[Split, ...] = ("train", "val", "test")
 MAX_OBJECTS = 3
 
-COMPANIONS: Mapping[int, int] = MappingProxyType({1: 7, 3: 8})
-"""The planted co-occurrence: a digit on the left brings the one on the right, right beside it,
-with probability `DigitsOptions.companion`. So the context of 7 and 8 speaks for them (what
-rescoring with co-occurrence can use), and it misleads a plain CAM, which points at it."""
-
 _DIGIT_SHARES = {"train": (0.0, 0.6), "val": (0.6, 0.8), "test": (0.8, 1.0)}
 _PHOTO_SHARES = {"train": (0.0, 0.5), "val": (0.5, 0.75), "test": (0.75, 1.0)}
 _SMALL = (12, 16)  # height of small digits in pixels, inclusive
@@ -51,7 +45,11 @@ _TURNED = 1.2  # a digit of height 1 that is turned fits into a square of this s
 
 
 class DigitsOptions(Options):
-    """What the data set "digits" is made of; equal options make equal files."""
+    """What the data set "digits" is made of; equal options make equal files.
+
+    A companion stands right beside the digit that brings it. So its context speaks for it (what
+    rescoring with co-occurrence can use), and misleads a plain CAM, which points at the context.
+    """
 
     seed: int = Field(default=0, ge=0, description="of the random generator")
     train: int = Field(default=6000, ge=0, description="number of images in the split train")
@@ -61,8 +59,11 @@ class DigitsOptions(Options):
     difficult: float = Field(
         default=0.12, ge=0, le=1, description="share of faint, hidden or tiny digits, first aside"
     )
+    pairs: tuple[tuple[int, int], ...] = Field(
+        default=((1, 7), (3, 8)), description="digits of which the first brings the second"
+    )
     companion: float = Field(
-        default=0.9, ge=0, le=1, description="probability that 1 brings 7, and 3 brings 8"
+        default=0.9, ge=0, le=1, description="probability that the first of a pair does so"
     )
     clutter: int = Field(default=5, ge=0, le=50, description="most fragments of digits per image")
     sizes: tuple[tuple[int, int], ...] = Field(
@@ -85,6 +86,14 @@ class DigitsOptions(Options):
         if not 1 <= len(groups) <= MAX_OBJECTS or min(groups) < 0 or abs(sum(groups) - 1) > 1e-6:
             raise ValueError(f"give 1 to {MAX_OBJECTS} probabilities that add up to 1")
         return groups
+
+    @field_validator("pairs")
+    @classmethod
+    def _one_companion_each(cls, pairs: tuple[tuple[int, int], ...]) -> tuple[tuple[int, int], ...]:
+        digits = {digit for pair in pairs for digit in pair}
+        if not digits <= set(range(10)) or len({first for first, _ in pairs}) < len(pairs):
+            raise ValueError("give pairs of digits from 0 to 9, each digit first in one at most")
+        return pairs
 
     @model_validator(mode="after")
     def _digits_fit(self) -> Self:
@@ -280,9 +289,9 @@ def _choose_group(
 ) -> list[_Digit]:
     """A digit and, often, the one that it brings. The first digit of an image is easy, so that
     every image has a label."""
-    labels = [int(rng.integers(10))]
-    if labels[0] in COMPANIONS and rng.random() < options.companion:
-        labels.append(COMPANIONS[labels[0]])
+    labels, companions = [int(rng.integers(10))], dict(options.pairs)
+    if labels[0] in companions and rng.random() < options.companion:
+        labels.append(companions[labels[0]])
     group: list[_Digit] = []
     for label in labels:
         easy = rng.random() >= options.difficult or (always_easy and not group)
