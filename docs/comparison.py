@@ -1,0 +1,75 @@
+"""Write what `wsol bench methods` found into comparison.md and the pictures: `make comparison`."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from orchestrator.settings import load_settings
+from orchestrator.workspace import Workspace
+from workloads.artifacts import read_json
+
+PAGE = Path(__file__).parent / "comparison.md"
+IMAGES = Path(__file__).parent / "images"
+BEGIN, END = "<!-- measured -->\n", "<!-- /measured -->\n"
+# The claims are about these; the report has all metrics of the plan.
+COLUMNS = {
+    "several": ("pointing", "pointing_diff", "pointing_map", "classification_map", "gt_known"),
+    "single": ("gt_known", "max_box_acc_v2", "top1_loc", "top1_error"),
+    "pairs": ("classification_map", "pointing_map", "pointing"),
+}
+
+
+def sections(report: Mapping[str, Any]) -> Iterator[str]:
+    """Claims, then one table and one picture for each data set."""
+    yield table(["paper", "expected", "on", "metric", "seen", "seeds", "holds"], claims(report))
+    for data, metrics in COLUMNS.items():
+        rows = [
+            [f"`{row['reading']}`", *(spread(row[metric]) for metric in metrics)]
+            for row in report["table"]
+            if row["data"] == data
+        ]
+        yield f"## {data}\n\n" + table(["", *metrics], rows)
+        yield f"![The same images of {data} by every method](images/methods-{data}.png)\n"
+
+
+def claims(report: Mapping[str, Any]) -> Iterator[list[str]]:
+    """What became of each."""
+    for claim in report["claims"]:
+        pair = f"{spread(claim['better'])} against {spread(claim['than'])}"
+        seeds = f"{claim['seeds_for']} of {claim['seeds']}"
+        holds = "yes" if claim["holds"] else "**no**"
+        yield [*(claim[k] for k in ("paper", "text", "data", "metric")), pair, seeds, holds]
+
+
+def table(head: Sequence[str], rows: Sequence[Sequence[str]] | Iterator[list[str]]) -> str:
+    """A table in Markdown."""
+    lines = [head, ["---"] * len(head), *rows]
+    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+
+
+def spread(value: Mapping[str, float | None]) -> str:
+    """Mean and standard deviation over seeds."""
+    mean, deviation = value["mean"], value["deviation"]
+    if mean is None or mean != mean:
+        return "–"
+    return f"{mean:.3f}" if deviation is None else f"{mean:.3f} ± {deviation:.3f}"
+
+
+def main() -> None:
+    """Replace what stands between the marks, and the pictures."""
+    folder = Workspace(load_settings().workspace).folder / "bench" / "methods"
+    if not (folder / "report.json").exists():
+        sys.exit(f"{folder / 'report.json'}: not there yet; run wsol bench methods first")
+    before, rest = PAGE.read_text().split(BEGIN)
+    measured = "\n".join(sections(read_json(folder / "report.json")))
+    PAGE.write_text(f"{before}{BEGIN}{measured}{END}{rest.split(END)[1]}")
+    for data in COLUMNS:
+        shutil.copyfile(folder / f"{data}.png", IMAGES / f"methods-{data}.png")
+
+
+if __name__ == "__main__":
+    main()
