@@ -42,7 +42,8 @@ class OquabOptions(Options):
         pooling: "max" takes each class's best window. "masked" trains with boxes: for a class
             that is present, the best window of those with their centre in one of its boxes
             (row I of table 2); outside of training it is "max". "full" shows the whole input to
-            one window, without any search (rows F and H); scales are not used then.
+            one window, without any search (rows F and H): scales are not used, and the location is
+            the middle of the image, which is the window's.
         suppress_outside: with "masked", also lower the best window outside of the boxes of each
             class that is present (section 5, "consistently worse").
         inside: which windows of a padded image count: "centre" those with their centre on the
@@ -168,7 +169,7 @@ class Oquab(Method):
         shares = [(1.0, 1.0)] * len(images) if extents is None else extents.tolist()
 
         def map_of(row: int, labels: Sequence[int]) -> Tensor:
-            if self.options.location == "centre":
+            if self._in_the_middle:
                 # A single window has no middle one, so there are three cells at least.
                 rows, columns = (max(3, *(s.scores.shape[axis] for s in scans)) for axis in (2, 3))
                 middle = cone(rows, columns, shares[row]).to(images.device)
@@ -180,6 +181,10 @@ class Oquab(Method):
             scores=class_scores(_mean_of_best(scans), self.task),
             maps_of=lambda wanted: [(map_of(row, some),) for row, some in enumerate(wanted)],
         )
+
+    @property
+    def _in_the_middle(self) -> bool:
+        return self.options.location == "centre" or self.options.pooling == "full"
 
     def _drawn(self, images: Tensor) -> Tensor:
         """A training batch at its scale."""
