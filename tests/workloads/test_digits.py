@@ -109,7 +109,7 @@ def test_wrong_options_are_refused() -> None:
         ({"groups": (0.25,) * 4}, "groups: .*1 to 3 probabilities"),
         ({"groups": (1.5, -0.5)}, "groups: .*1 to 3 probabilities"),
         ({"heights": (20, 10)}, "heights are 20 to 10; give at least 1"),
-        ({"heights": (20, 60)}, "sizes have 64x64; digits of 60 px need at least 72x72"),
+        ({"heights": (20, 60)}, "sizes have 64x64; objects of 60 px need at least 72x72"),
         ({"sizes": ((81, 64),)}, "sizes have 81x64; .*hold 80x213"),
         ({"sizes": ()}, "sizes: .*at least 1 item"),
     ],
@@ -246,6 +246,22 @@ def test_other_pairs_can_be_planted() -> None:
     labels = [draw(options, "val", index).truth.labels for index in range(60)]
     assert {(2, 5), (5,), (1,), (7,)} <= set(labels)
     assert not {(2,), (1, 7)} & set(labels)
+
+
+def test_a_digit_can_be_the_mark_of_a_larger_object() -> None:
+    """The box is the body's: twice the digit's height, which turning changes a little."""
+    options = {"sizes": ((64, 64),), "heights": (20, 20), "clutter": 0}
+    heights = {}
+    for bodies in (None, (2.0, 2.0)):
+        drawn = SingleDigitsOptions(**options, bodies=bodies)
+        boxes = [draw(drawn, "val", index).truth.boxes_xyxy[0] for index in range(20)]
+        heights[bodies] = [float(y1 - y0) for _, y0, _, y1 in boxes]
+    assert 16 <= min(heights[None]) <= max(heights[None]) <= 27
+    assert 36 <= min(heights[2.0, 2.0]) <= max(heights[2.0, 2.0]) <= 54
+    with pytest.raises(ConfigError, match="objects of 52 px need at least 63x63"):
+        SingleDigitsOptions.parse({"bodies": [1.5, 2.0]}, "single-digits")
+    with pytest.raises(ConfigError, match="the lower one first"):
+        DigitsOptions.parse({"bodies": [2.0, 1.5]}, "digits")
 
 
 def test_companions_stand_right_beside(records: list[Record]) -> None:

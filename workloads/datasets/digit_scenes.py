@@ -78,6 +78,11 @@ class DigitsOptions(Options):
         default=(0.35, 0.4, 0.25),
         description="probabilities of 1, 2, ... digits, companions aside; at most three",
     )
+    bodies: tuple[float, float] | None = Field(
+        default=None,
+        description="least and greatest size of an object, in that of the digit which is its mark; "
+        "null: the digit itself is the object",
+    )
     quality: int = Field(default=92, ge=1, le=95, description="of the JPEG files")
 
     @field_validator("groups")
@@ -100,11 +105,14 @@ class DigitsOptions(Options):
         low, high = self.heights
         if not 1 <= low <= high:
             raise ValueError(f"heights are {low} to {high}; give at least 1, the lower one first")
-        least = math.ceil(_TURNED * max(high, _SMALL[1]))
+        if self.bodies is not None and not 1 <= self.bodies[0] <= self.bodies[1]:
+            raise ValueError(f"bodies are {self.bodies}; give at least 1, the lower one first")
+        largest = max(high, _SMALL[1]) * (self.bodies[1] if self.bodies else 1)
+        least = math.ceil(_TURNED * largest)
         for width, height in self.sizes:
             if min(width, height) < least or width > _MAX_WIDTH or height > _MAX_HEIGHT:
                 raise ValueError(
-                    f"sizes have {width}x{height}; digits of {high} px need at least "
+                    f"sizes have {width}x{height}; objects of {largest:g} px need at least "
                     f"{least}x{least}, the photographs hold {_MAX_WIDTH}x{_MAX_HEIGHT}"
                 )
         return self
@@ -271,7 +279,7 @@ def _add_digits(rng: Generator, scene: _Scene, source: Material, options: Digits
         group = _choose_group(rng, source, options, always_easy=turn == 0)
         if len(taken) + len(group) > MAX_OBJECTS:
             continue
-        places = _find_places(rng, scene.size, [digit.alpha.shape for digit in group], taken)
+        places = _find_places(rng, scene.size, [digit.shape for digit in group], taken)
         for digit, place in zip(group, places, strict=False):
             _add_digit(rng, scene, digit, place)
         taken += places
@@ -282,6 +290,12 @@ class _Digit:
     label: int
     hardship: str | None  # "faint", "hidden", "tiny"; None if it is not difficult
     alpha: Floats  # (h, w)
+    body: Floats | None = None  # (H, W), at least as large; what the digit is a mark of
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Height and width of the object."""
+        return (self.alpha if self.body is None else self.body).shape
 
 
 def _choose_group(
@@ -298,7 +312,8 @@ def _choose_group(
         hardship = None if easy else str(rng.choice(("faint", "hidden", "tiny")))
         height = _height(rng, hardship, options)
         alpha = _ink(_pick(rng, source.glyphs[label]), height, rng.uniform(-12, 12))
-        group.append(_Digit(label, hardship, alpha))
+        body = None if options.bodies is None else _body(rng, alpha.shape, options.bodies)
+        group.append(_Digit(label, hardship, alpha, body))
     return group
 
 
@@ -315,11 +330,26 @@ def _height(rng: Generator, hardship: str | None, options: DigitsOptions) -> int
 def _add_digit(rng: Generator, scene: _Scene, digit: _Digit, place: Place) -> None:
     x, y = place[:2]
     contrast = (18, 30) if digit.hardship == "faint" else (70, 255)
+    visible = np.zeros(scene.size, np.bool_)
+    if digit.body is not None:
+        colour = _colour(rng, scene, digit.body, (x, y), (40, 255))
+        visible = scene.blend(digit.body, x, y, colour, rng.uniform(0.85, 1.0))
+        rooms = (a - b for a, b in zip(digit.body.shape, digit.alpha.shape, strict=True))
+        down, across = (int(rng.integers(room + 1)) for room in rooms)
+        x, y = x + across, y + down
     colour = _colour(rng, scene, digit.alpha, (x, y), contrast)
-    visible = scene.blend(digit.alpha, x, y, colour, rng.uniform(0.85, 1.0))
+    visible |= scene.blend(digit.alpha, x, y, colour, rng.uniform(0.85, 1.0))
     scene.objects.append(_Object(digit.label, digit.hardship is not None, visible))
     if digit.hardship == "hidden":
         scene.occlude(_part(rng, place))
+
+
+def _body(rng: Generator, shape: tuple[int, ...], sizes: tuple[float, float]) -> Floats:
+    """An ellipse in a box so many times as high and as wide as a digit of (h, w): (H, W) ink."""
+    height, width = (round(side * rng.uniform(*sizes)) for side in shape)
+    rows, columns = np.ogrid[:height, :width]
+    away = ((rows + 0.5) / height * 2 - 1) ** 2 + ((columns + 0.5) / width * 2 - 1) ** 2
+    return (away <= 1).astype(np.float32)
 
 
 def _part(rng: Generator, place: Place) -> Place:

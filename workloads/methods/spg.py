@@ -143,9 +143,8 @@ class Spg(Cam):
         authors: the released code.
         tiny: for the small backbone; the classifier sees its features directly, as in CAM's
             preset of that name, so that the two differ in the guidance alone. Masks are
-            of the map's own size. Objects fill more of an image there than in ILSVRC, so the
-            thresholds are lower; they were chosen on the validation split (docs/decisions/0014).
-            A training step costs about 1.3 times CAM's.
+            of the map's own size. Lower thresholds were no better on the embedded data
+            (docs/decisions/0014). A training step costs about 1.3 times CAM's.
     """
 
     name: ClassVar[str] = "spg"
