@@ -12,10 +12,10 @@ PYTHON := $(shell for python in python3.11 python3 python; do \
 	$$python -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' 2>/dev/null \
 	&& echo $$python && break; done)
 
-.PHONY: help demo test lint fmt lock bench pictures
+.PHONY: help demo test lint fmt lock bench comparison pictures
 
 help: ## show the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: $(READY) ## run the main job on the embedded data and say where the report is
 	$(BIN)/wsol run
@@ -44,6 +44,9 @@ bench: $(READY) ## run every benchmark
 	@for name in $$($(BIN)/wsol list benchmarks -o json \
 		| $(BIN)/python -c 'import json, sys; print(*(b["name"] for b in json.load(sys.stdin)))'); \
 	do $(BIN)/wsol bench $$name; done
+
+comparison: $(READY) ## write docs/comparison.md again from a finished wsol bench methods
+	$(BIN)/python docs/comparison.py
 
 pictures: $(READY) ## draw the README's pictures again from a finished demo
 	$(BIN)/python docs/pictures.py

@@ -19,6 +19,7 @@ BEGIN, END = "<!-- measured -->\n", "<!-- /measured -->\n"
 COLUMNS = {
     "several": ("pointing", "pointing_diff", "pointing_map", "classification_map", "gt_known"),
     "single": ("gt_known", "max_box_acc_v2", "top1_loc", "top1_error"),
+    "marks": ("gt_known", "max_box_acc_v2", "top1_loc", "top1_error"),
     "pairs": ("classification_map", "pointing_map", "pointing"),
 }
 

@@ -119,7 +119,7 @@ def build(spec: TrainSpec) -> Method:
     from workloads.checkpoints import load_initial
 
     torch.manual_seed(spec.recipe.train.seed)
-    method = _network(spec.recipe, len(spec.classes), spec.task)
+    method = _network(spec.recipe, spec.task, len(spec.classes))
     parts = method.pretrained_parts()
     for start in spec.initial:
         load = load_initial if start.path.is_dir() else load_weights
@@ -138,7 +138,7 @@ def pretraining(recipe: Recipe) -> dict[str, str]:
 
 def needs_proposals(recipe: Recipe, task: str) -> bool:
     """Whether a training learns from what `wsol proposals` makes."""
-    return _network(recipe, 1, task).needs_proposals
+    return _network(recipe, task).needs_proposals
 
 
 def image_size(recipe: Recipe) -> int:
@@ -148,7 +148,8 @@ def image_size(recipe: Recipe) -> int:
     return recipe.train.image_size or BACKBONES[recipe.backbone].input_size
 
 
-def _network(recipe: Recipe, classes: int, task: str) -> Method:
+def _network(recipe: Recipe, task: str, classes: int = 2) -> Method:
+    """The default is for what does not depend on the classes; one alone has no softmax."""
     from workloads.methods import build_method
 
     return build_method(
@@ -160,7 +161,7 @@ def _initial_weights(
     recipe: Recipe, task: str, given: Mapping[str, str]
 ) -> tuple[InitialWeights, ...]:
     """The weights of every part that does not start from random ones."""
-    parts = _network(recipe, 1, task).pretrained_parts()
+    parts = _network(recipe, task).pretrained_parts()
     for part in given:
         if part not in parts:
             raise ConfigError(f"--initial: {unknown_name('part', part, parts)}")
