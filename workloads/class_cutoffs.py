@@ -15,7 +15,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from workloads.localization.cooccurrence import rescore
-from workloads.metrics.matching import FALSE_POSITIVE, TRUE_POSITIVE
 from workloads.search import objective
 from workloads.search_table import SearchTable
 
@@ -99,7 +98,7 @@ def _box_f1(table: SearchTable, alpha: float, score_threshold: float) -> _Counts
     true = np.zeros((len(table.truths), table.thresholds), np.int64)
     false = np.zeros_like(true)
     for label in range(len(true)):
-        outcomes = table.outcomes[reached & (table.pair_label == label)]
-        true[label] = (outcomes == TRUE_POSITIVE).sum(axis=0)
-        false[label] = (outcomes == FALSE_POSITIVE).sum(axis=0)
+        rows = reached & (table.pair_label == label)
+        true[label] = table.true[rows].sum(axis=0, dtype=np.int64)
+        false[label] = table.false[rows].sum(axis=0, dtype=np.int64)
     return _Counts(2 * true, true + false + table.truths[:, None], table.truths)

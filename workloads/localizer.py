@@ -291,8 +291,7 @@ def _proposal(answer: Localization, row: int, extent: Tensor) -> NDArray[np.floa
     if answer.proposal is None:
         return None
     inside = _without_padding(answer.proposal[row][None], extent)[0]
-    # Nothing is lost without padding, and the sum then is 1 already.
-    return _array(inside if inside is answer.proposal[row] else inside / inside.sum())
+    return _array(inside / inside.sum())
 
 
 def _without_padding(maps: Tensor, extent: Tensor) -> Tensor:

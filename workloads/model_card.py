@@ -74,6 +74,11 @@ class Cutoffs(Options):
     alpha: float = Field(default=0.0, ge=0.0)
     score_threshold: float = Field(default=0.5, ge=0.0)
 
+    @property
+    def weighs_heat(self) -> bool:
+        """Whether the boxes of a class differ in score, by their heat."""
+        return self.box_rule == "all" or self.box_score == "mean"
+
     def cutoff_of(self, label: int) -> float:
         """The cut-off of one class."""
         return self.class_cutoffs[label] if self.class_cutoffs else self.cutoff

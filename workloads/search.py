@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 from workloads.localization.cooccurrence import rescore
 from workloads.metrics.average_precision import mean_average_precision
 from workloads.metrics.bootstrap import ratio
-from workloads.metrics.matching import FALSE_POSITIVE, TRUE_POSITIVE
 from workloads.metrics.max_box_acc import DELTAS
 from workloads.model_card import Cutoffs
 from workloads.search_table import SearchTable
@@ -40,9 +39,13 @@ def objective(
     classes = np.arange(table.scores.shape[1])
     of_class = np.array([table.grid(c) for c in class_cutoffs] or [k] * len(classes))
     rescored = rescore(table.scores, table.cooccurrence, alpha)
-    outcomes = table.outcomes[np.arange(len(table.pair_label)), of_class[table.pair_label]]
-    ranked = rescored[table.pair_image, table.pair_label]
-    f1, threshold = _best_f1(ranked, outcomes, int(table.truths.sum()))
+    chosen = np.arange(len(table.pair_label)), of_class[table.pair_label]
+    f1, threshold = _best_f1(
+        rescored[table.pair_image, table.pair_label],
+        table.true[chosen].astype(np.int64),
+        table.false[chosen].astype(np.int64),
+        int(table.truths.sum()),
+    )
     return {
         "gt_known": ratio(table.gt_known_hits[classes, of_class].sum(), table.pairs.sum()),
         "classification_map": mean_average_precision(rescored, table.positive, table.difficult),
@@ -74,24 +77,23 @@ def cutoff_curve(table: SearchTable) -> dict[str, object]:
 
 
 def _best_f1(
-    scores: NDArray[np.float32], outcomes: NDArray[np.uint8], truths: int
+    scores: NDArray[np.float32], true: NDArray[np.int64], false: NDArray[np.int64], truths: int
 ) -> tuple[float, float]:
     """The best F1 over all score thresholds and its threshold, in one pass.
 
     Args:
-        scores: (P,) score of each pair's box.
-        outcomes: (P,) its outcome; boxes that are ignored or missing enter neither count.
+        scores: (P,) score of each pair, which its boxes pass a threshold by.
+        true, false: (P,) its boxes.
         truths: number of ground-truth boxes to be found.
     """
-    true, false = outcomes == TRUE_POSITIVE, outcomes == FALSE_POSITIVE
-    counts = true | false
+    counts = true + false > 0
     if not counts.any():
         return ratio(0, truths), Cutoffs().score_threshold
     order = np.argsort(-scores[counts], kind="stable")
     ranked = scores[counts][order]
     # Equal scores pass a threshold together.
     ends = np.flatnonzero(np.append(ranked[1:] != ranked[:-1], True))
-    hits = np.cumsum(true[counts][order])[ends]
-    f1 = 2 * hits / (ends + 1 + truths)  # 2 TP + FP + FN = detections + ground truth
+    hits, misses = (np.cumsum(boxes[counts][order])[ends] for boxes in (true, false))
+    f1 = 2 * hits / (hits + misses + truths)  # 2 TP + FP + FN = detections + ground truth
     best = int(np.argmax(f1))
     return float(f1[best]), float(ranked[ends[best]])

@@ -1,7 +1,7 @@
 """What a search on stored maps needs to know of them, from one walk over them.
 
-For every map and each of T cut-offs the table keeps one byte: what the class's one box would be
-(true, false, ignored, or no box).
+For every map and each of T cut-offs the table keeps how many of the class's boxes would be true and
+how many false. The boxes of a class pass a score threshold together, so that is all of them.
 
 # N images, K classes, P stored maps (image-class pairs), T cut-offs
 """
@@ -16,18 +16,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from workloads.localization.boxes import best_iou_per_box
-from workloads.localization.boxes_per_cutoff import boxes_per_cutoff
+from workloads.localization.boxes_per_cutoff import BoxesPerCutoff, boxes_per_cutoff
 from workloads.localization.class_boxes import cuts_in_image, map_to_cut
 from workloads.localization.component_tree import even_thresholds, sweep
 from workloads.localization.maps import normalize, upsample
-from workloads.metrics.matching import IGNORED, match_alone
+from workloads.metrics.matching import count_matches
 from workloads.metrics.max_box_acc import DELTAS, hits_per_delta
 from workloads.metrics.options import MetricOptions
 from workloads.metrics.pairs import given_pairs, left_out
 from workloads.model_card import Cutoffs
 from workloads.predictions import Prediction
-
-NO_BOX = 255
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,8 +37,8 @@ class SearchTable:
         positive, difficult: (N, K) bool; classes with an object that is not difficult, and
             classes with difficult objects only.
         pair_image, pair_label: (P,) row and class of each stored map.
-        outcomes: (P, T) uint8; outcome of the map's one box as the only detection of its class,
-            or NO_BOX.
+        true, false: (P, T) unsigned; detections of the pair at each cut-off. Those that are
+            ignored are neither.
         truths: (K,) int64 ground-truth boxes to be found, by class.
         pairs: (K,) int64 pairs that count for GT-known localization.
         gt_known_hits: (K, T) int64; those of them whose one box is right.
@@ -53,7 +51,8 @@ class SearchTable:
     difficult: NDArray[np.bool_]
     pair_image: NDArray[np.int64]
     pair_label: NDArray[np.int64]
-    outcomes: NDArray[np.uint8]
+    true: NDArray[np.unsignedinteger]
+    false: NDArray[np.unsignedinteger]
     truths: NDArray[np.int64]
     pairs: NDArray[np.int64]
     gt_known_hits: NDArray[np.int64]
@@ -73,8 +72,7 @@ class SearchTable:
         Args:
             cooccurrence: (K, K) p(i | j) over the training labels, from the model card.
             options: IoU and number of cut-offs.
-            cutoffs: the model's, for what is not searched: how a map becomes boxes. With box rule
-                "all" the one box is that of the largest component; see `boxes_per_cutoff`.
+            cutoffs: the model's, for what is not searched: how a map becomes boxes.
 
         Raises:
             ValueError: there are no predictions, or none has a map.
@@ -88,7 +86,7 @@ class SearchTable:
     @property
     def thresholds(self) -> int:
         """T."""
-        return int(self.outcomes.shape[1])
+        return int(self.true.shape[1])
 
     def grid(self, cutoff: float) -> int:
         """The k for which k / T is nearest to a cut-off."""
@@ -106,7 +104,8 @@ class _Builder:
         self.positive: list[NDArray[np.bool_]] = []
         self.difficult: list[NDArray[np.bool_]] = []
         self.stored: list[tuple[int, int]] = []
-        self.outcomes: list[NDArray[np.uint8]] = []
+        self.true: list[NDArray[np.unsignedinteger]] = []
+        self.false: list[NDArray[np.unsignedinteger]] = []
         self.truths: Counter[int] = Counter()
         self.pairs: Counter[int] = Counter()
         self.gt_known_hits: dict[int, NDArray[np.int64]] = defaultdict(self._zeros)
@@ -127,21 +126,34 @@ class _Builder:
 
     def _add_map(self, p: Prediction, label: int, given: NDArray[np.float32] | None) -> None:
         boxes, best_iou = self._boxes(p, label, given)
-        outcomes = match_alone(boxes, p.truth, label, self.options.iou)
-        if left_out(p.truth, self.options.blacklisted):
-            outcomes[:] = IGNORED
-        outcomes[boxes[:, 2] == 0] = NO_BOX
-        self.outcomes.append(outcomes)
+        self._count(p, label, boxes)
         if given is not None:
-            overlaps = best_iou_per_box(boxes, given, self.options.box_widths)
+            overlaps = best_iou_per_box(boxes.one_each(), given, self.options.box_widths)
             self.pairs[label] += 1
             self.gt_known_hits[label] += overlaps >= self.options.iou
             self.box_acc_hits += hits_per_delta(best_iou)
 
+    def _count(self, p: Prediction, label: int, boxes: BoxesPerCutoff) -> None:
+        """Detections of a class, which evaluation matches in the order of their scores."""
+        ranked = boxes.by_heat() if self.cutoffs.weighs_heat else boxes
+        if left_out(p.truth, self.options.blacklisted):
+            ranked = ranked.take(np.zeros(0, np.int64))
+        counts = count_matches(
+            ranked.levels,
+            ranked.found.boxes_xyxy,
+            p.truth,
+            label,
+            self.options.iou,
+            self.options.thresholds,
+        )
+        for column, counted in zip((self.true, self.false), counts, strict=True):
+            # A noisy map has hundreds of components; most have a few.
+            column.append(counted.astype(np.min_scalar_type(counted.max(initial=0))))
+
     def _boxes(
         self, p: Prediction, label: int, given: NDArray[np.float32] | None
-    ) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
-        """(T, 4) the one box of a map and (T,) best IoU of any component of the main scale."""
+    ) -> tuple[BoxesPerCutoff, NDArray[np.float64]]:
+        """The boxes of a map and (T,) best IoU of any component of the main scale."""
         main, *others = p.maps_of(label)
         map01 = normalize(upsample(main, p.width, p.height))
         swept = sweep(map01, self.levels, given)
@@ -167,7 +179,8 @@ class _Builder:
             difficult=np.array(self.difficult),
             pair_image=images,
             pair_label=labels,
-            outcomes=np.array(self.outcomes),
+            true=np.array(self.true),
+            false=np.array(self.false),
             truths=np.array([self.truths[k] for k in classes]),
             pairs=np.array([self.pairs[k] for k in classes]),
             gt_known_hits=np.array([self.gt_known_hits[k] for k in classes]),

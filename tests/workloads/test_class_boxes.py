@@ -245,31 +245,38 @@ LEVELS = even_thresholds(20)
 
 @settings(max_examples=60, deadline=None)
 @given(cutoffs=any_cutoffs(), seed=st.integers(0, 1000), scales=st.integers(1, 3))
-def test_the_box_of_every_cutoff_is_that_of_each(cutoffs, seed, scales):
-    # What the search does not look at: components that are not the largest, and suppression.
-    cutoffs = cutoffs.model_copy(update={"min_box_px": 0.0, "nms_iou": None, "class_cutoffs": ()})
+def test_the_boxes_of_every_cutoff_are_those_of_each(cutoffs, seed, scales):
+    cutoffs = cutoffs.model_copy(update={"class_cutoffs": ()})
     (image,) = random_predictions(seed, 1, classes=3)
     image = scaled(image, seed, scales)
     label, size = int(image.map_labels[0]), (image.width, image.height)
     maps01 = [map_to_cut(raw, *size, cutoffs) for raw in image.maps_of(label)]
     found = boxes_per_cutoff(maps01, *size, LEVELS, cutoffs, label, image.regions_xyxy)
-    for k, box in enumerate(found.tolist()):
+    for k, box in enumerate(found.one_each()):
         at = cutoffs.model_copy(update={"cutoff": k / 20})
-        one = boxes_of_class(maps01, *size, at, label, image.regions_xyxy).largest()
-        assert box == (one.boxes_xyxy.tolist() or [[0, 0, 0, 0]])[0]
+        expected = boxes_of_class(maps01, *size, at, label, image.regions_xyxy)
+        largest = expected.largest()
+        assert box.tolist() == (largest.boxes_xyxy.tolist() or [[0, 0, 0, 0]])[0]
+        ours = found.take(found.levels == k).found
+        if cutoffs.box_rule == "largest":
+            np.testing.assert_array_equal(ours.boxes_xyxy, largest.boxes_xyxy)
+        else:
+            for a, b in zip(ours, expected, strict=True):
+                np.testing.assert_array_equal(a, b)
 
 
-def test_too_small_a_box_is_none_at_that_cutoff():
-    raw = box_map(W, H, (0, 0, 8, 8, 0.5), (*LEFT, 1.0))
-    found = boxes_per_cutoff([raw], W, H, LEVELS, Cutoffs(min_box_px=5), 0)
-    assert found.tolist() == [[0, 0, 8, 8]] * 10 + [[0, 0, 0, 0]] * 10
+def test_a_smaller_box_takes_the_place_of_one_with_too_short_a_side():
+    wide = (0, 0, 16, 2)  # more pixels, but one side is too short
+    raw = np.maximum(box_map(W, H, (*wide, 1.0)), box_map(W, H, (4, 6, 9, 11, 0.5)))
+    found = boxes_per_cutoff([raw], W, H, LEVELS, Cutoffs(min_box_px=5), 0).one_each()
+    assert found.tolist() == [[4, 6, 9, 11]] * 10 + [[0, 0, 0, 0]] * 10
 
 
 def test_a_sweep_that_is_known_is_not_made_again():
     raw, other = box_map(W, H, (*LEFT, 1.0)), box_map(W, H, (*RIGHT, 1.0))
     known = sweep(other, LEVELS)
     found = boxes_per_cutoff([raw], W, H, LEVELS, Cutoffs(), 0, None, known)
-    assert found.tolist() == [[*RIGHT]] * 20
+    assert found.one_each().tolist() == [[*RIGHT]] * 20
 
 
 def test_by_default_nothing_but_the_components_of_the_main_map():

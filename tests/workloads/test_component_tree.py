@@ -12,6 +12,7 @@ from scipy import ndimage
 
 from workloads.localization.boxes import best_iou_per_box, boxes_at, iou_matrix
 from workloads.localization.component_tree import (
+    all_components,
     best_iou,
     even_thresholds,
     largest_boxes,
@@ -47,6 +48,14 @@ def check(map01, thresholds, gt=GT):
     np.testing.assert_array_equal(found.largest_xyxy, largest)
     np.testing.assert_array_equal(found.best_iou, best)
     np.testing.assert_array_equal(largest_iou(map01, thresholds, gt), best_iou_per_box(largest, gt))
+    every = all_components(map01.astype(np.float32), thresholds)
+    for k, threshold in enumerate(thresholds.astype(np.float32)):
+        here = every.levels == k
+        expected = boxes_at(map01.astype(np.float32), threshold)
+        np.testing.assert_array_equal(every.boxes_xyxy[here], expected.boxes_xyxy)
+        np.testing.assert_array_equal(every.heat[here], expected.heat)
+        np.testing.assert_array_equal(every.areas[here], expected.areas)
+    assert (np.diff(every.levels) >= 0).all()
 
 
 @st.composite

@@ -16,6 +16,7 @@ from workloads.metrics.matching import (
     FALSE_POSITIVE,
     IGNORED,
     TRUE_POSITIVE,
+    count_matches,
     match,
     match_devkit,
 )
@@ -75,6 +76,22 @@ def test_classes_without_boxes_or_maps_are_not_judged():
     assert found.details["ignored_detections"] == 1
     assert found.details["classes_without_map"] == 1  # class 1
     assert math.isnan(found.value)
+
+
+@settings(max_examples=100)
+@given(st.integers(0, 10_000), st.sampled_from([0.1, 0.3, 0.5]))
+def test_counts_at_several_cutoffs_are_those_of_each(seed, iou):
+    rng = np.random.default_rng(seed)
+    corners = rng.integers(0, 12, (20, 2))
+    boxes = np.hstack([corners, corners + rng.integers(2, 9, (20, 2))]).astype(np.float32)
+    objects = np.hstack([boxes[:4], rng.integers(0, 2, (4, 1)), rng.random((4, 2)) < 0.3])
+    truth = truth_of(*objects.tolist())
+    levels, given_boxes = np.sort(rng.integers(0, 5, 12)), boxes[rng.permutation(20)[:12]]
+    true, false = count_matches(levels, given_boxes, truth, 0, iou, 5)
+    for k in range(5):
+        outcomes = match(given_boxes[levels == k], truth, 0, iou)
+        assert true[k] == (outcomes == TRUE_POSITIVE).sum()
+        assert false[k] == (outcomes == FALSE_POSITIVE).sum()
 
 
 # VOC's average precision

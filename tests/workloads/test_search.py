@@ -62,6 +62,10 @@ def with_more(image, seed, scales):
         {"box_rule": "largest", "upsample": "last"},
         {"box_rule": "tight", "threshold": "mean", "min_box_px": 3.0},
         {"box_rule": "largest", "threshold": "mean", "nms_iou": 0.5, "box_score": "mean"},
+        {"box_rule": "largest", "nms_iou": 0.3, "min_box_px": 4.0},
+        {"box_rule": "all"},
+        {"box_rule": "all", "upsample": "last", "box_score": "mean", "nms_iou": 0.4},
+        {"box_rule": "regions", "box_score": "mean"},
     ],
 )
 def test_the_search_has_the_boxes_of_the_model(chosen, scales):
@@ -69,8 +73,7 @@ def test_the_search_has_the_boxes_of_the_model(chosen, scales):
     model = Cutoffs.model_validate(chosen)
     options = MetricOptions(thresholds=20, bootstrap=0)
     table = SearchTable.build(rows, TOGETHER, options, model)
-    # Scales give boxes of their own: one guess for GT-known, but several detections.
-    names = ["gt_known", "box_f1"] if scales == 1 or model.box_rule == "largest" else ["gt_known"]
+    names = ["gt_known", "box_f1"]
     trials = [objective(table, cutoff, 0.1) for cutoff in (0.1, 0.45)]
     for trial in trials:
         found = {k: trial[k] for k in ("cutoff", "score_threshold")}

@@ -1,15 +1,17 @@
-"""The one box that a class would get at every cut-off, for the search on stored maps.
+"""The boxes that a class would get at every cut-off, for the search on stored maps.
 
-# H W map size, T cut-offs, S scales, R regions
+# H W map size, T cut-offs, M boxes at all cut-offs together, R regions
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from workloads.localization.boxes import HeatBoxes
 from workloads.localization.class_boxes import (
     Map01,
     boxes_of_class,
@@ -17,12 +19,43 @@ from workloads.localization.class_boxes import (
     known_regions,
     large_enough,
 )
-from workloads.localization.component_tree import Sweep, quantize, sweep
-from workloads.localization.regions import best_regions
+from workloads.localization.component_tree import Sweep, all_components, quantize, sweep
+from workloads.localization.nms import suppress
+from workloads.localization.regions import best_regions, heat_in_boxes
 from workloads.model_card import Cutoffs
 
-# Of each cut-off a box, zeros where there is none, and its foreground pixels.
-_PerCutoff = tuple[NDArray[np.float32], NDArray[np.integer]]
+
+class BoxesPerCutoff(NamedTuple):
+    """Boxes at T cut-offs.
+
+    Attributes:
+        levels: (M,) index of each box's cut-off, ascending.
+        found: the M boxes; those of one cut-off in the order of `boxes_of_class`.
+        thresholds: T.
+    """
+
+    levels: NDArray[np.int64]
+    found: HeatBoxes
+    thresholds: int
+
+    def take(self, kept: NDArray[np.integer] | NDArray[np.bool_]) -> BoxesPerCutoff:
+        """Those at the given positions, or where a mask is true."""
+        return BoxesPerCutoff(self.levels[kept], self.found.take(kept), self.thresholds)
+
+    def largest(self) -> BoxesPerCutoff:
+        """Of each cut-off the box with the most pixels, of equals the first."""
+        order = np.lexsort((-self.found.areas, self.levels))
+        return self.take(order[np.unique(self.levels[order], return_index=True)[1]])
+
+    def by_heat(self) -> BoxesPerCutoff:
+        """Of each cut-off the hottest box first, of equals the one that came first."""
+        return self.take(np.lexsort((-self.found.heat, self.levels)))
+
+    def one_each(self) -> NDArray[np.float32]:
+        """(T, 4) the largest box of each cut-off; zeros where there is none."""
+        boxes, largest = np.zeros((self.thresholds, 4), np.float32), self.largest()
+        boxes[largest.levels] = largest.found.boxes_xyxy
+        return boxes
 
 
 def boxes_per_cutoff(
@@ -34,12 +67,10 @@ def boxes_per_cutoff(
     label: int,
     regions_xyxy: NDArray[np.float32] | None = None,
     swept: Sweep | None = None,
-) -> NDArray[np.float32]:
-    """(T, 4) half-open boxes in pixels of the image; zeros where there is none.
+) -> BoxesPerCutoff:
+    """What `boxes_of_class` gives at each of (T,) cut-offs, in pixels of the image.
 
-    Each is what `boxes_of_class(...).largest()` gives at that cut-off, but for two things. Of
-    each map only its largest component is looked at, so a smaller one does not take its place if
-    it is under `min_box_px`; and nothing is suppressed. With threshold "mean" all are the same.
+    With box rule "largest" only the largest box of each. With threshold "mean" all are the same.
 
     Args:
         maps01, width, height, cutoffs, label, regions_xyxy: as of `boxes_of_class`.
@@ -51,17 +82,41 @@ def boxes_per_cutoff(
     """
     if cutoffs.threshold == "mean":
         found = boxes_of_class(maps01, width, height, cutoffs, label, regions_xyxy)
-        same = np.zeros((len(levels), 4), np.float32)
-        for box in found.largest().boxes_xyxy:
-            same[:] = box
-        return same
-    parts = []
-    for map01 in maps01:
-        boxes, areas = _of_map(map01, levels, cutoffs, regions_xyxy, swept)
-        swept = None  # that was the first map's
-        boxes = in_image(boxes, map01, width, height)
-        parts.append((boxes, areas * large_enough(boxes, cutoffs)))
-    return _of_largest(parts)
+        joined = _at_every_cutoff(found, len(levels))
+    else:
+        parts = []
+        for map01 in maps01:
+            part = _of_map(map01, levels, cutoffs, regions_xyxy, swept)
+            swept = None  # that was the first map's
+            boxes = in_image(part.found.boxes_xyxy, map01, width, height)
+            parts.append(part._replace(found=part.found._replace(boxes_xyxy=boxes)))
+        joined = _thinned(_joined(parts), cutoffs)
+    return joined.largest() if cutoffs.box_rule == "largest" else joined
+
+
+def _at_every_cutoff(found: HeatBoxes, count: int) -> BoxesPerCutoff:
+    each = np.tile(np.arange(len(found.heat)), count)
+    return BoxesPerCutoff(np.repeat(np.arange(count), len(found.heat)), found.take(each), count)
+
+
+def _joined(parts: Sequence[BoxesPerCutoff]) -> BoxesPerCutoff:
+    """The boxes of all scales, those of one cut-off side by side."""
+    together = HeatBoxes.joined([part.found for part in parts])
+    levels = np.concatenate([part.levels for part in parts])
+    every = BoxesPerCutoff(levels, together, parts[0].thresholds)
+    return every.take(np.argsort(levels, kind="stable"))
+
+
+def _thinned(boxes: BoxesPerCutoff, cutoffs: Cutoffs) -> BoxesPerCutoff:
+    """Without what is suppressed at its cut-off, then without what is too small."""
+    if cutoffs.nms_iou is not None:
+        starts = np.flatnonzero(np.diff(boxes.levels)) + 1
+        of_cutoffs = np.split(np.arange(len(boxes.levels)), starts)
+        kept = [suppress(boxes.found.take(some), cutoffs.nms_iou) for some in of_cutoffs]
+        boxes = boxes.take(np.concatenate(kept))
+    if cutoffs.min_box_px > 0:
+        boxes = boxes.take(large_enough(boxes.found.boxes_xyxy, cutoffs))
+    return boxes
 
 
 def _of_map(
@@ -70,46 +125,66 @@ def _of_map(
     cutoffs: Cutoffs,
     regions_xyxy: NDArray[np.float32] | None,
     swept: Sweep | None,
-) -> _PerCutoff:
+) -> BoxesPerCutoff:
+    """As `class_boxes` has them at one cut-off, pixels of the map."""
+    thins_out = cutoffs.nms_iou is not None or cutoffs.min_box_px > 0
     if cutoffs.box_rule == "regions":
-        return _region(map01, levels, known_regions(regions_xyxy))
-    if cutoffs.box_rule == "tight":
-        return _tight(map01, levels)
-    found = swept or sweep(map01, levels)
-    return found.largest_xyxy.astype(np.float32), found.largest_area
+        boxes = _regions(map01, levels, known_regions(regions_xyxy))
+    elif cutoffs.box_rule == "tight":
+        boxes = _tight(map01, levels)
+    elif cutoffs.box_rule == "largest" and not thins_out:
+        boxes = _largest(swept or sweep(map01, levels))
+    else:
+        boxes = _components(map01, levels)
+    if cutoffs.box_score == "mean":
+        sums, pixels = heat_in_boxes(map01, boxes.found.boxes_xyxy)
+        mean = (sums / pixels).astype(np.float32)
+        boxes = boxes._replace(found=boxes.found._replace(heat=mean))
+    return boxes
 
 
-def _of_largest(parts: Sequence[_PerCutoff]) -> NDArray[np.float32]:
-    """Of each cut-off the box with the most foreground, of equals that of the first scale."""
-    boxes, areas = (np.stack(arrays) for arrays in zip(*parts, strict=True))
-    winner, every = areas.argmax(axis=0), np.arange(areas.shape[1])
-    chosen: NDArray[np.float32] = boxes[winner, every]
-    chosen[areas[winner, every] == 0] = 0
-    return chosen
+def _components(map01: Map01, levels: NDArray[np.float32]) -> BoxesPerCutoff:
+    of_level, boxes, heat, areas = all_components(map01, levels)
+    return BoxesPerCutoff(of_level, HeatBoxes(boxes.astype(np.float32), heat, areas), len(levels))
 
 
-def _tight(map01: Map01, levels: NDArray[np.float32]) -> _PerCutoff:
+def _largest(swept: Sweep) -> BoxesPerCutoff:
+    """Where only one box is left, its heat orders nothing: it is 1."""
+    areas = swept.largest_area.astype(np.int64)
+    boxes = swept.largest_xyxy.astype(np.float32)
+    return _where_any(boxes, np.ones(len(areas), np.float32), areas)
+
+
+def _tight(map01: Map01, levels: NDArray[np.float32]) -> BoxesPerCutoff:
     exceeded = quantize(map01, levels)
     x0, x1 = _span(exceeded.max(axis=0), len(levels))
     y0, y1 = _span(exceeded.max(axis=1), len(levels))
-    areas = _pixels_above(exceeded, len(levels))
     boxes = np.stack([x0, y0, x1, y1], axis=1).astype(np.float32)
-    boxes[areas == 0] = 0
-    return boxes, areas
+    heat = np.full(len(levels), map01.max(), np.float32)
+    return _where_any(boxes, heat, _pixels_above(exceeded, len(levels)))
 
 
-def _region(
+def _regions(
     map01: Map01, levels: NDArray[np.float32], regions_xyxy: NDArray[np.float32]
-) -> _PerCutoff:
+) -> BoxesPerCutoff:
     exceeded = quantize(map01, levels)
     boxes = best_regions(map01, regions_xyxy, levels)
-    areas = np.zeros(len(levels), np.int64)
+    areas, heat = np.zeros(len(levels), np.int64), np.zeros(len(levels), np.float32)
     # A region is the best one for a range of cut-offs, so there are few.
     distinct, which = np.unique(boxes, axis=0, return_inverse=True)
     for index, (x0, y0, x1, y1) in enumerate(distinct.astype(np.int64)):
-        inside = exceeded[y0:y1, x0:x1]
-        areas[which == index] = _pixels_above(inside, len(levels))[which == index]
-    return boxes, areas
+        own = which == index
+        areas[own] = _pixels_above(exceeded[y0:y1, x0:x1], len(levels))[own]
+        heat[own] = map01[y0:y1, x0:x1].max(initial=0)
+    return _where_any(boxes, heat, areas)
+
+
+def _where_any(
+    boxes: NDArray[np.float32], heat: NDArray[np.float32], areas: NDArray[np.int64]
+) -> BoxesPerCutoff:
+    """One box for each cut-off at which anything is foreground."""
+    every = BoxesPerCutoff(np.arange(len(areas)), HeatBoxes(boxes, heat, areas), len(areas))
+    return every.take(areas > 0)
 
 
 def _span(exceeded: NDArray[np.int32], count: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:

@@ -145,6 +145,77 @@ def sweep(
     return largest, area, _push_down(table)
 
 
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def components(
+    levels: NDArray[np.int32], map01: NDArray[np.float32], count: int
+) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
+    """(H, W) levels and heat, K to every component at every threshold, M of them in all.
+
+    Returns:
+        (M, 7) threshold, place of the first pixel in raster order, pixels, and box; and (M,)
+        maximal heat. By descending threshold.
+    """
+    height, width = levels.shape
+    order, ends = _descending(levels, count)
+    most = ((height + 1) // 2) * ((width + 1) // 2)
+    state, heat = np.empty((most, 8), np.int32), np.empty(most, np.float32)
+    alive = np.empty(most, np.int32)
+    stride = width + 2
+    labels = np.full((height + 2) * stride, -1, np.int32)
+    no_gt, no_table = np.zeros((0, 4)), np.zeros((1, 1))
+    found, hottest = np.empty((64, 7), np.int32), np.empty(64, np.float32)
+    born, living, size = 0, 0, 0
+    for k in range(count - 1, -1, -1):
+        for i in range(ends[k + 1], ends[k]):
+            y, x = order[i] >> 32, order[i] & 0xFFFFFFFF
+            place = (y + 1) * stride + x + 1
+            around = _foreground_around(labels, place, stride)
+            if around == 0:
+                root = born
+                born += 1
+                _birth(state, root, x, y, place, k)
+                heat[root] = map01[y, x]
+                alive[living] = root
+                living += 1
+            else:
+                root = _find(state, labels[place + _speaker(around, 0, stride)])
+                peak = max(heat[root], map01[y, x])
+                for j in range(1, _SPEAKERS[around]):
+                    other = _find(state, labels[place + _speaker(around, j, stride)])
+                    if other != root:
+                        peak = max(peak, heat[other])
+                        root = _unite(state, root, other, k, no_gt, no_table)
+                heat[root] = peak
+                _add_pixel(state, root, place)
+                if not _covers(state, root, x, y, x + 1, y + 1):
+                    _extend(state, root, x, y, x + 1, y + 1, k, no_gt, no_table)
+            labels[place] = root
+        if size + living > len(found):
+            found = _larger(found, 2 * (size + living))
+            hottest = _larger(hottest, 2 * (size + living))
+        kept = 0
+        for a in range(living):  # moved to the front: `kept` never passes a
+            c = alive[a]
+            if state[c, _PARENT] != c:
+                continue
+            alive[kept] = c
+            kept += 1
+            found[size, 0], found[size, 1], found[size, 2] = k, state[c, _FIRST], state[c, _AREA]
+            found[size, 3:] = state[c, _X0:]
+            hottest[size] = heat[c]
+            size += 1
+        living = kept
+    return found[:size].copy(), hottest[:size].copy()
+
+
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def _larger(array: NDArray, length: int) -> NDArray:
+    """The rows of an array, with room for more."""
+    grown = np.empty((length, *array.shape[1:]), array.dtype)
+    grown[: len(array)] = array
+    return grown
+
+
 @njit(cache=True, nogil=True, forceinline=True)  # type: ignore[untyped-decorator]
 def _foreground_around(labels: NDArray[np.int32], place: int, stride: int) -> int:
     """The set of foreground neighbours, one bit each in the order of `_ring`; no branches."""

@@ -88,6 +88,36 @@ def sweep(
     return Sweep(largest, area, best)
 
 
+class Components(NamedTuple):
+    """All components at each of K thresholds, M of them together.
+
+    Attributes:
+        levels: (M,) int64 index of the threshold, ascending; within one in raster order of their
+            first pixels.
+        boxes_xyxy: (M, 4) int32 half-open, pixels of the map.
+        heat: (M,) float32 maximal heat.
+        areas: (M,) int64 pixels.
+    """
+
+    levels: NDArray[np.int64]
+    boxes_xyxy: NDArray[np.int32]
+    heat: NDArray[np.float32]
+    areas: NDArray[np.int64]
+
+
+def all_components(map01: NDArray[np.float32], thresholds: NDArray[np.floating]) -> Components:
+    """Every component at every threshold, as `boxes.boxes_at` finds them at one.
+
+    Raises:
+        ValueError: as `quantize`.
+    """
+    levels, heat = quantize(map01, thresholds), np.ascontiguousarray(map01)
+    rows, hottest = component_kernels.components(levels, heat, len(thresholds))
+    order = np.lexsort((rows[:, 1], rows[:, 0]))
+    wide = rows[order].astype(np.int64)
+    return Components(wide[:, 0], rows[order, 3:], hottest[order], wide[:, 2])
+
+
 def largest_boxes(
     map01: NDArray[np.floating], thresholds: NDArray[np.floating]
 ) -> NDArray[np.int32]:

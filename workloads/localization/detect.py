@@ -97,8 +97,7 @@ def locate(
         found = boxes_of(label)
         if cutoffs.box_rule == "largest":
             found = found.largest()
-        weighted = cutoffs.box_rule == "all" or cutoffs.box_score == "mean"
-        scale = found.heat if weighted else np.ones_like(found.heat)
+        scale = found.heat if cutoffs.weighs_heat else np.ones_like(found.heat)
         parts.append((found.boxes_xyxy, rescored[label] * scale, np.full(len(scale), label)))
     if not parts:
         return _detections(np.zeros((0, 4)), np.zeros(0), np.zeros(0), width, height)

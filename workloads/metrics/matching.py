@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from numba import njit
 from numpy.typing import NDArray
 
 from workloads.localization.boxes import BoxWidths, iou_matrix
@@ -72,16 +73,57 @@ def match_devkit(
     return outcomes
 
 
-def match_alone(
-    boxes_xyxy: NDArray[np.number], truth: GroundTruth, label: int, iou: float
-) -> NDArray[np.uint8]:
-    """(N,) outcome of each box if it were the only detection of its class in the image."""
+def count_matches(
+    levels: NDArray[np.int64],
+    boxes_xyxy: NDArray[np.number],
+    truth: GroundTruth,
+    label: int,
+    iou: float,
+    count: int,
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """(T,) true and (T,) false positives of one class in one image at each of T cut-offs.
+
+    Each cut-off is matched on its own as `match` does.
+
+    Args:
+        levels: (M,) index of each detection's cut-off, ascending.
+        boxes_xyxy: (M, 4); of each cut-off the best score first.
+        count: T.
+    """
     if unjudged(truth, label):
-        return np.full(len(boxes_xyxy), IGNORED, np.uint8)
+        return np.zeros(count, np.int64), np.zeros(count, np.int64)
     overlaps, difficult = _overlaps(boxes_xyxy, truth, label)
-    reached = overlaps >= iou
-    outcomes = np.where(reached[:, difficult].any(axis=1), IGNORED, FALSE_POSITIVE)
-    return np.where(reached[:, ~difficult].any(axis=1), TRUE_POSITIVE, outcomes).astype(np.uint8)
+    true, false = _count(levels, overlaps, difficult, iou, count)
+    return true, false
+
+
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def _count(
+    levels: NDArray[np.int64],
+    overlaps: NDArray[np.float64],
+    difficult: NDArray[np.bool_],
+    iou: float,
+    count: int,
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    true, false = np.zeros(count, np.int64), np.zeros(count, np.int64)
+    taken = np.zeros(len(difficult), np.bool_)
+    for i in range(len(levels)):
+        if i == 0 or levels[i] != levels[i - 1]:
+            taken[:] = False
+        best, hard = -1, False
+        for g in range(len(difficult)):
+            if overlaps[i, g] < iou:
+                continue
+            if difficult[g]:
+                hard = True
+            elif not taken[g] and (best < 0 or overlaps[i, g] > overlaps[i, best]):
+                best = g
+        if best >= 0:
+            taken[best] = True
+            true[levels[i]] += 1
+        elif not hard:
+            false[levels[i]] += 1
+    return true, false
 
 
 def unjudged(truth: GroundTruth, label: int) -> bool:
