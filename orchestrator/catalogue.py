@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from workloads.options import Options
+from workloads.options import Options, descriptions
 
 if TYPE_CHECKING:
     from workloads.recipes import Quotation, Recipe
@@ -178,14 +178,15 @@ def summary_of(thing: object) -> str:
 def option_facts(options: type[Options]) -> list[Facts]:
     """Name, type, default (null if required) and description of each option."""
     schema = options.model_json_schema()["properties"] if options.model_fields else {}
+    said = descriptions(options)
     return [
         {
             "name": name,
             "type": _type_of(schema[name]),
             "default": schema[name].get("default"),
-            "description": field.description,
+            "description": said.get(name),
         }
-        for name, field in options.model_fields.items()
+        for name in options.model_fields
     ]
 
 

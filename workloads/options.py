@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import inspect
+import re
 from collections.abc import Mapping
 from typing import Any, Self, get_args
 
@@ -26,6 +28,31 @@ class Options(BaseModel):
             return cls.model_validate(dict(values or {}))
         except ValidationError as error:
             raise ConfigError(_one_line(cls, error, where)) from None
+
+
+def descriptions(options: type[BaseModel]) -> dict[str, str]:
+    """What each field means in one paragraph, from the field or its class's docstring.
+
+    There the section "Attributes:" has `name: text` or `name, name: text`, each with its further
+    lines indented.
+    """
+    found: dict[str, str] = {}
+    for kind in reversed(options.__mro__):
+        if issubclass(kind, BaseModel):
+            found |= _documented(kind)
+    said = {name: field.description for name, field in options.model_fields.items()}
+    found |= {name: text for name, text in said.items() if text}
+    return {name: found[name] for name in options.model_fields if name in found}
+
+
+def _documented(kind: type[BaseModel]) -> dict[str, str]:
+    section = inspect.cleandoc(kind.__doc__ or "").partition("Attributes:\n")[2]
+    found: dict[str, str] = {}
+    # An entry begins at the section's own indentation and ends before the next one.
+    for entry in re.split(r"^    (?=\S)", section.split("\n\n")[0], flags=re.MULTILINE)[1:]:
+        names, _, text = entry.partition(":")
+        found |= dict.fromkeys(re.split(r",\s*", names), " ".join(text.split()))
+    return found
 
 
 def _one_line(model: type[BaseModel], error: ValidationError, where: str) -> str:

@@ -56,6 +56,13 @@ def test_methods_show_presets_and_options_with_defaults():
         assert entry["searched"]["stored_maps"]
 
 
+@pytest.mark.parametrize("kind", ["methods", "datasets"])
+def test_every_option_says_what_it_is(kind):
+    options = [(e["name"], option) for e in listed(kind) for option in e["options"]]
+    assert options
+    assert [(of, o["name"]) for of, o in options if not o["description"]] == []
+
+
 def test_recipes_show_what_they_combine():
     for entry in listed("recipes"):
         if entry["quoted"]:

@@ -1,11 +1,12 @@
-"""Unknown keys are refused with the nearest match, at any depth, in one line."""
+"""Unknown keys are refused with the nearest match, and options say what they mean."""
 
 from __future__ import annotations
 
 import pytest
+from pydantic import Field
 
 from workloads.errors import ConfigError
-from workloads.options import Options
+from workloads.options import Options, descriptions
 
 
 class Inner(Options):
@@ -41,3 +42,47 @@ def test_bad_values_are_one_line(values: dict[str, object], message: str) -> Non
         Outer.parse(values, "file")
     assert message in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+class Below(Options):
+    """A summary.
+
+    More text: with a colon.
+
+    Attributes:
+        first: of
+            two lines: "a" or "b".
+        low, high: a pair.
+
+    Another paragraph: not an attribute.
+    """
+
+    first: str = "a"
+    low: float = 0.0
+    high: float = 1.0
+    told: int = Field(default=1, description="by the field")
+    silent: int = 1
+
+
+class Above(Below):
+    """Only a summary.
+
+    Attributes:
+        low: another meaning.
+        own: new.
+    """
+
+    own: int = 2
+
+
+def test_options_say_what_they_mean() -> None:
+    assert descriptions(Below) == {
+        "first": 'of two lines: "a" or "b".',
+        "low": "a pair.",
+        "high": "a pair.",
+        "told": "by the field",
+    }
+    assert descriptions(Above) == {
+        **descriptions(Below), "low": "another meaning.", "own": "new."
+    }  # fmt: skip
+    assert descriptions(Options) == {}
