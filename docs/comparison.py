@@ -1,4 +1,4 @@
-"""Write what `wsol bench methods` found into comparison.md and the pictures: `make comparison`."""
+"""Write what `wsol bench methods` found into README, comparison.md and images."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from orchestrator.workspace import Workspace
 from workloads.artifacts import read_json
 
 PAGE = Path(__file__).parent / "comparison.md"
+README = Path(__file__).parents[1] / "README.md"
 IMAGES = Path(__file__).parent / "images"
 BEGIN, END = "<!-- measured -->\n", "<!-- /measured -->\n"
 # The claims are about these; the report has all metrics of the plan.
@@ -26,7 +27,8 @@ COLUMNS = {
 
 def sections(report: Mapping[str, Any]) -> Iterator[str]:
     """Claims, then one table and one picture for each data set."""
-    yield table(["paper", "expected", "on", "metric", "seen", "seeds", "holds"], claims(report))
+    head = ["paper", "expected", "on", "metric", "seen", "seeds", "holds"]
+    yield table(head, list(claims(report)))
     for data, metrics in COLUMNS.items():
         rows = [
             [f"`{row['reading']}`", *(spread(row[metric]) for metric in metrics)]
@@ -46,7 +48,14 @@ def claims(report: Mapping[str, Any]) -> Iterator[list[str]]:
         yield [*(claim[k] for k in ("paper", "text", "data", "metric")), pair, seeds, holds]
 
 
-def table(head: Sequence[str], rows: Sequence[Sequence[str]] | Iterator[list[str]]) -> str:
+def summary(report: Mapping[str, Any]) -> str:
+    """The claims for readers in a hurry."""
+    wanted = (1, 2, 4, 5, 6)
+    head = ["expected", "on", "seen, mean ± deviation", "seeds", "holds"]
+    return table(head, [[claim[i] for i in wanted] for claim in claims(report)])
+
+
+def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """A table in Markdown."""
     lines = [head, ["---"] * len(head), *rows]
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)
@@ -65,11 +74,17 @@ def main() -> None:
     folder = Workspace(load_settings().workspace).folder / "bench" / "methods"
     if not (folder / "report.json").exists():
         sys.exit(f"{folder / 'report.json'}: not there yet; run wsol bench methods first")
-    before, rest = PAGE.read_text().split(BEGIN)
-    measured = "\n".join(sections(read_json(folder / "report.json")))
-    PAGE.write_text(f"{before}{BEGIN}{measured}{END}{rest.split(END)[1]}")
+    report = read_json(folder / "report.json")
+    replace(PAGE, "\n".join(sections(report)))
+    replace(README, summary(report))
     for data in COLUMNS:
         shutil.copyfile(folder / f"{data}.png", IMAGES / f"methods-{data}.png")
+
+
+def replace(page: Path, measured: str) -> None:
+    """Put new text between the marks of a page."""
+    before, rest = page.read_text().split(BEGIN)
+    page.write_text(f"{before}{BEGIN}{measured}{END}{rest.split(END)[1]}")
 
 
 if __name__ == "__main__":

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+import re
 from itertools import combinations
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -168,3 +170,13 @@ def test_a_change_of_the_plan_moves_what_it_touches(tmp_path) -> None:
     assert before.result(one) != measured.result(one)
     assert before.data("d") == measured.data("d")
     assert len({before.result(t) for t in plan.trials()}) == len(plan.trials()) == 6
+
+
+def test_the_page_shows_every_claim_and_every_reading() -> None:
+    page = (Path(__file__).resolve().parents[2] / "docs" / "comparison.md").read_text()
+    plan, sections = load_plan(), dict(part.split("\n", 1) for part in page.split("\n## ")[1:])
+    for claim in plan.claims:
+        assert f"| {claim.paper} | {claim.text} | {claim.data} | {claim.metric} |" in page
+    for data in plan.data:
+        shown = re.findall(r"^\| `(.+?)` \|", sections[data], re.MULTILINE)
+        assert shown == list(plan.readings(data))
