@@ -36,7 +36,7 @@ def sections(report: Mapping[str, Any]) -> Iterator[str]:
             if row["data"] == data
         ]
         yield f"## {data}\n\n" + table(["", *metrics], rows)
-        yield f"![The same images of {data} by every method](images/methods-{data}.png)\n"
+        yield f"![The same images of {data} by every method](images/methods-{data}.jpg)\n"
 
 
 def claims(report: Mapping[str, Any]) -> Iterator[list[str]]:
@@ -78,7 +78,7 @@ def main() -> None:
     replace(PAGE, "\n".join(sections(report)))
     replace(README, summary(report))
     for data in COLUMNS:
-        shutil.copyfile(folder / f"{data}.png", IMAGES / f"methods-{data}.png")
+        shutil.copyfile(folder / f"{data}.jpg", IMAGES / f"methods-{data}.png")
 
 
 def replace(page: Path, measured: str) -> None:

@@ -131,7 +131,7 @@ def _draw(places: Places) -> None:
             cutoff = read_json(places.result(one))["readings"][name]["parameters"]["gt_known"]
             reading = plan.trainings[training].readings.get(name, Reading())
             readings[name] = (places.model(one), reading, cutoff)
-        draw_maps(places.data(data), readings).save(places.folder / f"{data}.png", optimize=True)
+        draw_maps(places.data(data), readings).save(places.folder / f"{data}.jpg", quality=85)
 
 
 def _plain(row: dict[str, Any]) -> dict[str, Any]:

@@ -21,8 +21,8 @@ from workloads.predictions import Prediction
 from workloads.records import Record
 
 Pixels = NDArray[np.uint8]
-IMAGES = 6
-SIDE = 128
+IMAGES = 4
+SIDE = 160
 
 
 def draw_maps(shards: Path, readings: Mapping[str, tuple[Path, Reading, float]]) -> Image.Image:
