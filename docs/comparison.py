@@ -78,7 +78,7 @@ def main() -> None:
     replace(PAGE, "\n".join(sections(report)))
     replace(README, summary(report))
     for data in COLUMNS:
-        shutil.copyfile(folder / f"{data}.jpg", IMAGES / f"methods-{data}.png")
+        shutil.copyfile(folder / f"{data}.jpg", IMAGES / f"methods-{data}.jpg")
 
 
 def replace(page: Path, measured: str) -> None:
