@@ -22,7 +22,7 @@ from workloads.methods.beam_search import (
     children_of,
     numbered,
 )
-from workloads.methods.sub_grids import crops, resized_sub_grids
+from workloads.methods.sub_grids import crops, resized_sub_grids, same_sub_grids
 
 # Candidates of one pass through the classifier, and crops of one pass through the backbone (their
 # four children each make another 32 and 128 candidates). The numbers are fixed and the last pass
@@ -108,8 +108,7 @@ def on_crops(network: Network, images: Tensor, maps: Tensor) -> Expand:
             if not are_whole:
                 shares = regions[rows, 1:] / np.tile(whole[3:], 2)
                 own = network.features(crops(images, of_images, shares))
-            parents = torch.arange(len(rows)).repeat_interleave(CHILDREN)
-            parts = resized_sub_grids(own, parents, np.tile(grids, (len(rows), 1)), network.side)
+            parts = same_sub_grids(own, grids, network.side).flatten(0, 1)
             return network.rank(parts).view(len(rows), CHILDREN, -1)
 
         scores = _in_passes(ranked, len(regions), CROPS_PER_PASS[maps.device.type])

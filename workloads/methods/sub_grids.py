@@ -31,15 +31,29 @@ def resized_sub_grids(
         boxes: (N, 4), x0, y0, x1, y1, whole numbers, half-open, not empty.
         side: L.
     """
-    height, width = maps.shape[2:]
-    x0, y0, x1, y1 = boxes.T
-    down, across = axis_weights(y0, y1, height, side), axis_weights(x0, x1, width, side)
-    # One matrix (h * w, L * L) for each part: one product, where an axis at a time needs two
-    # and a transposition between them.
-    both = down[:, :, None, :, None] * across[:, None, :, None, :]
-    weights = torch.from_numpy(both.reshape(len(boxes), side * side, height * width)).to(maps)
+    weights = torch.from_numpy(_weights(boxes, maps.shape[2], maps.shape[3], side)).to(maps)
     resized: Tensor = maps.flatten(2)[owners] @ weights.mT
     return resized.view(len(boxes), -1, side, side)
+
+
+def same_sub_grids(maps: Tensor, boxes: NDArray[np.float64], side: int) -> Tensor:
+    """(P, N, C, L, L) the same N sub-grids of every map, as `resized_sub_grids` has them.
+
+    Args:
+        maps: (P, C, h, w).
+        boxes: (N, 4).
+    """
+    weights = torch.from_numpy(_weights(boxes, maps.shape[2], maps.shape[3], side)).to(maps)
+    resized: Tensor = maps.flatten(2) @ weights.flatten(0, 1).T
+    return resized.view(*resized.shape[:2], len(boxes), side, side).transpose(1, 2)
+
+
+def _weights(boxes: NDArray[np.float64], height: int, width: int, side: int) -> NDArray[np.float64]:
+    """(N, L * L, h * w): one product, where an axis at a time needs two and a transposition."""
+    x0, y0, x1, y1 = boxes.T
+    down, across = axis_weights(y0, y1, height, side), axis_weights(x0, x1, width, side)
+    both = down[:, :, None, :, None] * across[:, None, :, None, :]
+    return both.reshape(len(boxes), side * side, height * width)
 
 
 def axis_weights(
