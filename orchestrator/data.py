@@ -11,7 +11,7 @@ from orchestrator.workspace import Workspace
 from workloads.artifacts import digest
 from workloads.datasets import DATASETS
 from workloads.datasets.base import Dataset
-from workloads.datasets.digit_scenes import SPLITS
+from workloads.datasets.digit_options import SPLITS
 from workloads.datasets.digits import (
     Digits,
     DigitsOptions,

@@ -11,12 +11,8 @@ from PIL import Image
 
 from workloads.artifacts import sha256
 from workloads.datasets import digit_scenes, open_dataset
-from workloads.datasets.digit_scenes import (
-    MAX_OBJECTS,
-    SPLITS,
-    draw,
-    material,
-)
+from workloads.datasets.digit_options import MAX_OBJECTS, SPLITS
+from workloads.datasets.digit_scenes import draw, material
 from workloads.datasets.digits import (
     CLASSES,
     DigitsOptions,

@@ -13,7 +13,8 @@ from typing import ClassVar
 
 from workloads.artifacts import atomic_folder, read_json, write_json
 from workloads.datasets.base import Dataset, Task
-from workloads.datasets.digit_scenes import SPLITS, DigitsOptions, SingleDigitsOptions, draw
+from workloads.datasets.digit_options import SPLITS, DigitsOptions, SingleDigitsOptions
+from workloads.datasets.digit_scenes import draw
 from workloads.datasets.voc import VocDataset
 from workloads.records import Record
 
