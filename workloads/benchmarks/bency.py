@@ -6,8 +6,8 @@ takes, H W size of a heat map.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from functools import cache
+from collections.abc import Callable, Iterator
+from functools import cache, lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -46,10 +46,11 @@ def compare_bency() -> dict[str, object]:
 
     The network is `bency` on `tiny` with random weights, M 8, H 10; a smooth random image of
     64x64, all classes wanted. Both searches run on one thread. The plain one goes class by class
-    and candidate by candidate: each is a pass through the fully connected layers and, with
-    recomputed features, each kept region a pass through the backbone. It does nothing twice for
-    one class, and the map of the whole image once for all. Times are from image to maps, the
-    best of two runs, in CPU time of the thread.
+    and candidate by candidate, each candidate once for one class. Every candidate is a forward
+    pass: with reused features one through the fully connected layers, with recomputed ones from
+    the crop of its parent to the scores. A plain search that is not quite as plain keeps the map
+    of a parent's crop for its four children. Times are from image to maps, the best of two
+    runs, in CPU time of the thread.
 
     Libraries round differently for each batch size, by about 1e-6 of a score; where candidates
     are closer than that, the two searches may keep different ones. So both are compared in
@@ -57,9 +58,10 @@ def compare_bency() -> dict[str, object]:
 
     Returns:
         `ratio` plain_ms / batched_ms with reused features, the same with `_recompute` for
-        recomputed ones; of float64 and, with `_float32`, of that: `identical_regions`, the share
-        of classes for which both keep the same regions at every level, `identical_boxes`, the
-        same of the boxes at cut-off 0.5, and `max_difference` of the maps, as a share of a map's
+        recomputed ones, and `ratio_recompute_kept_parents` for the search that keeps the maps of
+        parents; of float64 and, with `_float32`, of that: `identical_regions`, the share of
+        classes for which both keep the same regions at every level, `identical_boxes`, the same
+        of the boxes at cut-off 0.5, and `max_difference` of the maps, as a share of a map's
         maximum. Each is the worse one of reused and recomputed features.
     """
     report: dict[str, object] = {"name": "bency", "classes": CLASSES}
@@ -69,6 +71,9 @@ def compare_bency() -> dict[str, object]:
             method, image = network(features=features), smooth_image()
             times = _times(method, image)
             report[f"ratio{suffix}"] = times["plain"] / times["batched"]
+            if "kept_parents" in times:
+                kept_parents = times["kept_parents"] / times["batched"]
+                report[f"ratio{suffix}_kept_parents"] = kept_parents
             report |= {f"{way}{suffix}_ms": ms for way, ms in times.items()}
             rounded.append(compared(method, image))
             exact.append(compared(method.double(), image.double()))
@@ -76,10 +81,12 @@ def compare_bency() -> dict[str, object]:
 
 
 def _times(method: Bency, image: Tensor) -> dict[str, float]:
-    ways = {
+    ways: dict[str, Callable[[], object]] = {
         "plain": lambda: plain_search(method, image),
         "batched": lambda: batched_search(method, image),
     }
+    if method.options.features == "recompute":
+        ways["kept_parents"] = lambda: plain_search(method, image, keep_parents=True)
     return interleaved_ms(ways, REPEATS)
 
 
@@ -103,16 +110,30 @@ def batched_search(method: Bency, image: Tensor) -> NDArray[np.float32]:
     return maps.numpy()
 
 
-def plain_search(method: Bency, image: Tensor) -> Found:
-    """The same, one candidate after the other."""
-    features = method.backbone(image)
-    levels = [_plain_levels(method, image, features, k) for k in range(method.num_classes)]
+def plain_search(method: Bency, image: Tensor, *, keep_parents: bool = False) -> Found:
+    """The same, one candidate after the other.
+
+    Args:
+        method: what is searched with.
+        image: (1, 3, S, S).
+        keep_parents: with recomputed features, pass a parent's crop through the backbone once
+            for its four children rather than once for each.
+    """
+    features: Tensor = method.backbone(image)
+
+    def map_of(box: Box) -> Tensor:
+        return _map_of_crop(method, image, box, features.shape)
+
+    own = lru_cache(maxsize=1)(map_of) if keep_parents else map_of
+    levels = [_plain_levels(method, features, own, k) for k in range(method.num_classes)]
     height, width = features.shape[2:]
     maps = [_plain_map(of_class, height, width, method.options.cells) for of_class in levels]
     return Found(np.stack(maps).astype(np.float32), levels)
 
 
-def _plain_levels(method: Bency, image: Tensor, features: Tensor, label: int) -> list[Kept]:
+def _plain_levels(
+    method: Bency, features: Tensor, own: Callable[[Box], Tensor], label: int
+) -> list[Kept]:
     height, width = features.shape[2:]
     whole = (0.0, 0.0, float(width), float(height))
     levels = [{whole: _score(method, features, whole, label)}]
@@ -124,10 +145,9 @@ def _plain_levels(method: Bency, image: Tensor, features: Tensor, label: int) ->
                     if child not in found:
                         found[child] = _score(method, features, child, label)
                 continue
-            own = features if box == whole else _features_of(method, image, box, whole)
             steps = (box[2] - box[0]) / width, (box[3] - box[1]) / height
             for child, part in zip(_children(box, *steps), _children(whole, 1, 1), strict=True):
-                score = _score(method, own, part, label)
+                score = _score(method, own(box), part, label)
                 found[child] = max(score, found.get(child, -np.inf))
         if not found:
             break
@@ -146,10 +166,14 @@ def _children(box: Box, across: float, down: float) -> Iterator[Box]:
         yield x0, y0 + down, x1, y1
 
 
-def _features_of(method: Bency, image: Tensor, box: Box, whole: Box) -> Tensor:
-    shares = np.array([box]) / np.tile(whole[2:], 2)
-    crop: Tensor = method.backbone(crops(image, torch.tensor([0]), shares))
-    return crop
+def _map_of_crop(method: Bency, image: Tensor, box: Box, whole: torch.Size) -> Tensor:
+    """The map of a part of the image; `whole` is the shape of the map of all of it."""
+    height, width = whole[2:]
+    if box != (0, 0, width, height):
+        shares = np.array([box]) / (width, height, width, height)
+        image = crops(image, torch.tensor([0]), shares)
+    features: Tensor = method.backbone(image)
+    return features
 
 
 def _score(method: Bency, features: Tensor, part: Box, label: int) -> float:
