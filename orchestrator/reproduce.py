@@ -16,12 +16,12 @@ from orchestrator.runs import tune_run
 from orchestrator.scaling import Scale, smoke_settings
 from orchestrator.settings import Settings
 from orchestrator.stages import Stages
-from orchestrator.steps import ingested, pretrained, trained
+from orchestrator.steps import ingested, pretrainable, pretrained, trained
 from orchestrator.tracking import Tracker
-from orchestrator.train_spec import pretraining
+from orchestrator.train_spec import initial_weights, pretraining
 from orchestrator.workspace import JobPaths, Workspace
 from workloads.artifacts import digest, read_json, write_json
-from workloads.datasets import open_dataset
+from workloads.datasets import DATASETS, open_dataset
 from workloads.errors import ConfigError, Conflict
 from workloads.metrics import MetricOptions
 from workloads.recipes import Published, Recipe, load_recipe
@@ -95,6 +95,7 @@ def reproduce(
 
     Raises:
         ConfigError: no such recipe, it only quotes a number, or a miniature of real data.
+        NotFound: weights are not on this machine; said before any image is read.
     """
     recipe = load_recipe(name)
     if scale == "smoke" and data != DIGITS:
@@ -129,12 +130,12 @@ class _Reproduction:
         self.tracker = Tracker(self.base)
 
     def run(self) -> Reproduction:
+        self.check_weights()
         root = Path(self.stages.run("data", self.make_data)["root"])
         self.settings = _settings_of(self.base, self.recipe, root)
         shards = Path(self.stages.run("ingest", partial(self.ingest, root))["folder"])
-        for part, start in pretraining(self.recipe).items():
-            if part not in self.initial:
-                self.stages.run(f"pretrain-{start}", partial(self.pretrain, start))
+        for start in self.pretraining.values():
+            self.stages.run(f"pretrain-{start}", partial(self.pretrain, start))
         self.stages.run("train", partial(self.train, shards))
         self.stages.run("search", self.search)
         measured = self.stages.run("evaluate", partial(self.evaluate, shards))
@@ -150,6 +151,25 @@ class _Reproduction:
         )
         write_json(self.paths.folder / "reproduction.json", {**asdict(result), "folder": "."})
         return result
+
+    @property
+    def pretraining(self) -> dict[str, str]:
+        """Part to the recipe that is trained for it first."""
+        named = pretraining(self.recipe).items()
+        return {part: start for part, start in named if part not in self.initial}
+
+    def check_weights(self) -> None:
+        """Look for all weights that are still needed, before hours are spent on images."""
+        from workloads.backbones.torchvision_classifier import published_weights
+
+        if not self.paths.stage("train").exists():
+            later = self.pretraining
+            for start in later.values():
+                pretrainable(start)
+            initial_weights(self.recipe, DATASETS[self.recipe.dataset].task, self.initial, later)
+        if self.scale == "full" and not self.paths.stage("evaluate").exists():
+            for classifier in self.recipe.evaluation.ranking:
+                published_weights(classifier)
 
     @property
     def ranking(self) -> tuple[str, ...]:
@@ -176,8 +196,7 @@ class _Reproduction:
     def train(self, shards: Path) -> dict[str, Any]:
         started = {
             part: str(self.stages.outputs[f"pretrain-{start}"]["model"])
-            for part, start in pretraining(self.recipe).items()
-            if part not in self.initial
+            for part, start in self.pretraining.items()
         }
         return trained(
             self.settings,

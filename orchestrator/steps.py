@@ -73,6 +73,21 @@ def trained(
     }
 
 
+def pretrainable(name: str) -> Recipe:
+    """A recipe that others start from and that is trained on the way.
+
+    Raises:
+        ConfigError: it is trained on a real data set.
+    """
+    recipe = load_recipe(name)
+    if recipe.dataset not in made_names():
+        raise ConfigError(
+            f"weights of recipe '{name}' are needed, which is trained on {recipe.dataset}: train "
+            "or reproduce that first, and give its model folder with --initial"
+        )
+    return recipe
+
+
 def pretrained(
     settings: Settings,
     name: str,
@@ -84,14 +99,9 @@ def pretrained(
     """The model of a recipe that others start from, on a data set that the project makes.
 
     Raises:
-        ConfigError: it is trained on a real data set.
+        ConfigError: as `pretrainable`.
     """
-    recipe = load_recipe(name)
-    if recipe.dataset not in made_names():
-        raise ConfigError(
-            f"weights of recipe '{name}' are needed, which is trained on {recipe.dataset}: train "
-            "or reproduce that first, and give its model folder with --initial"
-        )
+    recipe = pretrainable(name)
     made = ingested(settings, recipe.dataset, make(settings, recipe.dataset).root)
     shards = Path(made["folder"])
     return trained(settings, recipe, shards, paths, tracker, epochs=epochs, parent=parent)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -105,7 +105,7 @@ def make_spec(
         task=manifest.task,
         workers=settings.resources.train.workers,
         limits=settings.images,
-        initial=_initial_weights(chosen, manifest.task, initial or {}),
+        initial=initial_weights(chosen, manifest.task, initial or {}),
         proposals=proposals.resolve() if proposals else None,
         proposals_digest=read_manifest(proposals, "proposals")["digest"] if proposals else None,
     )
@@ -157,10 +157,19 @@ def _network(recipe: Recipe, task: str, classes: int = 2) -> Method:
     )
 
 
-def _initial_weights(
-    recipe: Recipe, task: str, given: Mapping[str, str]
+def initial_weights(
+    recipe: Recipe, task: str, given: Mapping[str, str], later: Collection[str] = ()
 ) -> tuple[InitialWeights, ...]:
-    """The weights of every part that does not start from random ones."""
+    """The weights of every part that does not start from random ones.
+
+    Args:
+        given: as `initial` of `make_spec`.
+        later: parts that are left out, because their weights are still to be made.
+
+    Raises:
+        ConfigError, NotFound: as `make_spec`.
+        IntegrityError: a published file whose content is not what its name says.
+    """
     parts = _network(recipe, task).pretrained_parts()
     for part in given:
         if part not in parts:
@@ -168,6 +177,8 @@ def _initial_weights(
     named: dict[str, str | None] = {**recipe.parts, BACKBONE: recipe.initial}
     found = []
     for part, backbone in parts.items():
+        if part in later:
+            continue
         path = _source(recipe, part, backbone, given.get(part) or named.get(part, ""))
         if path is not None:
             found.append(InitialWeights(part=part, path=path, digest=_content_digest(path)))

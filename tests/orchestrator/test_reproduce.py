@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from orchestrator.reproduce import compare, reproduce
 from orchestrator.scaling import smoke_settings
 from orchestrator.settings import Settings
-from workloads.errors import ConfigError
+from orchestrator.stages import Stages
+from workloads.errors import ConfigError, NotFound
 from workloads.methods import METHODS, build_method
 from workloads.recipes import Published, load_recipe, recipe_names
 from workloads.recipes.miniature import NETWORK, miniature
@@ -43,6 +46,25 @@ def test_quoted_rows_and_miniatures_of_real_data_are_refused() -> None:
         reproduce(Settings(), "spn-t1-rpn", "digits")
     with pytest.raises(ConfigError, match="--data digits"):
         reproduce(Settings(), "spn-t2-vgg16", "/data/voc", "smoke")
+
+
+@pytest.mark.parametrize(
+    ("name", "missing"),
+    [
+        ("spn-t2-vgg16", "vgg16-397923af.pth"),
+        ("spg-t3-resnet152", "resnet152-394f9c45.pth"),
+        ("spn-t6-coco2014", "give its model folder with --initial"),
+    ],
+)
+def test_missing_weights_are_said_before_any_work(
+    name: str, missing: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
+    monkeypatch.setattr(Stages, "run", lambda *_: pytest.fail("a stage was begun"))
+    settings = Settings(workspace=tmp_path / "workspace")
+    initial = {"backbone": "random"} if "resnet152" in name else {}
+    with pytest.raises((NotFound, ConfigError), match=missing):
+        reproduce(settings, name, str(tmp_path), initial=initial)
 
 
 @pytest.mark.parametrize("name", [n for n in recipe_names() if load_recipe(n).published])

@@ -195,6 +195,15 @@ def open_classifier(name: str, weights: Path | None = None) -> TorchvisionClassi
     return classifier.eval()
 
 
+def published_weights(name: str) -> Path:
+    """The file that `open_classifier` would read for a name, after a check of it.
+
+    Raises:
+        ConfigError, NotFound, IntegrityError: as `open_classifier`.
+    """
+    return published_file(str(_parse(name)[1]))
+
+
 def todays_names(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Tensors of a published file under the names of torchvision's modules.
 
