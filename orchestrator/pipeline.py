@@ -25,7 +25,7 @@ from orchestrator.serve import running
 from orchestrator.settings import Settings
 from orchestrator.settings_check import check_names
 from orchestrator.stages import Stages
-from orchestrator.steps import ingested, pretrained, trained
+from orchestrator.steps import check_weights, ingested, pretrained, trained
 from orchestrator.tracking import Tracker
 from orchestrator.train_spec import pretraining
 from orchestrator.workspace import JobPaths, Workspace
@@ -99,6 +99,9 @@ class _Job:
         self.tracker.close(self.parent, "FAILED" if error else "FINISHED")
 
     def run(self) -> JobResult:
+        for recipe in self.job.recipes:
+            if not self.paths.stage(f"train-{recipe}").exists():
+                check_weights(load_recipe(recipe), self.job.data.dataset, {})
         root = self.stages.run("data", self.make_data)["root"]
         ingested = self.stages.run("ingest", partial(self.ingest, Path(root)))
         shards = Path(ingested["folder"])

@@ -16,12 +16,12 @@ from orchestrator.runs import tune_run
 from orchestrator.scaling import Scale, smoke_settings
 from orchestrator.settings import Settings
 from orchestrator.stages import Stages
-from orchestrator.steps import ingested, pretrainable, pretrained, trained
+from orchestrator.steps import check_weights, ingested, pretrained, trained
 from orchestrator.tracking import Tracker
-from orchestrator.train_spec import initial_weights, pretraining
+from orchestrator.train_spec import pretraining
 from orchestrator.workspace import JobPaths, Workspace
 from workloads.artifacts import digest, read_json, write_json
-from workloads.datasets import DATASETS, open_dataset
+from workloads.datasets import open_dataset
 from workloads.errors import ConfigError, Conflict
 from workloads.metrics import MetricOptions
 from workloads.recipes import Published, Recipe, load_recipe
@@ -134,7 +134,7 @@ class _Reproduction:
         root = Path(self.stages.run("data", self.make_data)["root"])
         self.settings = _settings_of(self.base, self.recipe, root)
         shards = Path(self.stages.run("ingest", partial(self.ingest, root))["folder"])
-        for start in self.pretraining.values():
+        for start in pretraining(self.recipe, self.initial).values():
             self.stages.run(f"pretrain-{start}", partial(self.pretrain, start))
         self.stages.run("train", partial(self.train, shards))
         self.stages.run("search", self.search)
@@ -152,21 +152,12 @@ class _Reproduction:
         write_json(self.paths.folder / "reproduction.json", {**asdict(result), "folder": "."})
         return result
 
-    @property
-    def pretraining(self) -> dict[str, str]:
-        """Part to the recipe that is trained for it first."""
-        named = pretraining(self.recipe).items()
-        return {part: start for part, start in named if part not in self.initial}
-
     def check_weights(self) -> None:
         """Look for all weights that are still needed, before hours are spent on images."""
         from workloads.backbones.torchvision_classifier import published_weights
 
         if not self.paths.stage("train").exists():
-            later = self.pretraining
-            for start in later.values():
-                pretrainable(start)
-            initial_weights(self.recipe, DATASETS[self.recipe.dataset].task, self.initial, later)
+            check_weights(self.recipe, self.recipe.dataset, self.initial)
         if self.scale == "full" and not self.paths.stage("evaluate").exists():
             for classifier in self.recipe.evaluation.ranking:
                 published_weights(classifier)
@@ -196,7 +187,7 @@ class _Reproduction:
     def train(self, shards: Path) -> dict[str, Any]:
         started = {
             part: str(self.stages.outputs[f"pretrain-{start}"]["model"])
-            for part, start in self.pretraining.items()
+            for part, start in pretraining(self.recipe, self.initial).items()
         }
         return trained(
             self.settings,

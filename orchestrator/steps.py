@@ -12,9 +12,10 @@ from orchestrator.proposals import propose
 from orchestrator.settings import Settings
 from orchestrator.tracking import Tracker
 from orchestrator.train import train
-from orchestrator.train_spec import needs_proposals
+from orchestrator.train_spec import initial_weights, needs_proposals, pretraining
 from orchestrator.workspace import RunPaths, Workspace
 from workloads.artifacts import digest
+from workloads.datasets import DATASETS
 from workloads.errors import ConfigError
 from workloads.recipes import Recipe, load_recipe
 from workloads.shards import read_shard_manifest
@@ -71,6 +72,22 @@ def trained(
         "metrics": result.metrics,
         "tracking_run": result.tracking_run,
     }
+
+
+def check_weights(recipe: Recipe, dataset: str, initial: Mapping[str, str]) -> None:
+    """Look for all weights that a training starts from, before hours are spent on images.
+
+    Args:
+        dataset: what it is trained on.
+        initial: as in `make_spec`.
+
+    Raises:
+        ConfigError, NotFound, IntegrityError: as `initial_weights` and `pretrainable`.
+    """
+    later = pretraining(recipe, initial)
+    for start in later.values():
+        pretrainable(start)
+    initial_weights(recipe, DATASETS[dataset].task, initial, later)
 
 
 def pretrainable(name: str) -> Recipe:

@@ -127,13 +127,17 @@ def build(spec: TrainSpec) -> Method:
     return method
 
 
-def pretraining(recipe: Recipe) -> dict[str, str]:
-    """Part to the recipe whose backbone it starts from, for those parts that start from one."""
+def pretraining(recipe: Recipe, given: Collection[str] = ()) -> dict[str, str]:
+    """Part to the recipe whose backbone it starts from, for those parts that start from one.
+
+    Args:
+        given: parts whose weights are there, and which therefore start from no recipe.
+    """
     from workloads.recipes import recipe_names
 
     named = {BACKBONE: recipe.initial, **recipe.parts}
     known = set(recipe_names())
-    return {part: source for part, source in named.items() if source in known}
+    return {p: source for p, source in named.items() if source in known and p not in given}
 
 
 def needs_proposals(recipe: Recipe, task: str) -> bool:
