@@ -83,7 +83,7 @@ class Progress:
         facts = f"{self.done}/{self.total} {self.unit}"
         if speed > 0:
             left = (self.total - self.done) / speed
-            facts += f", {speed:.1f} {self.unit}/s, ETA {_duration(left)}"
+            facts += f", {_rate(speed, self.unit)}, ETA {_duration(left)}"
         return facts
 
     def _print_line(self) -> None:
@@ -108,6 +108,12 @@ class _StderrConsole(Console):
 
     def on_broken_pipe(self) -> None:
         self.quiet = True
+
+
+def _rate(per_second: float, unit: str) -> str:
+    if per_second < 0.1:
+        return f"{60 * per_second:.1f} {unit}/min"
+    return f"{per_second:.1f} {unit}/s"
 
 
 def _duration(seconds: float) -> str:

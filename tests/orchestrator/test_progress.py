@@ -57,6 +57,14 @@ def test_plain_lines_at_most_every_few_seconds(clock):
     ]
 
 
+def test_slow_work_is_counted_by_the_minute(clock):
+    out = console()
+    with Progress(85, "recipes", "reproduce", console=out) as progress:
+        clock.now += 60
+        progress.advance(2)
+    assert lines(out)[-1] == "reproduce: 2/85 recipes, 2.0 recipes/min, ETA 41:30 min"
+
+
 def test_what_an_earlier_run_did_is_not_in_the_speed(clock):
     with Progress(100, "images", "annotate", done=90, console=console()) as progress:
         clock.now += 5
