@@ -68,5 +68,6 @@ def test_what_the_papers_fix_is_in_the_model(ray_cluster: None, settings: Settin
 
 
 def test_other_data_is_another_reproduction(settings: Settings, tmp_path: Path) -> None:
+    initial = {"backbone": "random"}
     with pytest.raises(NotFound, match="none"):
-        reproduce(settings, "spn-t2-vgg16", str(tmp_path / "none"))
+        reproduce(settings, "spn-t2-vgg16", str(tmp_path / "none"), initial=initial)
