@@ -88,13 +88,13 @@ def crops(images: Tensor, owners: Tensor, boxes: NDArray[np.float64]) -> Tensor:
     x0, y0, x1, y1 = (torch.from_numpy(side)[:, None] for side in boxes.T)
     x = x0 + (torch.arange(width) + 0.5) / width * (x1 - x0)
     y = y0 + (torch.arange(height) + 0.5) / height * (y1 - y0)
-    points = torch.stack(
+    # grid_sample's own frame is [-1, 1] from edge to edge.
+    across, down = (2 * x - 1).to(images), (2 * y - 1).to(images)
+    frame = torch.stack(
         [
-            x[:, None, :].expand(-1, height, -1),
-            y[:, :, None].expand(-1, -1, width),
+            across[:, None, :].expand(-1, height, -1),
+            down[:, :, None].expand(-1, -1, width),
         ],
         dim=3,
     )
-    # grid_sample's own frame is [-1, 1] from edge to edge.
-    frame = (2 * points - 1).to(images)
     return F.grid_sample(images[owners], frame, padding_mode="border", align_corners=False)
