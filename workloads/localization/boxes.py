@@ -11,7 +11,7 @@ from typing import Literal, NamedTuple, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from workloads.localization import component_kernels
+from workloads.localization import component_labels
 
 ComponentRule = Literal["largest", "all"]
 BoxWidths = Literal["half_open", "plus_one"]
@@ -66,7 +66,7 @@ def boxes_at(
 
     Without foreground there are no boxes.
     """
-    corners, heat, areas = component_kernels.label(
+    corners, heat, areas = component_labels.label(
         np.ascontiguousarray(map01, dtype=np.float32), np.float32(cutoff)
     )
     found = HeatBoxes(corners.astype(np.float32), heat, areas)
