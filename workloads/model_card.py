@@ -6,9 +6,9 @@ from typing import Annotated, Literal
 
 from pydantic import Field, JsonValue
 
-from workloads.datasets.base import Task
 from workloads.images import Fit
 from workloads.options import Options
+from workloads.records import Task
 
 SCHEMA_VERSION = 3
 

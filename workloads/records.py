@@ -7,6 +7,7 @@ so that width = x1 - x0 and a box over the whole image is (0, 0, width, height).
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Literal
 
 import numpy as np
 import pyarrow as pa
@@ -177,3 +178,6 @@ def record_from_row(row: dict[str, object]) -> Record:
         height=int(row["height"]),  # type: ignore[call-overload]
         truth=truth_from_row(row),
     )
+
+
+Task = Literal["multilabel", "singlelabel"]

@@ -19,11 +19,11 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from workloads.artifacts import MANIFEST, atomic_file, read_manifest, seal, sha256, write_text
-from workloads.datasets.base import NO_FILE, Dataset, Item, Task
+from workloads.datasets.base import NO_FILE, Dataset, Item
 from workloads.errors import InputRejected, IntegrityError, NotFound, TooLarge, unknown_name
 from workloads.images import ImageLimits, decode
 from workloads.options import Options
-from workloads.records import RECORD_SCHEMA, Record, record_from_row, records_to_table
+from workloads.records import RECORD_SCHEMA, Record, Task, record_from_row, records_to_table
 
 SCHEMA_VERSION = 2
 QUARANTINE = "quarantine.jsonl"

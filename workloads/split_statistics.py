@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from workloads.datasets.base import Task
 from workloads.quarantine import Reason
+from workloads.records import Task
 
 # Bins are even on a log scale: 5 to a power of ten, and 3.5 to a doubling with squares amid one.
 AREA_EDGES = tuple(float(10 ** (-4 + i / 5)) for i in range(21))

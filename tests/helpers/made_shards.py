@@ -13,8 +13,7 @@ import pyarrow.parquet as pq
 from PIL import Image
 
 from workloads.artifacts import seal, write_text
-from workloads.datasets.base import Task
-from workloads.records import GroundTruth, Record, records_to_table
+from workloads.records import GroundTruth, Record, Task, records_to_table
 from workloads.shards import QUARANTINE, Quarantined, ShardFile, ShardManifest, SplitInfo
 
 

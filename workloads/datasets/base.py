@@ -9,15 +9,13 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import ClassVar
 
 from pydantic import Field
 
 from workloads.errors import NotFound, unknown_name
 from workloads.options import Options
-from workloads.records import GroundTruth, Record
-
-Task = Literal["multilabel", "singlelabel"]
+from workloads.records import GroundTruth, Record, Task
 
 # The path names no file: a fault of the list. Everything else is one of the machine.
 NO_FILE = (errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG)

@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import ClassVar
 
 from workloads.artifacts import write_text
-from workloads.datasets.base import Dataset, DatasetOptions, Item, Task, find_tree
+from workloads.datasets.base import Dataset, DatasetOptions, Item, find_tree
 from workloads.datasets.coco_json import CATEGORIES, Categories, Document, Listing, read_objects
 from workloads.errors import InputRejected, NotFound
-from workloads.records import GroundTruth, Record
+from workloads.records import GroundTruth, Record, Task
 
 ANNOTATIONS = "annotations"
 WRITTEN_SPLITS = ("train", "val")

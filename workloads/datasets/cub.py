@@ -26,10 +26,10 @@ from workloads.datasets.annotation_checks import (
     plain_id,
     word_id,
 )
-from workloads.datasets.base import Dataset, DatasetOptions, Item, Task, find_tree, size_lookup
+from workloads.datasets.base import Dataset, DatasetOptions, Item, find_tree, size_lookup
 from workloads.datasets.pascal_xml import as_text
 from workloads.errors import InputRejected
-from workloads.records import GroundTruth, Record
+from workloads.records import GroundTruth, Record, Task
 
 IMAGES = "images"
 LISTED = "images.txt"

@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import ClassVar
 
 from workloads.artifacts import atomic_folder, read_json, write_json
-from workloads.datasets.base import Dataset, Task
+from workloads.datasets.base import Dataset
 from workloads.datasets.digit_options import SPLITS, DigitsOptions, SingleDigitsOptions
 from workloads.datasets.digit_scenes import draw
 from workloads.datasets.voc import VocDataset
-from workloads.records import Record
+from workloads.records import Record, Task
 
 __all__ = [
     "CLASSES",

@@ -23,11 +23,11 @@ from pydantic import Field
 
 from workloads.datasets import ilsvrc_tree as tree
 from workloads.datasets.annotation_checks import class_index, list_lines, path_fault
-from workloads.datasets.base import Dataset, DatasetOptions, Item, Task, file_sizes, find_tree
+from workloads.datasets.base import Dataset, DatasetOptions, Item, file_sizes, find_tree
 from workloads.datasets.ilsvrc_tree import TRAIN, VAL
 from workloads.datasets.pascal_xml import HALF_OPEN, read_objects
 from workloads.errors import InputRejected, NotFound
-from workloads.records import GroundTruth, Record
+from workloads.records import GroundTruth, Record, Task
 
 _SYNSET = re.compile(r"n\d{8}")
 _OFFICIAL_NAME = re.compile(r"ILSVRC2012_val_(\d{8})")

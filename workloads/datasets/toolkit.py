@@ -19,7 +19,7 @@ from pydantic import Field
 
 from workloads.artifacts import write_text
 from workloads.datasets.annotation_checks import list_lines, path_fault
-from workloads.datasets.base import Dataset, DatasetOptions, Item, Task, size_lookup
+from workloads.datasets.base import Dataset, DatasetOptions, Item, size_lookup
 from workloads.datasets.toolkit_lines import (
     Places,
     box_lines,
@@ -33,7 +33,7 @@ from workloads.datasets.toolkit_lines import (
 )
 from workloads.errors import ConfigError, InputRejected, NotFound
 from workloads.masks import FOREGROUND, IGNORED, decode_mask, encode_mask
-from workloads.records import GroundTruth, Record
+from workloads.records import GroundTruth, Record, Task
 
 IMAGE_IDS, LABELS, SIZES = "image_ids.txt", "class_labels.txt", "image_sizes.txt"
 LOCALIZATION = "localization.txt"

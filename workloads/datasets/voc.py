@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import ClassVar
 
 from workloads.datasets.annotation_checks import class_index, list_lines, plain_id
-from workloads.datasets.base import Dataset, DatasetOptions, Item, Task, file_sizes, find_tree
+from workloads.datasets.base import Dataset, DatasetOptions, Item, file_sizes, find_tree
 from workloads.datasets.pascal_xml import ONE_BASED_INCLUSIVE, objects_xml, read_objects
-from workloads.records import GroundTruth, Record
+from workloads.records import GroundTruth, Record, Task
 
 IMAGES = "JPEGImages"
 ANNOTATIONS = "Annotations"

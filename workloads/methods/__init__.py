@@ -8,7 +8,6 @@ from typing import Any, cast, get_args
 from workloads.backbones import BACKBONES
 from workloads.backbones.base import Backbone
 from workloads.backbones.whole_network import WholeNetwork
-from workloads.datasets.base import Task
 from workloads.errors import ConfigError, unknown_name
 from workloads.methods.acol import Acol
 from workloads.methods.base import Method
@@ -23,6 +22,7 @@ from workloads.methods.saliency_aware import Saliency
 from workloads.methods.spg import Spg
 from workloads.methods.spn import Spn
 from workloads.options import Options
+from workloads.records import Task
 from workloads.registry import Registry
 
 METHODS: Registry[type[Method]] = Registry(

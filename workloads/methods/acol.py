@@ -15,12 +15,12 @@ from torch import Tensor, nn
 
 from workloads.backbones.base import Backbone
 from workloads.backbones.initialisation import initialise
-from workloads.datasets.base import Task
 from workloads.methods.base import Localization, Method, SearchSpace, Targets
 from workloads.methods.classification import class_scores, classification_loss
 from workloads.methods.guidance import labelled_attention, min_max
 from workloads.methods.rounds import in_rounds
 from workloads.options import Options
+from workloads.records import Task
 
 
 class AcolOptions(Options):

@@ -16,8 +16,8 @@ from typing import ClassVar, Literal, NamedTuple, Self
 from torch import Tensor, nn
 
 from workloads.backbones.base import Backbone
-from workloads.datasets.base import Task
 from workloads.options import Options
+from workloads.records import Task
 
 Need = Literal["saliency", "boxes"]
 

@@ -16,7 +16,6 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from workloads.backbones.base import Backbone
-from workloads.datasets.base import Task
 from workloads.errors import ConfigError
 from workloads.methods.base import Localization, Method, Targets, chosen
 from workloads.methods.beam_search import Level, Tracks, beam_search
@@ -25,6 +24,7 @@ from workloads.methods.region_heat import region_heat, with_central_peak
 from workloads.methods.region_scores import Network, on_crops, on_one_map, whole_maps
 from workloads.methods.sub_grids import resized_sub_grids
 from workloads.options import Options
+from workloads.records import Task
 
 
 class BencyOptions(Options):

@@ -12,7 +12,6 @@ from pydantic import Field
 from torch import Tensor
 
 from workloads.backbones.base import Backbone
-from workloads.datasets.base import Task
 from workloads.methods.base import Localization, Targets, chosen
 from workloads.methods.classification import (
     Adaptation,
@@ -21,6 +20,7 @@ from workloads.methods.classification import (
     class_scores,
 )
 from workloads.options import Options
+from workloads.records import Task
 
 
 class CamOptions(Options):

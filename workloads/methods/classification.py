@@ -12,10 +12,10 @@ from torch import Tensor, nn
 
 from workloads.backbones.base import Backbone
 from workloads.backbones.initialisation import initialise
-from workloads.datasets.base import Task
 from workloads.errors import ConfigError
 from workloads.methods.base import Method, Targets
 from workloads.options import Options
+from workloads.records import Task
 
 
 def classification_loss(logits: Tensor, labels: Tensor, task: Task) -> Tensor:

@@ -15,12 +15,12 @@ from torch import Tensor, nn
 
 from workloads.backbones.base import Backbone
 from workloads.backbones.whole_network import WholeNetwork
-from workloads.datasets.base import Task
 from workloads.errors import ConfigError
 from workloads.methods.base import Method, Targets
 from workloads.methods.classification import Adaptation, classification_loss
 from workloads.methods.rounds import in_rounds
 from workloads.options import Options
+from workloads.records import Task
 
 Head = Literal["own", "gap", "fully_connected"]
 

@@ -13,7 +13,6 @@ from torch import Tensor
 
 from workloads.backbones.base import Backbone
 from workloads.backbones.whole_network import WholeNetwork
-from workloads.datasets.base import Task
 from workloads.methods.base import Localization
 from workloads.methods.classification import class_scores
 from workloads.methods.explained import (
@@ -21,6 +20,7 @@ from workloads.methods.explained import (
     ExplainedOptions,
     maps_from_gradients,
 )
+from workloads.records import Task
 
 
 class GradCam(ExplainedClassifier):

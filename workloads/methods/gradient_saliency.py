@@ -16,7 +16,6 @@ from pydantic import Field
 from torch import Tensor
 
 from workloads.backbones.base import Backbone
-from workloads.datasets.base import Task
 from workloads.methods.base import Localization
 from workloads.methods.classification import class_scores
 from workloads.methods.explained import (
@@ -25,6 +24,7 @@ from workloads.methods.explained import (
     maps_from_gradients,
 )
 from workloads.options import Options
+from workloads.records import Task
 
 # A Gaussian is cut off at this many standard deviations.
 GAUSSIAN_REACH = 3

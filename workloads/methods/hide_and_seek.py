@@ -13,10 +13,10 @@ from pydantic import Field
 from torch import Tensor
 
 from workloads.backbones.base import Backbone
-from workloads.datasets.base import Task
 from workloads.methods.base import SearchSpace, Targets
 from workloads.methods.cam import Cam, CamOptions
 from workloads.options import Options
+from workloads.records import Task
 
 Side = Annotated[int, Field(ge=0)]
 

@@ -14,7 +14,6 @@ from pydantic import Field, model_validator
 from torch import Tensor, nn
 
 from workloads.backbones.base import Backbone
-from workloads.datasets.base import Task
 from workloads.errors import ConfigError
 from workloads.methods.base import Localization, Method, Need, Targets
 from workloads.methods.centre_point import cone
@@ -23,6 +22,7 @@ from workloads.methods.multiscale import Scale, rescale, resize
 from workloads.methods.scan import Scan, highest_map
 from workloads.methods.windows import Inside, Placement, Windows
 from workloads.options import Options
+from workloads.records import Task
 
 
 class OquabOptions(Options):

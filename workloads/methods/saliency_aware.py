@@ -14,12 +14,12 @@ from torch import Tensor
 
 from workloads.backbones import BACKBONES
 from workloads.backbones.base import Backbone
-from workloads.datasets.base import Task
 from workloads.methods.base import Need, SearchSpace, Targets
 from workloads.methods.cam import Cam, CamOptions
 from workloads.methods.perceptual_triplet import HiddenColour, Perceptual, triplet_loss
 from workloads.methods.saliency_decoder import SaliencyDecoder
 from workloads.options import Options
+from workloads.records import Task
 
 MapLoss = Literal["norm", "mean_squared"]
 

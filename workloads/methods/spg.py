@@ -17,7 +17,6 @@ from pydantic import Field, ValidationInfo, field_validator
 from torch import Tensor, nn
 
 from workloads.backbones.base import Backbone
-from workloads.datasets.base import Task
 from workloads.methods.base import SearchSpace, Targets
 from workloads.methods.cam import Cam, CamOptions
 from workloads.methods.classification import Adaptation, class_response
@@ -28,6 +27,7 @@ from workloads.methods.guidance import (
     resize,
     split_by_confidence,
 )
+from workloads.records import Task
 
 THRESHOLDS = ("attention_low", "attention_high", "b2_low", "b2_high", "fused_low", "fused_high")
 

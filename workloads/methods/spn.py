@@ -13,7 +13,6 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from workloads.backbones.base import Backbone, check_stages
-from workloads.datasets.base import Task
 from workloads.methods.base import Localization, Targets, chosen
 from workloads.methods.classification import (
     Adaptation,
@@ -24,6 +23,7 @@ from workloads.methods.classification import (
 from workloads.methods.multiscale import Scale, rescale
 from workloads.methods.soft_proposal import SoftProposal, SoftProposalOptions, couple
 from workloads.options import Options
+from workloads.records import Task
 
 
 class SpnOptions(SoftProposalOptions):
