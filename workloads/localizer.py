@@ -26,6 +26,7 @@ from torch import Tensor
 
 from workloads.artifacts import verify
 from workloads.augmentation import View, padding_colour
+from workloads.backbones.normalizer import InputNormalizer
 from workloads.detections import Detections
 from workloads.errors import ResourceError
 from workloads.exact_arithmetic import GPU_CHUNK, exact_arithmetic
@@ -36,7 +37,6 @@ from workloads.localization.regions import resized_regions
 from workloads.methods.base import Localization, Method
 from workloads.model_card import ModelCard
 from workloads.model_version import check_card, load_network, read_card
-from workloads.training import InputNormalizer
 
 
 class Response(NamedTuple):

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from workloads.backbones.normalizer import InputNormalizer
 from workloads.errors import WsolError
 from workloads.loading import Batch
 from workloads.methods.base import Method
@@ -61,23 +62,6 @@ def learning_rate_at(epoch: float, options: TrainOptions) -> float:
         return base * 0.5 * (1 + math.cos(math.pi * min(done, 1.0)))
     passed = sum(epoch >= at for at in options.step_epochs)
     return base * options.decay**passed
-
-
-class InputNormalizer(nn.Module):
-    """uint8 (B, S, S, 3) RGB to normalised float32 (B, 3, S, S)."""
-
-    mean: Tensor
-    std: Tensor
-
-    def __init__(self, mean: tuple[float, ...], std: tuple[float, ...]) -> None:
-        super().__init__()
-        self.register_buffer("mean", torch.tensor(mean).view(1, 3, 1, 1), persistent=False)
-        self.register_buffer("std", torch.tensor(std).view(1, 3, 1, 1), persistent=False)
-
-    def forward(self, images: Tensor) -> Tensor:
-        # A permuted view of NHWC bytes is channels-last already, which convolutions prefer.
-        scaled = images.permute(0, 3, 1, 2).float().div_(255)
-        return (scaled - self.mean) / self.std
 
 
 def train_epoch(
