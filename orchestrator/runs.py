@@ -12,7 +12,7 @@ from orchestrator.tune import TuneResult, log_search, tune
 from orchestrator.workspace import RunPaths
 from workloads.artifacts import is_sealed, read_json
 from workloads.errors import ClusterError, NotFound
-from workloads.model_card import Cutoffs
+from workloads.localization.cutoffs import Cutoffs
 from workloads.model_version import retune_model
 
 

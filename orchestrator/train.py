@@ -182,7 +182,8 @@ def _event_callback(events: Path) -> Any:
 def _export(checkpoint: Any, spec: TrainSpec, paths: RunPaths) -> None:
     """The trained model with untuned thresholds as a sealed folder."""
     from workloads.checkpoints import load_checkpoint
-    from workloads.model_card import Cutoffs, ModelCard, Preprocessing
+    from workloads.localization.cutoffs import Cutoffs
+    from workloads.model_card import ModelCard, Preprocessing
     from workloads.model_version import save_model
     from workloads.shards import cooccurrence
 

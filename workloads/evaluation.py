@@ -11,9 +11,9 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from workloads.localization.cooccurrence import rescore
+from workloads.localization.cutoffs import Cutoffs
 from workloads.metrics.base import Metric, MetricResult
 from workloads.metrics.evaluated import Evaluated
-from workloads.model_card import Cutoffs
 from workloads.predictions import Prediction
 
 _ARROW = {bool: pa.bool_(), int: pa.int64(), float: pa.float64()}

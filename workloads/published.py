@@ -9,8 +9,9 @@ from typing import Any
 from workloads.backbones.torchvision_classifier import open_classifier
 from workloads.backbones.whole_network import WholeNetwork
 from workloads.errors import ConfigError
+from workloads.localization.cutoffs import Cutoffs
 from workloads.methods import build_method
-from workloads.model_card import Cutoffs, ModelCard, Preprocessing
+from workloads.model_card import ModelCard, Preprocessing
 from workloads.model_version import save_model
 
 

@@ -13,10 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from workloads.localization.cooccurrence import rescore
+from workloads.localization.cutoffs import Cutoffs
 from workloads.metrics.average_precision import mean_average_precision
 from workloads.metrics.bootstrap import ratio
 from workloads.metrics.max_box_acc import DELTAS
-from workloads.model_card import Cutoffs
 from workloads.search_table import SearchTable
 
 

@@ -19,12 +19,12 @@ from workloads.localization.boxes import best_iou_per_box
 from workloads.localization.boxes_per_cutoff import BoxesPerCutoff, boxes_per_cutoff
 from workloads.localization.class_boxes import cuts_in_image, map_to_cut
 from workloads.localization.component_tree import even_thresholds, sweep
+from workloads.localization.cutoffs import Cutoffs
 from workloads.localization.maps import normalize, upsample
 from workloads.metrics.matching import count_matches
 from workloads.metrics.max_box_acc import DELTAS, hits_per_delta
 from workloads.metrics.options import MetricOptions
 from workloads.metrics.pairs import given_pairs, left_out
-from workloads.model_card import Cutoffs
 from workloads.predictions import Prediction
 
 

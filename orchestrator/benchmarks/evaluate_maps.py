@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 from orchestrator.evaluate import measure_stored
 from orchestrator.settings import Settings
 from workloads.artifacts import seal
+from workloads.localization.cutoffs import Cutoffs
 from workloads.metrics import METRICS
-from workloads.model_card import Cutoffs, ModelCard, Preprocessing
+from workloads.model_card import ModelCard, Preprocessing
 from workloads.predictions import Prediction, write_predictions
 from workloads.records import GroundTruth
 

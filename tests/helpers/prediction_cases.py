@@ -8,9 +8,9 @@ from dataclasses import replace
 import numpy as np
 
 from workloads.detections import Detections
+from workloads.localization.cutoffs import Cutoffs
 from workloads.masks import encode_mask
 from workloads.metrics import METRICS, Evaluated, MetricOptions, MetricResult
-from workloads.model_card import Cutoffs
 from workloads.predictions import Prediction
 from workloads.records import GroundTruth
 

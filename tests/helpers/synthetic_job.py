@@ -20,8 +20,9 @@ from workloads.artifacts import read_json, write_json
 from workloads.datasets.digits import CLASSES, Digits, DigitsOptions, make_digits
 from workloads.evaluation import evaluate_predictions, results_json
 from workloads.images import ImageLimits
+from workloads.localization.cutoffs import Cutoffs
 from workloads.metrics import METRICS, MetricOptions, build_metrics
-from workloads.model_card import Cutoffs, ModelCard, Preprocessing
+from workloads.model_card import ModelCard, Preprocessing
 from workloads.model_version import CARD_FILE
 from workloads.predictions import Prediction, classes_to_store, write_predictions
 from workloads.recipes import Recipe

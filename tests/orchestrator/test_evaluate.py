@@ -13,8 +13,9 @@ from prediction_cases import random_predictions
 
 from orchestrator.evaluate import Measured, _blocks, measure_parts, merge_measured
 from workloads.evaluation import results_json
+from workloads.localization.cutoffs import Cutoffs
 from workloads.metrics import METRICS, MetricOptions
-from workloads.model_card import Cutoffs, ModelCard, Preprocessing
+from workloads.model_card import ModelCard, Preprocessing
 from workloads.predictions import part_files, write_predictions
 
 CLASSES = 3

@@ -14,7 +14,7 @@ import typer
 
 from orchestrator.cli.common import exit_if_quarantined, report
 from orchestrator.cli.output import Output, cell, emit, make_table, note, plain, working
-from workloads.model_card import Cutoffs
+from workloads.localization.cutoffs import Cutoffs
 
 
 @dataclass(frozen=True)

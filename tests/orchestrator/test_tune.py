@@ -14,7 +14,8 @@ from orchestrator import tune as tune_module
 from orchestrator.settings import Settings
 from orchestrator.tune import TuneResult, tune
 from workloads.artifacts import read_json, seal, write_json
-from workloads.model_card import Cutoffs, ModelCard, Preprocessing
+from workloads.localization.cutoffs import Cutoffs
+from workloads.model_card import ModelCard, Preprocessing
 from workloads.model_version import CARD_FILE
 from workloads.predictions import write_predictions
 from workloads.search import objective

@@ -11,11 +11,12 @@ from small_methods import tiny
 
 from workloads.images import Fit
 from workloads.localization.boxes import boxes_at
+from workloads.localization.cutoffs import Cutoffs
 from workloads.localization.maps import normalize, upsample
 from workloads.localization.points import peak
 from workloads.localizer import Localizer
 from workloads.methods.centre_point import cone
-from workloads.model_card import Cutoffs, ModelCard, Preprocessing
+from workloads.model_card import ModelCard, Preprocessing
 
 
 @given(st.integers(1, 60), st.integers(1, 60))

@@ -16,9 +16,10 @@ from workloads.checkpoints import (
     save_checkpoint,
 )
 from workloads.errors import ConfigError, IntegrityError, NotFound
+from workloads.localization.cutoffs import Cutoffs
 from workloads.methods import build_method
 from workloads.methods.base import Method, Targets
-from workloads.model_card import Cutoffs, ModelCard, Preprocessing
+from workloads.model_card import ModelCard, Preprocessing
 from workloads.model_version import save_model
 from workloads.tensors import WEIGHTS_FILE, is_channels_last
 

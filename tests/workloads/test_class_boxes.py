@@ -15,9 +15,9 @@ from workloads.localization.boxes import HeatBoxes, boxes_at, tight_box
 from workloads.localization.boxes_per_cutoff import boxes_per_cutoff
 from workloads.localization.class_boxes import boxes_of_class, map_to_cut
 from workloads.localization.component_tree import even_thresholds, sweep
+from workloads.localization.cutoffs import Cutoffs
 from workloads.localization.detect import boxes_of_maps, detect
 from workloads.localization.maps import normalize, upsample
-from workloads.model_card import Cutoffs
 
 W, H = 16, 12
 LEFT, RIGHT = (0, 0, 4, 4), (10, 4, 16, 12)

@@ -8,8 +8,8 @@ from prediction_cases import box_map, prediction_of, random_predictions, truth_o
 
 from workloads.class_cutoffs import PRIOR_OBJECTS, best_class_cutoffs, with_class_cutoffs
 from workloads.evaluation import evaluate_predictions
+from workloads.localization.cutoffs import Cutoffs
 from workloads.metrics import MetricOptions, build_metrics
-from workloads.model_card import Cutoffs
 from workloads.search import objective
 from workloads.search_table import SearchTable
 

@@ -8,8 +8,8 @@ from prediction_cases import box_map
 
 from workloads.errors import NotFound
 from workloads.localization.boxes import boxes_at
+from workloads.localization.cutoffs import Cutoffs
 from workloads.localization.detect import detect, locate
-from workloads.model_card import Cutoffs
 
 NOTHING = np.zeros((3, 3))
 

@@ -16,10 +16,11 @@ from safetensors.torch import load_file, save_file
 from workloads import artifacts
 from workloads.errors import ConfigError, IntegrityError, NotFound, ResourceError
 from workloads.images import resize_square
+from workloads.localization.cutoffs import Cutoffs
 from workloads.localizer import Localizer, Response
 from workloads.methods import build_method
 from workloads.methods.base import Method
-from workloads.model_card import SCHEMA_VERSION, Cutoffs, ModelCard, Preprocessing
+from workloads.model_card import SCHEMA_VERSION, ModelCard, Preprocessing
 from workloads.model_version import CARD_FILE, read_card, retune_model, save_model
 from workloads.tensors import WEIGHTS_FILE
 

@@ -9,9 +9,10 @@ import pytest
 import torch
 
 from workloads.images import ten_crops
+from workloads.localization.cutoffs import Cutoffs
 from workloads.localizer import Localizer
 from workloads.methods import build_method
-from workloads.model_card import Cutoffs, ModelCard, Preprocessing
+from workloads.model_card import ModelCard, Preprocessing
 
 SIZE = 64
 

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from prediction_cases import random_predictions
 
 from workloads.evaluation import case_table, evaluate_predictions, results_json
+from workloads.localization.cutoffs import Cutoffs
 from workloads.metrics import METRICS, MetricOptions, build_metrics
-from workloads.model_card import Cutoffs
 
 CLASSES = 6
 OPTIONS = MetricOptions(

@@ -6,8 +6,8 @@ import cv2
 import numpy as np
 import pytest
 
+from workloads.localization.cutoffs import Cutoffs
 from workloads.metrics import METRICS, Evaluated, MetricOptions
-from workloads.model_card import Cutoffs
 from workloads.predictions import Prediction
 from workloads.records import GroundTruth
 

@@ -15,9 +15,10 @@ from torchvision.transforms import functional as transforms
 from workloads import ranking
 from workloads.backbones.torchvision_classifier import TorchvisionClassifier
 from workloads.errors import ConfigError, NotFound
+from workloads.localization.cutoffs import Cutoffs
 from workloads.localizer import Localizer
 from workloads.methods import build_method
-from workloads.model_card import Cutoffs, ModelCard, Preprocessing
+from workloads.model_card import ModelCard, Preprocessing
 from workloads.model_version import save_model
 from workloads.ranking import Ensemble, ModelRanker, TorchvisionRanker, open_ranker, predict_ranked
 

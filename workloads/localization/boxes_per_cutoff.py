@@ -20,9 +20,9 @@ from workloads.localization.class_boxes import (
     large_enough,
 )
 from workloads.localization.component_tree import Sweep, all_components, quantize, sweep
+from workloads.localization.cutoffs import Cutoffs
 from workloads.localization.nms import suppress
 from workloads.localization.regions import best_regions, heat_in_boxes
-from workloads.model_card import Cutoffs
 
 
 class BoxesPerCutoff(NamedTuple):

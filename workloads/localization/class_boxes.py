@@ -15,10 +15,10 @@ from numpy.typing import NDArray
 
 from workloads.errors import NotFound
 from workloads.localization.boxes import HeatBoxes, boxes_at, tight_box
+from workloads.localization.cutoffs import Cutoffs
 from workloads.localization.maps import normalize, upsample
 from workloads.localization.nms import suppress
 from workloads.localization.regions import best_region, heat_in_boxes
-from workloads.model_card import Cutoffs
 
 Map01 = NDArray[np.float32]
 

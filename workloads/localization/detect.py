@@ -11,7 +11,7 @@ from workloads.detections import Detections
 from workloads.localization.boxes import HeatBoxes
 from workloads.localization.class_boxes import boxes_of_class, map_to_cut
 from workloads.localization.cooccurrence import rescore
-from workloads.model_card import Cutoffs
+from workloads.localization.cutoffs import Cutoffs
 
 MapsOf = Callable[[int], tuple[NDArray[np.float32], ...]]
 BoxesOf = Callable[[int], HeatBoxes]

@@ -13,11 +13,11 @@ from numpy.typing import NDArray
 from workloads.detections import Detections
 from workloads.localization.boxes import HeatBoxes
 from workloads.localization.class_boxes import boxes_of_class, cuts_in_image, map_to_cut
+from workloads.localization.cutoffs import Cutoffs
 from workloads.localization.detect import locate
 from workloads.localization.maps import normalize, upsample
 from workloads.localization.points import peak
 from workloads.metrics.bootstrap import Weights, image_weights
-from workloads.model_card import Cutoffs
 from workloads.predictions import Prediction
 
 T = TypeVar("T")

@@ -9,8 +9,8 @@ from pydantic import AfterValidator, Field, JsonValue, model_validator
 from pydantic_core import PydanticCustomError
 
 from workloads.errors import ConfigError
+from workloads.localization.cutoffs import Cutoffs
 from workloads.metrics.options import MetricOptions
-from workloads.model_card import Cutoffs
 from workloads.options import Options
 from workloads.train_options import TrainOptions
 

@@ -1,0 +1,64 @@
+"""Cut-offs and box rules of a model: everything between its maps and its boxes."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from workloads.options import Options
+
+BoxRule = Literal["largest", "all", "tight", "regions"]
+
+
+Cutoff = Annotated[float, Field(ge=0.0, lt=1.0)]
+
+
+class Cutoffs(Options):
+    """The parameters that turn stored scores and maps into boxes.
+
+    Each scale of a network gives boxes of its own; they are put together and then thinned out by
+    `nms_iou` and `min_box_px`, in this order.
+
+    Attributes:
+        cutoff: pixels of the normalised map strictly above it are foreground.
+        class_cutoffs: one cut-off for each class instead (Bency, section 3); empty: one for all.
+        threshold: "fixed", or "mean": pixels at or above the mean of their map are foreground and
+            no cut-off is looked at (SPN, section 4.3). A constant map has none by either.
+        upsample: maps are brought to the size of the image "first" and then cut, as SPN's code
+            does, or "last": cut at their own size, and the boxes scaled, as SPN's paper says.
+            Regions are always judged in the image.
+        box_rule: "largest": one box per class, from the component with the most pixels; "all":
+            one from every component; "tight": one around all foreground together (SPN); or
+            "regions": that of an object proposal algorithm's boxes whose pixels exceed the
+            cut-off by the largest sum (Oquab's box extents). The last two give one box per scale.
+        box_score: what a class score is multiplied by. "peak": the maximal heat of the component
+            with box rule "all", nothing with the others; "mean": the mean heat inside the box,
+            with every rule (Bency, section 3).
+        nms_iou: of two boxes of a class with at least this IoU only the hotter stays (0.7 in
+            SPN's code); None keeps both.
+        min_box_px: boxes with a side shorter than this many pixels of the image are left out,
+            even if none is left then (50 in SPN's code, whose sides are a pixel shorter).
+        alpha: weight of the co-occurrence rescoring, 0 turns it off.
+        score_threshold: classes with a rescored score of at least this get boxes.
+    """
+
+    cutoff: Cutoff = 0.3
+    class_cutoffs: tuple[Cutoff, ...] = ()
+    threshold: Literal["fixed", "mean"] = "fixed"
+    upsample: Literal["first", "last"] = "first"
+    box_rule: BoxRule = "largest"
+    box_score: Literal["peak", "mean"] = "peak"
+    nms_iou: float | None = Field(default=None, gt=0.0, le=1.0)
+    min_box_px: float = Field(default=0.0, ge=0.0)
+    alpha: float = Field(default=0.0, ge=0.0)
+    score_threshold: float = Field(default=0.5, ge=0.0)
+
+    @property
+    def weighs_heat(self) -> bool:
+        """Whether the boxes of a class differ in score, by their heat."""
+        return self.box_rule == "all" or self.box_score == "mean"
+
+    def cutoff_of(self, label: int) -> float:
+        """The cut-off of one class."""
+        return self.class_cutoffs[label] if self.class_cutoffs else self.cutoff
