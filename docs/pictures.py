@@ -18,7 +18,7 @@ from selenium.webdriver.common.by import By
 from orchestrator.settings import load_settings
 from orchestrator.workspace import Workspace
 from workloads.artifacts import read_json
-from workloads.drawing import contact_sheet
+from workloads.images.drawing import contact_sheet
 from workloads.shards import read_shard_manifest, read_shards
 
 IMAGES = Path(__file__).parent / "images"

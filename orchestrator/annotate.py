@@ -48,7 +48,7 @@ from workloads.artifacts import (
 )
 from workloads.errors import ConfigError, Conflict, IntegrityError, NotFound
 from workloads.formats import FORMATS, AnnotatedImage
-from workloads.images import ImageLimits
+from workloads.images.decode import ImageLimits
 from workloads.listing import ListedFile, list_images
 from workloads.localizer import Localizer
 from workloads.model_version import read_card

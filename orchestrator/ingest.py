@@ -19,7 +19,7 @@ from workloads.artifacts import is_sealed, read_json, read_manifest, write_json
 from workloads.datasets import open_dataset
 from workloads.datasets.base import Dataset, Item
 from workloads.errors import InputRejected, NotFound
-from workloads.images import ImageLimits
+from workloads.images.decode import ImageLimits
 from workloads.quarantine import quarantined
 from workloads.shards import (
     Quarantined,

@@ -10,8 +10,8 @@ from orchestrator.report.data_page import write_data_page
 from orchestrator.settings import Settings
 from orchestrator.workspace import Workspace
 from workloads.artifacts import atomic_folder, is_sealed, read_manifest
-from workloads.drawing import contact_sheet
 from workloads.errors import Conflict, NotFound
+from workloads.images.drawing import contact_sheet
 from workloads.inspection import inspect_shards
 from workloads.sampling import sample
 from workloads.shards import read_shard_manifest

@@ -14,7 +14,7 @@ from orchestrator.progress import Progress
 from orchestrator.settings import Settings
 from workloads.artifacts import read_manifest, seal
 from workloads.errors import ConfigError, IntegrityError
-from workloads.images import ImageLimits
+from workloads.images.decode import ImageLimits
 from workloads.loading import RowGroup, row_groups
 from workloads.localizer import Localizer
 from workloads.model_version import read_card

@@ -17,7 +17,7 @@ from orchestrator.progress import Progress
 from orchestrator.settings import Settings
 from orchestrator.workspace import Workspace
 from workloads.artifacts import digest, read_manifest
-from workloads.images import ImageLimits
+from workloads.images.decode import ImageLimits
 from workloads.loading import RowGroup
 from workloads.proposals import (
     SCHEMA_VERSION,

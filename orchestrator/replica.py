@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from orchestrator.endpoint import ModelInfo, create_app
 from orchestrator.settings import Serving
 from workloads.detections import Detections
-from workloads.images import ImageLimits, decode
+from workloads.images.decode import ImageLimits, decode
 from workloads.localizer import Localizer
 
 Answer = tuple[bool, Detections | Exception]

@@ -15,7 +15,7 @@ from pydantic import Field
 
 from workloads.datasets.digits import DigitsOptions, SingleDigitsOptions
 from workloads.errors import ConfigError, NotFound
-from workloads.images import ImageLimits
+from workloads.images.decode import ImageLimits
 from workloads.metrics import MetricOptions
 from workloads.options import Options
 from workloads.proposals import ProposalOptions

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from orchestrator.settings import Settings
 from workloads.artifacts import digest, read_manifest, sha256
 from workloads.errors import ConfigError, NotFound, unknown_name
-from workloads.images import ImageLimits
+from workloads.images.decode import ImageLimits
 from workloads.options import Options
 from workloads.recipes import Recipe, load_recipe
 from workloads.shards import read_shard_manifest

@@ -21,7 +21,7 @@ from workloads.artifacts import atomic_file, digest
 from workloads.detections import Detections
 from workloads.errors import InputRejected, IntegrityError
 from workloads.formats import AnnotatedImage
-from workloads.images import ImageLimits, decode
+from workloads.images.decode import ImageLimits, decode
 from workloads.listing import ListedFile, read_image_file
 from workloads.records import no_boxes
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from workloads.errors import InputRejected, NotFound, TooLarge
-from workloads.images import ImageLimits
+from workloads.images.decode import ImageLimits
 
 
 @dataclass(frozen=True, slots=True)

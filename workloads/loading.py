@@ -20,10 +20,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from workloads.augmentation import Augmentation, View
+from workloads.augmentation import Augmentation
 from workloads.balance import Balance
 from workloads.errors import ConfigError
-from workloads.images import ImageLimits, decode
+from workloads.images.decode import ImageLimits, decode
+from workloads.images.view import View
 from workloads.methods.base import Need, Targets
 from workloads.proposal_store import ProposalStore
 from workloads.records import Record, record_from_row

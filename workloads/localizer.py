@@ -25,12 +25,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from workloads.artifacts import verify
-from workloads.augmentation import View, padding_colour
 from workloads.backbones.normalizer import InputNormalizer
 from workloads.detections import Detections
 from workloads.errors import ResourceError
 from workloads.exact_arithmetic import GPU_CHUNK, exact_arithmetic
-from workloads.images import padded_size, resize_square, ten_crops
+from workloads.images.decode import padded_size, resize_square, ten_crops
+from workloads.images.view import View, padding_colour
 from workloads.localization.cooccurrence import rescore
 from workloads.localization.detect import classes_reached, detect
 from workloads.localization.regions import resized_regions

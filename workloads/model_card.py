@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import Field, JsonValue
 
-from workloads.images import Fit
+from workloads.images.decode import Fit
 from workloads.localization.cutoffs import Cutoffs
 from workloads.options import Options
 from workloads.records import Task

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from workloads.images import ImageLimits, decode
+from workloads.images.decode import ImageLimits, decode
 from workloads.localizer import Localizer
 from workloads.predictions import Prediction, classes_to_store
 from workloads.ranking import Ranker, predict_ranked

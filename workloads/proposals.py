@@ -24,7 +24,7 @@ from pydantic import Field
 
 from workloads.artifacts import atomic_file, is_sealed, read_manifest, seal
 from workloads.errors import IntegrityError
-from workloads.images import ImageLimits, decode
+from workloads.images.decode import ImageLimits, decode
 from workloads.options import Options
 from workloads.selective_search import SearchMode, selective_search
 

@@ -37,7 +37,8 @@ class GroundTruth:
         box_difficult: (N,) bool; hard to recognise (VOC): found rightly, but not missed.
         box_truncated: (N,) bool; the object reaches beyond its box (VOC).
         box_crowd: (N,) bool; a box over a group (COCO): the class is there, but no single object.
-        mask: PNG bytes of the pixels of the image's class, see `workloads.masks`; None without.
+        mask: PNG bytes of the pixels of the image's class, see `workloads.images.masks`; None
+            without.
         blacklisted: whether localization is not judged on the image (ILSVRC).
     """
 

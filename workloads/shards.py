@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from workloads.artifacts import MANIFEST, atomic_file, read_manifest, seal, sha256, write_text
 from workloads.datasets.base import NO_FILE, Dataset, Item
 from workloads.errors import InputRejected, IntegrityError, NotFound, TooLarge, unknown_name
-from workloads.images import ImageLimits, decode
+from workloads.images.decode import ImageLimits, decode
 from workloads.options import Options
 from workloads.records import RECORD_SCHEMA, Record, Task, record_from_row, records_to_table
 

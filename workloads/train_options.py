@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field, ValidationInfo, field_validator
 
-from workloads.images import Fit
+from workloads.images.decode import Fit
 from workloads.options import Options
 
 

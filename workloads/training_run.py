@@ -19,10 +19,11 @@ import torch
 from torch import nn
 
 from workloads.artifacts import write_text
-from workloads.augmentation import Augmentation, padding_colour
+from workloads.augmentation import Augmentation
 from workloads.balance import Balance
 from workloads.checkpoints import load_checkpoint, save_checkpoint
-from workloads.images import ImageLimits
+from workloads.images.decode import ImageLimits
+from workloads.images.view import padding_colour
 from workloads.loading import ShardLoader, Share, validation_batches
 from workloads.methods.base import Method
 from workloads.metrics.average_precision import mean_average_precision

@@ -16,7 +16,7 @@ from orchestrator.report.pictures import Panel, truth_panel
 from orchestrator.report.run import TASKS, Fact
 from orchestrator.report.tables import together
 from workloads.artifacts import read_manifest, write_text
-from workloads.images import ImageLimits, decode
+from workloads.images.decode import ImageLimits, decode
 from workloads.quarantine import Reason
 from workloads.records import Record
 from workloads.split_statistics import Histogram, Inspection, SplitStatistics

@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 
 from orchestrator.report.cases import Chosen, boxes_of, map01, parts_of
 from workloads.detections import Detections
-from workloads.drawing import fit, overlay
 from workloads.errors import IntegrityError, NotFound
-from workloads.images import ImageLimits, decode
+from workloads.images.decode import ImageLimits, decode
+from workloads.images.drawing import fit, overlay
 from workloads.loading import row_groups
 from workloads.localization.boxes import best_iou_per_box
 from workloads.model_card import ModelCard

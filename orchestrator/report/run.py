@@ -18,7 +18,7 @@ from orchestrator.settings import Settings
 from orchestrator.workspace import JobPaths
 from workloads.artifacts import read_json, read_manifest
 from workloads.errors import InputRejected
-from workloads.images import decode
+from workloads.images.decode import decode
 from workloads.shards import read_shard_manifest
 
 QUARANTINE = "quarantine.jsonl"

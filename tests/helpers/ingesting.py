@@ -9,7 +9,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 
 from workloads.datasets.base import Dataset, Item
-from workloads.images import ImageLimits
+from workloads.images.decode import ImageLimits
 from workloads.records import Record, record_from_row
 from workloads.shards import Quarantined, finish_shards, ingest_shard, split_duplicates
 

@@ -8,8 +8,8 @@ from dataclasses import replace
 import numpy as np
 
 from workloads.detections import Detections
+from workloads.images.masks import encode_mask
 from workloads.localization.cutoffs import Cutoffs
-from workloads.masks import encode_mask
 from workloads.metrics import METRICS, Evaluated, MetricOptions, MetricResult
 from workloads.predictions import Prediction
 from workloads.records import GroundTruth

@@ -19,7 +19,7 @@ from orchestrator.workspace import JobPaths, Workspace
 from workloads.artifacts import read_json, write_json
 from workloads.datasets.digits import CLASSES, Digits, DigitsOptions, make_digits
 from workloads.evaluation import evaluate_predictions, results_json
-from workloads.images import ImageLimits
+from workloads.images.decode import ImageLimits
 from workloads.localization.cutoffs import Cutoffs
 from workloads.metrics import METRICS, MetricOptions, build_metrics
 from workloads.model_card import ModelCard, Preprocessing

@@ -23,7 +23,7 @@ from orchestrator.settings import Settings
 from workloads import artifacts
 from workloads.annotation import part_path
 from workloads.errors import ConfigError, Conflict, IntegrityError, NotFound, WsolError
-from workloads.images import ImageLimits, decode
+from workloads.images.decode import ImageLimits, decode
 from workloads.localizer import Localizer
 
 EXPORTS = ("annotations.coco.json", "annotations.parquet", "quarantine.jsonl")

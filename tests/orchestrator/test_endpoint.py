@@ -14,7 +14,7 @@ from PIL import Image
 from orchestrator.endpoint import ModelInfo, create_app
 from workloads.detections import Detections
 from workloads.errors import IntegrityError, Overloaded
-from workloads.images import ImageLimits, decode
+from workloads.images.decode import ImageLimits, decode
 
 MAX_BODY = 50_000
 

@@ -16,7 +16,7 @@ from workloads.artifacts import seal, write_json
 from workloads.datasets import open_dataset
 from workloads.datasets.digits import SingleDigitsOptions, make_digits
 from workloads.errors import ConfigError, Conflict, NotFound
-from workloads.images import ImageLimits
+from workloads.images.decode import ImageLimits
 from workloads.shards import finish_shards, ingest_shard
 
 RECIPE = "digits-pretrain-tiny"

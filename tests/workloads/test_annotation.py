@@ -20,7 +20,7 @@ from workloads.annotation import (
 )
 from workloads.detections import Detections
 from workloads.errors import IntegrityError
-from workloads.images import ImageLimits
+from workloads.images.decode import ImageLimits
 from workloads.listing import list_images
 
 LIMITS = ImageLimits(max_bytes=100_000, max_pixels=10_000)

@@ -16,7 +16,7 @@ from made_shards import made_record, write_shards
 from workloads.augmentation import Augmentation
 from workloads.balance import Balance
 from workloads.errors import ConfigError, NotFound
-from workloads.images import ImageLimits
+from workloads.images.decode import ImageLimits
 from workloads.loading import ShardLoader
 from workloads.methods import build_method
 from workloads.records import GroundTruth

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from small_methods import tiny
 
-from workloads.images import Fit
+from workloads.images.decode import Fit
 from workloads.localization.boxes import boxes_at
 from workloads.localization.cutoffs import Cutoffs
 from workloads.localization.maps import normalize, upsample

@@ -25,7 +25,7 @@ from workloads.datasets.coco_json import Document, read_objects
 from workloads.datasets.digits import CLASSES, DigitsOptions, draw_all
 from workloads.datasets.json_arrays import read_arrays
 from workloads.errors import InputRejected, NotFound
-from workloads.images import ImageLimits, decode
+from workloads.images.decode import ImageLimits, decode
 from workloads.records import GroundTruth, Record
 from workloads.shards import split_duplicates
 

@@ -17,7 +17,7 @@ from workloads.datasets.base import DatasetOptions, Item
 from workloads.datasets.cub import Cub
 from workloads.datasets.digits import CLASSES, SingleDigitsOptions, draw_all
 from workloads.errors import InputRejected, NotFound
-from workloads.images import ImageLimits, decode
+from workloads.images.decode import ImageLimits, decode
 from workloads.records import GroundTruth, Record
 from workloads.shards import read_shard_manifest, split_duplicates
 

@@ -21,9 +21,9 @@ from workloads.datasets.digits import (
     made_with,
     make_digits,
 )
-from workloads.drawing import contact_sheet
 from workloads.errors import ConfigError
-from workloads.images import ImageLimits, decode
+from workloads.images.decode import ImageLimits, decode
+from workloads.images.drawing import contact_sheet
 from workloads.records import Record
 
 SMALL = DigitsOptions(train=6, val=3, test=2)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from workloads.drawing import GREEN, captioned, draw_boxes, fit, grid, overlay
+from workloads.images.drawing import GREEN, captioned, draw_boxes, fit, grid, overlay
 
 
 def test_draw_boxes() -> None:

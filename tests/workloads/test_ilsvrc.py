@@ -19,7 +19,7 @@ from workloads.datasets.ilsvrc import Ilsvrc
 from workloads.datasets.ilsvrc_tree import find_blacklist, solved
 from workloads.datasets.pascal_xml import as_text
 from workloads.errors import ConfigError, InputRejected, NotFound
-from workloads.images import ImageLimits, decode
+from workloads.images.decode import ImageLimits, decode
 from workloads.records import GroundTruth, Record
 from workloads.shards import read_shard_manifest
 

@@ -14,11 +14,11 @@ from hypothesis import strategies as st
 from PIL import Image, ImageFile
 
 from workloads.errors import InputRejected, NotAnImage, TooLarge
-from workloads.images import FORMATS, ImageLimits, decode, probe, resize_square
+from workloads.images.decode import FORMATS, ImageLimits, decode, probe, resize_square
 
 LIMITS = ImageLimits()
 HEIGHT, WIDTH = 12, 20
-# Outside of tests, `workloads.images` silences these itself; pytest resets the filters.
+# Outside of tests, `workloads.images.decode` silences these itself; pytest resets the filters.
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning:PIL")
 
 

@@ -11,7 +11,7 @@ from ingesting import ingest_all
 from workloads.datasets import DATASETS, open_dataset
 from workloads.datasets.digits import DigitsOptions, draw_all, make_digits, options_for
 from workloads.errors import NotFound
-from workloads.images import ImageLimits, decode
+from workloads.images.decode import ImageLimits, decode
 from workloads.records import Record
 from workloads.shards import read_shard_manifest
 

@@ -7,7 +7,7 @@ import os
 import pytest
 
 from workloads.errors import InputRejected, NotFound, TooLarge
-from workloads.images import ImageLimits
+from workloads.images.decode import ImageLimits
 from workloads.listing import list_images, read_image_file
 
 HOSTILE = [

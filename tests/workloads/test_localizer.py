@@ -15,7 +15,7 @@ from safetensors.torch import load_file, save_file
 
 from workloads import artifacts
 from workloads.errors import ConfigError, IntegrityError, NotFound, ResourceError
-from workloads.images import resize_square
+from workloads.images.decode import resize_square
 from workloads.localization.cutoffs import Cutoffs
 from workloads.localizer import Localizer, Response
 from workloads.methods import build_method

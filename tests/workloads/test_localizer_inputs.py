@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from workloads.images import ten_crops
+from workloads.images.decode import ten_crops
 from workloads.localization.cutoffs import Cutoffs
 from workloads.localizer import Localizer
 from workloads.methods import build_method

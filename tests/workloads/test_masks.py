@@ -14,8 +14,8 @@ from hypothesis.extra import numpy as nps
 from PIL import Image
 
 from workloads.errors import InputRejected, NotAnImage, TooLarge
-from workloads.images import ImageLimits
-from workloads.masks import (
+from workloads.images.decode import ImageLimits
+from workloads.images.masks import (
     BACKGROUND,
     FOREGROUND,
     IGNORED,

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from prediction_cases import evaluated, measure, random_predictions
 
+from workloads.images.masks import decode_mask, encode_mask
 from workloads.localization.maps import upsample
-from workloads.masks import decode_mask, encode_mask
 from workloads.metrics import METRICS
 
 CLASSES, SIDE, FACTOR = 3, 24, 3

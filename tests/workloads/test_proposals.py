@@ -16,7 +16,7 @@ from PIL import Image
 
 from workloads.augmentation import Augmentation
 from workloads.errors import ConfigError, IntegrityError, NotFound
-from workloads.images import Fit, ImageLimits
+from workloads.images.decode import Fit, ImageLimits
 from workloads.loading import ShardLoader, Share
 from workloads.methods import build_method
 from workloads.proposal_store import ProposalStore, read_proposals

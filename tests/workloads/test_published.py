@@ -10,7 +10,7 @@ import torch
 
 from workloads.backbones.torchvision_classifier import TorchvisionClassifier
 from workloads.errors import ConfigError
-from workloads.images import resize_square
+from workloads.images.decode import resize_square
 from workloads.localizer import Localizer
 from workloads.published import save_published
 

@@ -19,7 +19,7 @@ from workloads.artifacts import is_sealed, verify
 from workloads.datasets.base import Item
 from workloads.datasets.digits import Digits, DigitsOptions, draw_all, make_digits
 from workloads.errors import InputRejected, IntegrityError, NotFound
-from workloads.images import ImageLimits
+from workloads.images.decode import ImageLimits
 from workloads.records import RECORD_SCHEMA, GroundTruth
 from workloads.shards import (
     Quarantined,

@@ -23,8 +23,8 @@ from workloads.datasets.digits import CLASSES, SingleDigitsOptions, draw_all
 from workloads.datasets.toolkit import ToolkitMetadata, ToolkitOptions
 from workloads.datasets.toolkit_lines import box_lines, line_id, read_places
 from workloads.errors import ConfigError, InputRejected, NotFound, TooLarge
-from workloads.images import ImageLimits, decode
-from workloads.masks import FOREGROUND, IGNORED, decode_mask, encode_mask
+from workloads.images.decode import ImageLimits, decode
+from workloads.images.masks import FOREGROUND, IGNORED, decode_mask, encode_mask
 from workloads.records import GroundTruth, Record
 
 WIDTH, HEIGHT = 100, 80

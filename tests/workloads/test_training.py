@@ -10,11 +10,12 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from workloads.augmentation import Augmentation, View
+from workloads.augmentation import Augmentation
 from workloads.datasets import open_dataset
 from workloads.datasets.digits import DigitsOptions, make_digits
 from workloads.errors import ConfigError
-from workloads.images import ImageLimits
+from workloads.images.decode import ImageLimits
+from workloads.images.view import View
 from workloads.loading import ShardLoader, row_groups, validation_batches
 from workloads.methods import build_method
 from workloads.shards import finish_shards, ingest_shard, read_shards

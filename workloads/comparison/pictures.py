@@ -12,8 +12,8 @@ from PIL import Image
 
 from workloads.comparison.plan import Reading
 from workloads.comparison.trial import LIMITS, read
-from workloads.drawing import GREEN, ORANGE, captioned, draw_boxes, fit, grid, overlay
-from workloads.images import decode
+from workloads.images.decode import decode
+from workloads.images.drawing import GREEN, ORANGE, captioned, draw_boxes, fit, grid, overlay
 from workloads.loading import row_groups
 from workloads.localization.boxes import boxes_at
 from workloads.localization.maps import normalize, upsample

@@ -19,7 +19,7 @@ from workloads.comparison.plan import Data, Plan, Reading
 from workloads.datasets import DATASETS, open_dataset
 from workloads.datasets.digits import Digits, make_digits
 from workloads.evaluation import evaluate_predictions
-from workloads.images import ImageLimits
+from workloads.images.decode import ImageLimits
 from workloads.loading import Share, row_groups
 from workloads.localization.cutoffs import Cutoffs
 from workloads.localizer import Localizer

@@ -32,7 +32,7 @@ from workloads.datasets.toolkit_lines import (
     whole,
 )
 from workloads.errors import ConfigError, InputRejected, NotFound
-from workloads.masks import FOREGROUND, IGNORED, decode_mask, encode_mask
+from workloads.images.masks import FOREGROUND, IGNORED, decode_mask, encode_mask
 from workloads.records import GroundTruth, Record, Task
 
 IMAGE_IDS, LABELS, SIZES = "image_ids.txt", "class_labels.txt", "image_sizes.txt"

@@ -27,8 +27,8 @@ from workloads.datasets.annotation_checks import (
 from workloads.datasets.base import NO_FILE
 from workloads.datasets.pascal_xml import as_text
 from workloads.errors import InputRejected
-from workloads.images import ImageLimits, decode_grey
-from workloads.masks import combine_masks
+from workloads.images.decode import ImageLimits, decode_grey
+from workloads.images.masks import combine_masks
 
 _WHOLE = re.compile("[0-9]{1,9}")
 _BOX, _MASK = 4, 2  # fields after the id
@@ -109,7 +109,7 @@ def read_places(said: str, width: int, height: int, *, clip: bool) -> Places:
 
 
 def read_masks(folder: Path, places: Places) -> NDArray[np.uint8]:
-    """(H, W) uint8 mask of an image's class, as `workloads.masks` has it.
+    """(H, W) uint8 mask of an image's class, as `workloads.images.masks` has it.
 
     Raises:
         InputRejected: a mask is missing, no image, or too large.

@@ -11,8 +11,8 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from workloads.images.masks import BACKGROUND, FOREGROUND, decode_mask, resize_mask
 from workloads.localization.contour_protocol import protocol_map
-from workloads.masks import BACKGROUND, FOREGROUND, decode_mask, resize_mask
 from workloads.metrics.base import Columns, Metric, MetricResult
 from workloads.metrics.bootstrap import per_class
 from workloads.metrics.centre import centre_map

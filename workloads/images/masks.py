@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from workloads.images import ImageLimits, decode_grey
+from workloads.images.decode import ImageLimits, decode_grey
 
 BACKGROUND, FOREGROUND, IGNORED = 0, 1, 255
 FRAME = 224

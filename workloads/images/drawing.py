@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from workloads.images import ImageLimits, decode
+from workloads.images.decode import ImageLimits, decode
 from workloads.records import Record
 
 Colour = tuple[int, int, int]

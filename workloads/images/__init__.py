@@ -1,0 +1,1 @@
+"""Images: the one decode function, the view a network has of an image, masks, drawing."""
