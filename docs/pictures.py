@@ -19,7 +19,8 @@ from orchestrator.settings import load_settings
 from orchestrator.workspace import Workspace
 from workloads.artifacts import read_json
 from workloads.images.drawing import contact_sheet
-from workloads.shards import read_shard_manifest, read_shards
+from workloads.shards.manifest import read_shard_manifest
+from workloads.shards.read import read_shards
 
 IMAGES = Path(__file__).parent / "images"
 SECTION = "pictures"

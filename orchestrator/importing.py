@@ -9,7 +9,7 @@ from workloads.backbones.imagenet import check_classes
 from workloads.backbones.torchvision_classifier import open_classifier
 from workloads.model_version import read_card
 from workloads.published import save_published
-from workloads.shards import read_shard_manifest
+from workloads.shards.manifest import read_shard_manifest
 
 
 @dataclass(frozen=True, slots=True)

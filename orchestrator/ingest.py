@@ -20,9 +20,8 @@ from workloads.datasets import open_dataset
 from workloads.datasets.base import Dataset, Item
 from workloads.errors import InputRejected, NotFound
 from workloads.images.decode import ImageLimits
-from workloads.quarantine import quarantined
-from workloads.shards import (
-    Quarantined,
+from workloads.shards.quarantine import Quarantined, quarantined
+from workloads.shards.write import (
     ShardResult,
     finish_shards,
     ingest_shard,

@@ -12,10 +12,10 @@ from orchestrator.workspace import Workspace
 from workloads.artifacts import atomic_folder, is_sealed, read_manifest
 from workloads.errors import Conflict, NotFound
 from workloads.images.drawing import contact_sheet
-from workloads.inspection import inspect_shards
-from workloads.sampling import sample
-from workloads.shards import read_shard_manifest
-from workloads.split_statistics import Inspection
+from workloads.shards.inspection import inspect_shards
+from workloads.shards.manifest import read_shard_manifest
+from workloads.shards.sampling import sample
+from workloads.shards.statistics import Inspection
 
 PAGE = "inspect.html"
 CONTACT_SHEET = "contact_sheet.png"

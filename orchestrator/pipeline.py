@@ -32,7 +32,7 @@ from orchestrator.workspace import JobPaths, Workspace
 from workloads.artifacts import atomic_folder, read_json, write_json
 from workloads.errors import Conflict, WsolError
 from workloads.recipes import load_recipe
-from workloads.shards import read_shards
+from workloads.shards.read import read_shards
 
 ANNOTATED_IMAGES = 100
 

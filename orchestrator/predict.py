@@ -15,13 +15,13 @@ from orchestrator.settings import Settings
 from workloads.artifacts import read_manifest, seal
 from workloads.errors import ConfigError, IntegrityError
 from workloads.images.decode import ImageLimits
-from workloads.loading import RowGroup, row_groups
 from workloads.localizer import Localizer
 from workloads.model_version import read_card
 from workloads.predicting import predict_records
 from workloads.predictions import SCHEMA_VERSION, write_predictions
 from workloads.ranking import Ranker, open_ranker
-from workloads.shards import read_shard_manifest
+from workloads.shards.manifest import read_shard_manifest
+from workloads.shards.read import RowGroup, row_groups
 
 
 def predict(

@@ -18,7 +18,6 @@ from orchestrator.settings import Settings
 from orchestrator.workspace import Workspace
 from workloads.artifacts import digest, read_manifest
 from workloads.images.decode import ImageLimits
-from workloads.loading import RowGroup
 from workloads.proposals import (
     SCHEMA_VERSION,
     Part,
@@ -27,7 +26,8 @@ from workloads.proposals import (
     seal_proposals,
     write_part,
 )
-from workloads.shards import read_shard_manifest
+from workloads.shards.manifest import read_shard_manifest
+from workloads.shards.read import RowGroup
 
 
 @dataclass(frozen=True, slots=True)

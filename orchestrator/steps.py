@@ -18,7 +18,7 @@ from workloads.artifacts import digest
 from workloads.datasets import DATASETS
 from workloads.errors import ConfigError
 from workloads.recipes import Recipe, load_recipe
-from workloads.shards import read_shard_manifest
+from workloads.shards.manifest import read_shard_manifest
 
 
 def ingested(

@@ -185,7 +185,7 @@ def _export(checkpoint: Any, spec: TrainSpec, paths: RunPaths) -> None:
     from workloads.localization.cutoffs import Cutoffs
     from workloads.model_card import ModelCard, Preprocessing
     from workloads.model_version import save_model
-    from workloads.shards import cooccurrence
+    from workloads.shards.cooccurrence import cooccurrence
 
     method = build(spec)
     with checkpoint.as_directory() as folder:

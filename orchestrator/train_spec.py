@@ -12,7 +12,7 @@ from workloads.errors import ConfigError, NotFound, unknown_name
 from workloads.images.decode import ImageLimits
 from workloads.options import Options
 from workloads.recipes import Recipe, load_recipe
-from workloads.shards import read_shard_manifest
+from workloads.shards.manifest import read_shard_manifest
 
 if TYPE_CHECKING:
     from workloads.backbones.base import Backbone

@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from workloads.shards import shard_files
+from workloads.shards.manifest import shard_files
 
 
 @dataclass(frozen=True)

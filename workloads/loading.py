@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-import pyarrow.parquet as pq
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
@@ -27,8 +26,8 @@ from workloads.images.decode import ImageLimits, decode
 from workloads.images.view import View
 from workloads.methods.base import Need, Targets
 from workloads.proposal_store import ProposalStore
-from workloads.records import Record, record_from_row
-from workloads.shards import shard_files
+from workloads.records import Record
+from workloads.shards.read import RowGroup, row_groups
 
 
 class Batch(NamedTuple):
@@ -59,31 +58,6 @@ class Batch(NamedTuple):
             saliency=None if self.saliency is None else move(self.saliency),
             boxes=None if self.boxes is None else tuple(move(b) for b in self.boxes),
         )
-
-
-@dataclass(frozen=True, slots=True)
-class RowGroup:
-    """A row group of one shard: the unit that workers share out."""
-
-    path: Path
-    index: int
-    rows: int
-
-    def read(self) -> list[Record]:
-        table = pq.ParquetFile(self.path).read_row_group(self.index)
-        return [record_from_row(row) for row in table.to_pylist()]
-
-
-def row_groups(folder: Path, split: str) -> list[RowGroup]:
-    """All row groups of a split, in order."""
-    groups = []
-    for path in shard_files(folder, split):
-        metadata = pq.ParquetFile(path).metadata
-        groups += [
-            RowGroup(path, i, metadata.row_group(i).num_rows)
-            for i in range(metadata.num_row_groups)
-        ]
-    return groups
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,7 +29,7 @@ from workloads.options import Options
 from workloads.selective_search import SearchMode, selective_search
 
 if TYPE_CHECKING:
-    from workloads.loading import RowGroup
+    from workloads.shards.read import RowGroup
 
 Peak = Literal["one", "mean"]
 
@@ -121,7 +121,7 @@ def plan_parts(shards: Path, splits: Sequence[str]) -> dict[str, list[Part]]:
     Raises:
         NotFound: no shards there, or no such split.
     """
-    from workloads.loading import row_groups  # brings torch; settings import this module
+    from workloads.shards.read import row_groups
 
     groups = {split: row_groups(shards, split) for split in splits}
     return {

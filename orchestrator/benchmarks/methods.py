@@ -18,7 +18,7 @@ from workloads.artifacts import read_json, write_json
 from workloads.comparison.places import Places
 from workloads.comparison.plan import Data, Reading, Trial, load_plan, recipe_of
 from workloads.recipes import load_recipe
-from workloads.shards import read_shard_manifest
+from workloads.shards.manifest import read_shard_manifest
 
 
 def compare_methods() -> dict[str, object]:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from orchestrator.inspection import Inspected
-    from workloads.split_statistics import Inspection
+    from workloads.shards.statistics import Inspection
 
 _MOST_CLASSES, _END_CLASSES = 12, 5
 _MOST_REASONS = 10

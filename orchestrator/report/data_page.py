@@ -17,9 +17,9 @@ from orchestrator.report.run import TASKS, Fact
 from orchestrator.report.tables import together
 from workloads.artifacts import read_manifest, write_text
 from workloads.images.decode import ImageLimits, decode
-from workloads.quarantine import Reason
 from workloads.records import Record
-from workloads.split_statistics import Histogram, Inspection, SplitStatistics
+from workloads.shards.quarantine import Reason
+from workloads.shards.statistics import Histogram, Inspection, SplitStatistics
 
 MOST_CLASSES = 30
 END_CLASSES = 10

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from orchestrator.report.tables import percent
-from workloads.split_statistics import Inspection, SplitStatistics, Spread
+from workloads.shards.statistics import Inspection, SplitStatistics, Spread
 
 
 class Cell(NamedTuple):

@@ -18,11 +18,11 @@ from workloads.detections import Detections
 from workloads.errors import IntegrityError, NotFound
 from workloads.images.decode import ImageLimits, decode
 from workloads.images.drawing import fit, overlay
-from workloads.loading import row_groups
 from workloads.localization.boxes import best_iou_per_box
 from workloads.model_card import ModelCard
 from workloads.predictions import Prediction, read_part
 from workloads.records import GroundTruth, Record
+from workloads.shards.read import row_groups
 
 SIDE = 256  # pixels of the longer side; three panels fit beside each other
 _QUALITY = 82

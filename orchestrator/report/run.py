@@ -19,7 +19,7 @@ from orchestrator.workspace import JobPaths
 from workloads.artifacts import read_json, read_manifest
 from workloads.errors import InputRejected
 from workloads.images.decode import decode
-from workloads.shards import read_shard_manifest
+from workloads.shards.manifest import read_shard_manifest
 
 QUARANTINE = "quarantine.jsonl"
 QUARANTINE_ROWS = 20

@@ -11,7 +11,8 @@ import pyarrow.parquet as pq
 from workloads.datasets.base import Dataset, Item
 from workloads.images.decode import ImageLimits
 from workloads.records import Record, record_from_row
-from workloads.shards import Quarantined, finish_shards, ingest_shard, split_duplicates
+from workloads.shards.quarantine import Quarantined
+from workloads.shards.write import finish_shards, ingest_shard, split_duplicates
 
 
 def ingest_split(

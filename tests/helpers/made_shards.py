@@ -14,7 +14,8 @@ from PIL import Image
 
 from workloads.artifacts import seal, write_text
 from workloads.records import GroundTruth, Record, Task, records_to_table
-from workloads.shards import QUARANTINE, Quarantined, ShardFile, ShardManifest, SplitInfo
+from workloads.shards.manifest import ShardFile, ShardManifest, SplitInfo
+from workloads.shards.quarantine import QUARANTINE, Quarantined
 
 
 def write_shards(

@@ -29,13 +29,10 @@ from workloads.recipes import Recipe
 from workloads.records import Record
 from workloads.search import cutoff_curve, objective
 from workloads.search_table import SearchTable
-from workloads.shards import (
-    cooccurrence,
-    finish_shards,
-    ingest_shard,
-    read_shard_manifest,
-    read_shards,
-)
+from workloads.shards.cooccurrence import cooccurrence
+from workloads.shards.manifest import read_shard_manifest
+from workloads.shards.read import read_shards
+from workloads.shards.write import finish_shards, ingest_shard
 
 RECIPES = ("digits-part", "digits-whole")
 IMAGES = {"train": 60, "val": 30, "test": 60}

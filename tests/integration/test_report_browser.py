@@ -15,7 +15,7 @@ from synthetic_job import make_job
 from orchestrator.inspection import inspect
 from orchestrator.report import write_report
 from orchestrator.settings import Settings
-from workloads.shards import Quarantined
+from workloads.shards.quarantine import Quarantined
 
 CHROMIUM, DRIVER = Path("/usr/bin/chromium"), Path("/usr/bin/chromedriver")
 FLAGS = (

@@ -19,7 +19,7 @@ from orchestrator.settings import Settings
 from workloads.artifacts import write_json
 from workloads.errors import Conflict, InputRejected, IntegrityError, NotFound
 from workloads.records import GroundTruth, Record
-from workloads.shards import Quarantined
+from workloads.shards.quarantine import Quarantined
 
 HOSTILE = '<img src=x onerror="alert(1)">&\'$x$'
 CLASSES = ("cat", HOSTILE, "owl")

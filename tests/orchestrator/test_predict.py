@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from orchestrator.predict import spread
-from workloads.loading import RowGroup
+from workloads.shards.read import RowGroup
 
 GROUPS = [RowGroup(Path("a"), index, 100) for index in range(10)]
 

@@ -17,7 +17,7 @@ from workloads.datasets import open_dataset
 from workloads.datasets.digits import SingleDigitsOptions, make_digits
 from workloads.errors import ConfigError, Conflict, NotFound
 from workloads.images.decode import ImageLimits
-from workloads.shards import finish_shards, ingest_shard
+from workloads.shards.write import finish_shards, ingest_shard
 
 RECIPE = "digits-pretrain-tiny"
 

@@ -27,7 +27,7 @@ from workloads.datasets.json_arrays import read_arrays
 from workloads.errors import InputRejected, NotFound
 from workloads.images.decode import ImageLimits, decode
 from workloads.records import GroundTruth, Record
-from workloads.shards import split_duplicates
+from workloads.shards.write import split_duplicates
 
 WIDTH, HEIGHT = 100, 80
 CATEGORIES = [

@@ -19,7 +19,8 @@ from workloads.datasets.digits import CLASSES, SingleDigitsOptions, draw_all
 from workloads.errors import InputRejected, NotFound
 from workloads.images.decode import ImageLimits, decode
 from workloads.records import GroundTruth, Record
-from workloads.shards import read_shard_manifest, split_duplicates
+from workloads.shards.manifest import read_shard_manifest
+from workloads.shards.write import split_duplicates
 
 WIDTH, HEIGHT = 400, 350
 ALBATROSS, SPARROW = "001.Black_footed_Albatross", "117.Clay_colored_Sparrow"

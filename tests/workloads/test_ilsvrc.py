@@ -21,7 +21,7 @@ from workloads.datasets.pascal_xml import as_text
 from workloads.errors import ConfigError, InputRejected, NotFound
 from workloads.images.decode import ImageLimits, decode
 from workloads.records import GroundTruth, Record
-from workloads.shards import read_shard_manifest
+from workloads.shards.manifest import read_shard_manifest
 
 WIDTH, HEIGHT = 100, 80
 TENCH, BIRD, MACHINE = "n01440764", "n02012849", "n03126707"

@@ -14,12 +14,12 @@ from hypothesis import strategies as st
 from made_shards import made_record, made_truth, write_shards
 
 from workloads.errors import IntegrityError, NotFound
-from workloads.inspection import inspect_shards
-from workloads.quarantine import kind_of, reasons
 from workloads.records import GroundTruth, Record
-from workloads.sampling import sample
-from workloads.shards import QUARANTINE, Quarantined, read_shards
-from workloads.split_statistics import AREA_EDGES, ASPECT_EDGES, Spread
+from workloads.shards.inspection import inspect_shards
+from workloads.shards.quarantine import QUARANTINE, Quarantined, kind_of, reasons
+from workloads.shards.read import read_shards
+from workloads.shards.sampling import sample
+from workloads.shards.statistics import AREA_EDGES, ASPECT_EDGES, Spread
 
 CLASSES = ("cat", "dog", "owl")
 CAT, DOG, OWL = range(3)

@@ -13,7 +13,7 @@ from workloads.datasets.digits import DigitsOptions, draw_all, make_digits, opti
 from workloads.errors import NotFound
 from workloads.images.decode import ImageLimits, decode
 from workloads.records import Record
-from workloads.shards import read_shard_manifest
+from workloads.shards.manifest import read_shard_manifest
 
 OPTIONS = DigitsOptions(train=20, val=6, test=6)
 EVERYWHERE = OPTIONS.model_copy(update={"groups": (1.0,), "companion": 0.0, "difficult": 0.0})

@@ -14,23 +14,22 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 
-from workloads import shards
 from workloads.artifacts import is_sealed, verify
 from workloads.datasets.base import Item
 from workloads.datasets.digits import Digits, DigitsOptions, draw_all, make_digits
 from workloads.errors import InputRejected, IntegrityError, NotFound
 from workloads.images.decode import ImageLimits
 from workloads.records import RECORD_SCHEMA, GroundTruth
-from workloads.shards import (
-    Quarantined,
+from workloads.shards import write as shards
+from workloads.shards.cooccurrence import cooccurrence
+from workloads.shards.manifest import read_shard_manifest, shard_files
+from workloads.shards.quarantine import Quarantined
+from workloads.shards.read import read_shards
+from workloads.shards.write import (
     ShardResult,
-    cooccurrence,
     finish_shards,
     ingest_shard,
     plan_shards,
-    read_shard_manifest,
-    read_shards,
-    shard_files,
     split_duplicates,
 )
 

@@ -16,9 +16,10 @@ from workloads.datasets.digits import DigitsOptions, make_digits
 from workloads.errors import ConfigError
 from workloads.images.decode import ImageLimits
 from workloads.images.view import View
-from workloads.loading import ShardLoader, row_groups, validation_batches
+from workloads.loading import ShardLoader, validation_batches
 from workloads.methods import build_method
-from workloads.shards import finish_shards, ingest_shard, read_shards
+from workloads.shards.read import read_shards, row_groups
+from workloads.shards.write import finish_shards, ingest_shard
 from workloads.train_options import TrainOptions
 from workloads.training import learning_rate_at
 from workloads.training_run import Share, TrainingRun

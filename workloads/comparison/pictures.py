@@ -14,11 +14,11 @@ from workloads.comparison.plan import Reading
 from workloads.comparison.trial import LIMITS, read
 from workloads.images.decode import decode
 from workloads.images.drawing import GREEN, ORANGE, captioned, draw_boxes, fit, grid, overlay
-from workloads.loading import row_groups
 from workloads.localization.boxes import boxes_at
 from workloads.localization.maps import normalize, upsample
 from workloads.predictions import Prediction
 from workloads.records import Record
+from workloads.shards.read import row_groups
 
 Pixels = NDArray[np.uint8]
 IMAGES = 4

@@ -20,7 +20,7 @@ from workloads.datasets import DATASETS, open_dataset
 from workloads.datasets.digits import Digits, make_digits
 from workloads.evaluation import evaluate_predictions
 from workloads.images.decode import ImageLimits
-from workloads.loading import Share, row_groups
+from workloads.loading import Share
 from workloads.localization.cutoffs import Cutoffs
 from workloads.localizer import Localizer
 from workloads.methods import METHODS, build_method
@@ -33,7 +33,10 @@ from workloads.predictions import Prediction
 from workloads.recipes import Recipe
 from workloads.search import objective
 from workloads.search_table import SearchTable
-from workloads.shards import cooccurrence, finish_shards, ingest_shard, read_shard_manifest
+from workloads.shards.cooccurrence import cooccurrence
+from workloads.shards.manifest import read_shard_manifest
+from workloads.shards.read import row_groups
+from workloads.shards.write import finish_shards, ingest_shard
 from workloads.training_run import TrainingRun
 
 CUTOFFS: tuple[float, ...] = tuple(np.round(np.arange(0.02, 0.9, 0.01), 2).tolist())

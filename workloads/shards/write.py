@@ -7,39 +7,26 @@ what was listed, read and quarantined per split.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-from numpy.typing import NDArray
 
-from workloads.artifacts import MANIFEST, atomic_file, read_manifest, seal, sha256, write_text
+from workloads.artifacts import MANIFEST, atomic_file, seal, sha256
 from workloads.datasets.base import NO_FILE, Dataset, Item
-from workloads.errors import InputRejected, IntegrityError, NotFound, TooLarge, unknown_name
+from workloads.errors import InputRejected, IntegrityError, TooLarge
 from workloads.images.decode import ImageLimits, decode
-from workloads.options import Options
-from workloads.records import RECORD_SCHEMA, Record, Task, record_from_row, records_to_table
+from workloads.records import RECORD_SCHEMA, Record, records_to_table
+from workloads.shards.manifest import ShardFile, ShardManifest, SplitInfo
+from workloads.shards.quarantine import QUARANTINE, Quarantined, write_quarantine
 
-SCHEMA_VERSION = 2
-QUARANTINE = "quarantine.jsonl"
 # What a reader, and the writer, holds in memory at once.
 ROWS_PER_GROUP = 256
 BYTES_PER_GROUP = 16 * 2**20
-
-
-@dataclass(frozen=True, slots=True)
-class Quarantined:
-    """One listed image that is not in the shards, and why."""
-
-    image_id: str
-    path: str  # relative to the data set's root
-    split: str
-    reason: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,33 +50,6 @@ class ShardResult:
     sha256: str
     label_counts: list[int]
     quarantined: list[Quarantined] = field(default_factory=list)
-
-
-class ShardFile(Options):
-    """One Parquet file and the number of images in it."""
-
-    file: str
-    rows: int
-
-
-class SplitInfo(Options):
-    """What became of the images of a split: `read + quarantined == listed`."""
-
-    listed: int
-    read: int
-    quarantined: int
-    shards: tuple[ShardFile, ...]
-    label_counts: tuple[int, ...]  # images per class, difficult objects aside
-
-
-class ShardManifest(Options):
-    """The manifest of a shard folder, without its files and digest."""
-
-    schema_version: int = SCHEMA_VERSION
-    dataset: str
-    task: Task
-    classes: tuple[str, ...]
-    splits: dict[str, SplitInfo]
 
 
 def split_duplicates(items: Iterable[Item]) -> tuple[list[Item], list[Quarantined]]:
@@ -193,7 +153,7 @@ def finish_shards(
         bad = sum(entry.split == split for entry in rejected)
         splits[split] = _split_info(dataset, split, count, chosen, bad)
     _check_files(folder, results)
-    _write_quarantine(folder / QUARANTINE, rejected)
+    write_quarantine(folder / QUARANTINE, rejected)
     facts = ShardManifest(
         dataset=dataset.name, task=dataset.task, classes=dataset.classes, splits=splits
     )
@@ -204,67 +164,6 @@ def finish_shards(
         (folder / MANIFEST).unlink()
         raise IntegrityError(f"{folder / changed[0]}: changed since it was written; ingest again")
     return manifest
-
-
-def read_shard_manifest(folder: Path) -> ShardManifest:
-    """The manifest of finished shards.
-
-    Raises:
-        NotFound: the folder is missing or unfinished.
-        IntegrityError: the shards are of another version of this program.
-    """
-    values = read_manifest(folder, "shards")
-    version = values.get("schema_version")
-    if version != SCHEMA_VERSION:
-        raise IntegrityError(
-            f"{folder / MANIFEST}: schema version {version!r}, this program reads "
-            f"{SCHEMA_VERSION}; ingest the data set again"
-        )
-    facts = {key: values[key] for key in ShardManifest.model_fields if key in values}
-    return ShardManifest.parse(facts, str(folder / MANIFEST))
-
-
-def shard_files(folder: Path, split: str) -> list[Path]:
-    """The Parquet files of a split, in order.
-
-    Raises:
-        NotFound: no shards there, or no such split; the message names those that exist.
-    """
-    splits = read_shard_manifest(folder).splits
-    if split not in splits:
-        raise NotFound(f"{folder}: {unknown_name('split', split, splits)}")
-    return [folder / shard.file for shard in splits[split].shards]
-
-
-def read_shards(folder: Path, split: str) -> Iterator[Record]:
-    """The records of a split, in order, a row group at a time.
-
-    Raises:
-        NotFound: as `shard_files` does.
-    """
-    for path in shard_files(folder, split):
-        with pq.ParquetFile(path) as file:
-            for batch in file.iter_batches(batch_size=ROWS_PER_GROUP):
-                yield from (record_from_row(row) for row in batch.to_pylist())
-
-
-def cooccurrence(folder: Path, split: str, num_classes: int) -> NDArray[np.float64]:
-    """p(i | j) = |i and j| / |j| over the images of a split (Bency et al., METHODS section 5).
-
-    Returns:
-        (K, K) float64, entry [i, j] is p(i | j): how often class i is there where j is. The
-        column of a class without images is 0.
-
-    Raises:
-        NotFound: as `shard_files` does.
-        IntegrityError: a label is not below `num_classes`.
-    """
-    together = np.zeros((num_classes, num_classes), np.float64)
-    for path in shard_files(folder, split):
-        present = _present(path, num_classes)
-        together += present.T @ present
-    alone = np.diag(together)
-    return np.divide(together, alone, out=np.zeros_like(together), where=alone > 0)
 
 
 def _good_records(
@@ -356,20 +255,3 @@ def _check_files(folder: Path, results: Sequence[ShardResult]) -> None:
         raise IntegrityError(f"{folder / name}: {state}; remove the folder and ingest again")
     if len(set(known)) != len(known):
         raise IntegrityError(f"{folder}: two shards have one file name; ingest again")
-
-
-def _write_quarantine(path: Path, entries: Iterable[Quarantined]) -> None:
-    ordered = sorted(entries, key=lambda entry: (entry.split, entry.image_id, entry.reason))
-    lines = (json.dumps(asdict(entry)) for entry in ordered)  # ASCII: paths may not be UTF-8
-    write_text(path, "".join(f"{line}\n" for line in lines))
-
-
-def _present(path: Path, num_classes: int) -> NDArray[np.float64]:
-    """(N, K) 1 where the image has the label; reads the label column only."""
-    labels = pq.read_table(path, columns=["labels"])["labels"].to_pylist()
-    present = np.zeros((len(labels), num_classes), np.float64)
-    for row, names in enumerate(labels):
-        if names and max(names) >= num_classes:
-            raise IntegrityError(f"{path}: label {max(names)}, but there are {num_classes} classes")
-        present[row, names] = 1
-    return present

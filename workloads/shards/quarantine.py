@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from workloads.artifacts import write_text
 from workloads.errors import IntegrityError
-from workloads.shards import QUARANTINE, Quarantined
 
 EXAMPLES = 3
 _QUOTED = re.compile(r"""b?'[^']*'|b?"[^"]*\"""")
@@ -78,3 +78,22 @@ def kind_of(entry: Quarantined) -> str:
         text = varying.sub("…", text)
     # What stands in front is the file that the reason was found in.
     return " ".join(_ADVICE.sub("", text).split()).removeprefix("…: ") or "no reason given"
+
+
+QUARANTINE = "quarantine.jsonl"
+
+
+@dataclass(frozen=True, slots=True)
+class Quarantined:
+    """One listed image that is not in the shards, and why."""
+
+    image_id: str
+    path: str  # relative to the data set's root
+    split: str
+    reason: str
+
+
+def write_quarantine(path: Path, entries: Iterable[Quarantined]) -> None:
+    ordered = sorted(entries, key=lambda entry: (entry.split, entry.image_id, entry.reason))
+    lines = (json.dumps(asdict(entry)) for entry in ordered)  # ASCII: paths may not be UTF-8
+    write_text(path, "".join(f"{line}\n" for line in lines))

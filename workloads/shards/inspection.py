@@ -21,9 +21,10 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from workloads.errors import IntegrityError
-from workloads.quarantine import reasons
-from workloads.shards import ShardManifest, cooccurrence, read_shard_manifest, shard_files
-from workloads.split_statistics import (
+from workloads.shards.cooccurrence import cooccurrence
+from workloads.shards.manifest import ShardManifest, read_shard_manifest, shard_files
+from workloads.shards.quarantine import reasons
+from workloads.shards.statistics import (
     AREA_EDGES,
     ASPECT_EDGES,
     COCO_AREAS,

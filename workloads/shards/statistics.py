@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from workloads.quarantine import Reason
 from workloads.records import Task
+from workloads.shards.quarantine import Reason
 
 # Bins are even on a log scale: 5 to a power of ten, and 3.5 to a doubling with squares amid one.
 AREA_EDGES = tuple(float(10 ** (-4 + i / 5)) for i in range(21))
@@ -106,7 +106,8 @@ class SplitStatistics:
     Attributes:
         listed, read, quarantined: images; `read` of them are in the shards.
         classes: by class index.
-        cooccurrence: (K, K) p(row | column), see `workloads.shards.cooccurrence`; None where
+        cooccurrence: (K, K) p(row | column), see `workloads.shards.cooccurrence.cooccurrence`;
+            None where
             every image has one label.
         reasons: why images were quarantined, the most frequent first.
     """

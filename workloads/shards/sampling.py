@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from workloads.records import Record, record_from_row
-from workloads.shards import shard_files
+from workloads.shards.manifest import shard_files
 
 ROWS_PER_BATCH = 4096
 _COLUMNS = ("image_id", "labels", "difficult_labels")

@@ -1,0 +1,1 @@
+"""Shards: a data set as Parquet files of upright, checked images with their truth."""
