@@ -18,14 +18,9 @@ from orchestrator.settings import Settings
 from orchestrator.workspace import Workspace
 from workloads.artifacts import digest, read_manifest
 from workloads.images.decode import ImageLimits
-from workloads.proposals import (
-    SCHEMA_VERSION,
-    Part,
-    ProposalOptions,
-    plan_parts,
-    seal_proposals,
-    write_part,
-)
+from workloads.proposals.make import Part, plan_parts, seal_proposals, write_part
+from workloads.proposals.options import ProposalOptions
+from workloads.proposals.store import SCHEMA_VERSION
 from workloads.shards.manifest import read_shard_manifest
 from workloads.shards.read import RowGroup
 

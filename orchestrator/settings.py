@@ -18,7 +18,7 @@ from workloads.errors import ConfigError, NotFound
 from workloads.images.decode import ImageLimits
 from workloads.metrics import MetricOptions
 from workloads.options import Options
-from workloads.proposals import ProposalOptions
+from workloads.proposals.options import ProposalOptions
 
 CONFIG_VARIABLE = "WSOL_CONFIG"
 CONFIG_FILE = "ray_config.yaml"

@@ -25,7 +25,7 @@ from workloads.errors import ConfigError
 from workloads.images.decode import ImageLimits, decode
 from workloads.images.view import View
 from workloads.methods.base import Need, Targets
-from workloads.proposal_store import ProposalStore
+from workloads.proposals.store import ProposalStore
 from workloads.records import Record
 from workloads.shards.read import RowGroup, row_groups
 

@@ -249,7 +249,8 @@ class Localizer:
         """
         if self.card.cutoffs.box_rule != "regions":
             return None
-        from workloads.proposals import ProposalOptions, propose
+        from workloads.proposals.make import propose
+        from workloads.proposals.options import ProposalOptions
 
         width, height = size
         rows, columns = len(square), len(square)

@@ -27,7 +27,7 @@ from workloads.images.view import padding_colour
 from workloads.loading import ShardLoader, Share, validation_batches
 from workloads.methods.base import Method
 from workloads.metrics.average_precision import mean_average_precision
-from workloads.proposal_store import ProposalStore, read_proposals
+from workloads.proposals.store import ProposalStore, read_proposals
 from workloads.train_options import TrainOptions
 from workloads.training import Position, class_scores, make_optimizer, train_epoch
 

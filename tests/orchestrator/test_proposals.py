@@ -18,7 +18,7 @@ from orchestrator.proposals import propose, result_of
 from orchestrator.settings import Settings
 from workloads.artifacts import MANIFEST, verify
 from workloads.errors import Conflict, NotFound
-from workloads.proposal_store import read_proposals
+from workloads.proposals.store import read_proposals
 
 SPLITS = {"train": 5, "val": 2}
 

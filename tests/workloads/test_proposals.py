@@ -19,15 +19,15 @@ from workloads.errors import ConfigError, IntegrityError, NotFound
 from workloads.images.decode import Fit, ImageLimits
 from workloads.loading import ShardLoader, Share
 from workloads.methods import build_method
-from workloads.proposal_store import ProposalStore, read_proposals
-from workloads.proposals import (
-    ProposalOptions,
+from workloads.proposals.make import (
     plan_parts,
     propose,
     saliency_of,
     seal_proposals,
     store_proposals,
 )
+from workloads.proposals.options import ProposalOptions
+from workloads.proposals.store import ProposalStore, read_proposals
 from workloads.records import Record
 from workloads.train_options import TrainOptions
 from workloads.training_run import TrainingRun

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from functools import lru_cache
 from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
@@ -19,7 +19,9 @@ from numpy.typing import NDArray
 
 from workloads.artifacts import MANIFEST, read_manifest
 from workloads.errors import IntegrityError, NotFound, unknown_name
-from workloads.proposals import SCHEMA_VERSION
+
+if TYPE_CHECKING:
+    pass
 
 # The images that a training holds at a time come from about ten parts; more are kept, because
 # some images stay for long.
@@ -96,3 +98,17 @@ class ProposalStore:
 
 def _read_column(path: Path, name: str) -> pa.ChunkedArray:
     return pq.read_table(path, columns=[name])[name]
+
+
+SCHEMA_VERSION = 1
+
+
+SCHEMA = pa.schema(
+    [
+        pa.field("image_id", pa.string(), nullable=False),
+        pa.field("width", pa.int32(), nullable=False),
+        pa.field("height", pa.int32(), nullable=False),
+        pa.field("boxes_xyxy", pa.list_(pa.float32()), nullable=False),  # flat, four per box
+        pa.field("saliency", pa.binary(), nullable=False),  # uint8 (S, S), 255 is 1
+    ]
+)

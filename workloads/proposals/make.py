@@ -14,56 +14,26 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
-from pydantic import Field
 
 from workloads.artifacts import atomic_file, is_sealed, read_manifest, seal
 from workloads.errors import IntegrityError
 from workloads.images.decode import ImageLimits, decode
-from workloads.options import Options
-from workloads.selective_search import SearchMode, selective_search
+from workloads.proposals.options import Peak, ProposalOptions
+from workloads.proposals.selective_search import selective_search
+from workloads.proposals.store import SCHEMA, SCHEMA_VERSION
 
 if TYPE_CHECKING:
     from workloads.shards.read import RowGroup
 
-Peak = Literal["one", "mean"]
-
-SCHEMA_VERSION = 1
-SCHEMA = pa.schema(
-    [
-        pa.field("image_id", pa.string(), nullable=False),
-        pa.field("width", pa.int32(), nullable=False),
-        pa.field("height", pa.int32(), nullable=False),
-        pa.field("boxes_xyxy", pa.list_(pa.float32()), nullable=False),  # flat, four per box
-        pa.field("saliency", pa.binary(), nullable=False),  # uint8 (S, S), 255 is 1
-    ]
-)
 # How finely the share of a cell that a box covers is counted. Sums of whole numbers are exact in
 # any order, so a map has the same bits on every machine.
 COVERED = 256
-
-
-class ProposalOptions(Options):
-    """How proposals are searched, and what their saliency map looks like."""
-
-    mode: SearchMode = Field(
-        default="fast", description="settings of selective search; quality: slower, more regions"
-    )
-    search_side: int = Field(
-        default=128, ge=16, description="longer side to which an image is scaled for it, pixels"
-    )
-    min_side: int = Field(default=8, ge=1, description="shortest side of a region, those pixels")
-    max_regions: int = Field(default=1000, ge=1, description="regions kept per image, best first")
-    map_side: int = Field(default=64, ge=1, description="side of the stored map")
-    peak: Peak = Field(
-        default="one",
-        description="the map is the mean of the regions' masks; one: divided by its largest value",
-    )
 
 
 def propose(image: NDArray[np.uint8], options: ProposalOptions) -> NDArray[np.float32]:

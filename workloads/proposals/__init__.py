@@ -1,0 +1,1 @@
+"""Object proposals: selective search, and the objectness map made of it, stored once."""
