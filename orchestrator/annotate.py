@@ -50,8 +50,8 @@ from workloads.errors import ConfigError, Conflict, IntegrityError, NotFound
 from workloads.formats import FORMATS, AnnotatedImage
 from workloads.images.decode import ImageLimits
 from workloads.listing import ListedFile, list_images
-from workloads.localizer import Localizer
-from workloads.model_version import read_card
+from workloads.models.localizer import Localizer
+from workloads.models.version import read_card
 
 KIND = "annotation"
 LISTING = "listing.json"

@@ -27,8 +27,8 @@ from workloads.artifacts import digest as digest_of
 from workloads.evaluation import case_table, evaluate_predictions, results_json
 from workloads.localization.cutoffs import Cutoffs
 from workloads.metrics import METRICS, Metric, MetricOptions, build_metrics
-from workloads.model_card import ModelCard
-from workloads.model_version import read_card
+from workloads.models.card import ModelCard
+from workloads.models.version import read_card
 from workloads.predictions import part_files, read_part
 
 BLOCKS_PER_ACTOR = 8

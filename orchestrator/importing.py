@@ -7,8 +7,8 @@ from pathlib import Path
 
 from workloads.backbones.imagenet import check_classes
 from workloads.backbones.torchvision_classifier import open_classifier
-from workloads.model_version import read_card
-from workloads.published import save_published
+from workloads.models.published import save_published
+from workloads.models.version import read_card
 from workloads.shards.manifest import read_shard_manifest
 
 

@@ -15,11 +15,11 @@ from orchestrator.settings import Settings
 from workloads.artifacts import read_manifest, seal
 from workloads.errors import ConfigError, IntegrityError
 from workloads.images.decode import ImageLimits
-from workloads.localizer import Localizer
-from workloads.model_version import read_card
+from workloads.models.localizer import Localizer
+from workloads.models.ranking import Ranker, open_ranker
+from workloads.models.version import read_card
 from workloads.predicting import predict_records
 from workloads.predictions import SCHEMA_VERSION, write_predictions
-from workloads.ranking import Ranker, open_ranker
 from workloads.shards.manifest import read_shard_manifest
 from workloads.shards.read import RowGroup, row_groups
 

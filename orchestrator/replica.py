@@ -19,7 +19,7 @@ from orchestrator.endpoint import ModelInfo, create_app
 from orchestrator.settings import Serving
 from workloads.detections import Detections
 from workloads.images.decode import ImageLimits, decode
-from workloads.localizer import Localizer
+from workloads.models.localizer import Localizer
 
 Answer = tuple[bool, Detections | Exception]
 

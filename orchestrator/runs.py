@@ -13,7 +13,7 @@ from orchestrator.workspace import RunPaths
 from workloads.artifacts import is_sealed, read_json
 from workloads.errors import ClusterError, NotFound
 from workloads.localization.cutoffs import Cutoffs
-from workloads.model_version import retune_model
+from workloads.models.version import retune_model
 
 
 def tune_run(settings: Settings, paths: RunPaths, tracker: Tracker | None = None) -> TuneResult:

@@ -183,8 +183,8 @@ def _export(checkpoint: Any, spec: TrainSpec, paths: RunPaths) -> None:
     """The trained model with untuned thresholds as a sealed folder."""
     from workloads.checkpoints import load_checkpoint
     from workloads.localization.cutoffs import Cutoffs
-    from workloads.model_card import ModelCard, Preprocessing
-    from workloads.model_version import save_model
+    from workloads.models.card import ModelCard, Preprocessing
+    from workloads.models.version import save_model
     from workloads.shards.cooccurrence import cooccurrence
 
     method = build(spec)

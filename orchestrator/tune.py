@@ -19,7 +19,7 @@ from orchestrator.workspace import RunPaths
 from workloads.artifacts import read_manifest, write_json
 from workloads.class_cutoffs import with_class_cutoffs
 from workloads.errors import WsolError
-from workloads.model_version import read_card
+from workloads.models.version import read_card
 from workloads.predictions import read_predictions
 from workloads.search import cutoff_curve, objective
 from workloads.search_table import SearchTable

@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from workloads.images.decode import ImageLimits, decode
-from workloads.localizer import Localizer
+from workloads.models.localizer import Localizer
+from workloads.models.ranking import Ranker, predict_ranked
 from workloads.predictions import Prediction, classes_to_store
-from workloads.ranking import Ranker, predict_ranked
 from workloads.records import Record
 
 

@@ -14,7 +14,7 @@ from orchestrator.settings import Settings
 from workloads.artifacts import seal
 from workloads.localization.cutoffs import Cutoffs
 from workloads.metrics import METRICS
-from workloads.model_card import ModelCard, Preprocessing
+from workloads.models.card import ModelCard, Preprocessing
 from workloads.predictions import Prediction, write_predictions
 from workloads.records import GroundTruth
 

@@ -21,7 +21,7 @@ from workloads.localization.boxes import best_iou_per_box
 from workloads.localization.cooccurrence import rescore
 from workloads.localization.detect import boxes_of_maps, locate
 from workloads.localization.maps import normalize, upsample
-from workloads.model_card import ModelCard
+from workloads.models.card import ModelCard
 from workloads.predictions import Prediction, read_part
 
 SAMPLE_IMAGES = 600

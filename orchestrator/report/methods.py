@@ -10,8 +10,8 @@ from orchestrator.settings import Settings
 from orchestrator.train import learning_curves
 from orchestrator.workspace import JobPaths
 from workloads.artifacts import read_json
-from workloads.model_card import ModelCard
-from workloads.model_version import read_card
+from workloads.models.card import ModelCard
+from workloads.models.version import read_card
 from workloads.recipes import Recipe
 
 

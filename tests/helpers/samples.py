@@ -13,8 +13,8 @@ from PIL import Image
 from orchestrator.settings import Settings
 from workloads.localization.cutoffs import Cutoffs
 from workloads.methods import build_method
-from workloads.model_card import ModelCard, Preprocessing
-from workloads.model_version import save_model
+from workloads.models.card import ModelCard, Preprocessing
+from workloads.models.version import save_model
 
 CLASSES = ("disc", "bâr", "ring")
 

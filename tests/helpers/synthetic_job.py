@@ -22,8 +22,8 @@ from workloads.evaluation import evaluate_predictions, results_json
 from workloads.images.decode import ImageLimits
 from workloads.localization.cutoffs import Cutoffs
 from workloads.metrics import METRICS, MetricOptions, build_metrics
-from workloads.model_card import ModelCard, Preprocessing
-from workloads.model_version import CARD_FILE
+from workloads.models.card import ModelCard, Preprocessing
+from workloads.models.version import CARD_FILE
 from workloads.predictions import Prediction, classes_to_store, write_predictions
 from workloads.recipes import Recipe
 from workloads.records import Record

@@ -24,7 +24,7 @@ from workloads import artifacts
 from workloads.annotation import part_path
 from workloads.errors import ConfigError, Conflict, IntegrityError, NotFound, WsolError
 from workloads.images.decode import ImageLimits, decode
-from workloads.localizer import Localizer
+from workloads.models.localizer import Localizer
 
 EXPORTS = ("annotations.coco.json", "annotations.parquet", "quarantine.jsonl")
 BAD = {"notes.txt", "empty.jpg", "cut\n.jpg", "link.jpg"}

@@ -15,7 +15,7 @@ from orchestrator.reproduce import DIGITS, reproduce
 from orchestrator.settings import Settings
 from workloads.artifacts import read_json
 from workloads.errors import NotFound
-from workloads.model_version import read_card
+from workloads.models.version import read_card
 
 pytestmark = pytest.mark.integration
 

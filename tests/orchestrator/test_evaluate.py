@@ -15,7 +15,7 @@ from orchestrator.evaluate import Measured, _blocks, measure_parts, merge_measur
 from workloads.evaluation import results_json
 from workloads.localization.cutoffs import Cutoffs
 from workloads.metrics import METRICS, MetricOptions
-from workloads.model_card import ModelCard, Preprocessing
+from workloads.models.card import ModelCard, Preprocessing
 from workloads.predictions import part_files, write_predictions
 
 CLASSES = 3

@@ -15,7 +15,7 @@ from orchestrator.predict import predict
 from orchestrator.settings import Settings
 from workloads.backbones.torchvision_classifier import TorchvisionClassifier
 from workloads.errors import ConfigError, NotFound
-from workloads.model_version import read_card
+from workloads.models.version import read_card
 
 NETWORK = "torchvision:squeezenet1_1"  # the smallest file
 

@@ -15,8 +15,8 @@ from orchestrator.settings import Settings
 from orchestrator.tune import TuneResult, tune
 from workloads.artifacts import read_json, seal, write_json
 from workloads.localization.cutoffs import Cutoffs
-from workloads.model_card import ModelCard, Preprocessing
-from workloads.model_version import CARD_FILE
+from workloads.models.card import ModelCard, Preprocessing
+from workloads.models.version import CARD_FILE
 from workloads.predictions import write_predictions
 from workloads.search import objective
 

@@ -14,9 +14,9 @@ from workloads.localization.boxes import boxes_at
 from workloads.localization.cutoffs import Cutoffs
 from workloads.localization.maps import normalize, upsample
 from workloads.localization.points import peak
-from workloads.localizer import Localizer
 from workloads.methods.centre_point import cone
-from workloads.model_card import ModelCard, Preprocessing
+from workloads.models.card import ModelCard, Preprocessing
+from workloads.models.localizer import Localizer
 
 
 @given(st.integers(1, 60), st.integers(1, 60))

@@ -19,8 +19,8 @@ from workloads.errors import ConfigError, IntegrityError, NotFound
 from workloads.localization.cutoffs import Cutoffs
 from workloads.methods import build_method
 from workloads.methods.base import Method, Targets
-from workloads.model_card import ModelCard, Preprocessing
-from workloads.model_version import save_model
+from workloads.models.card import ModelCard, Preprocessing
+from workloads.models.version import save_model
 from workloads.tensors import WEIGHTS_FILE, is_channels_last
 
 OPTIMIZERS = {

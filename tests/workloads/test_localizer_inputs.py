@@ -10,9 +10,9 @@ import torch
 
 from workloads.images.decode import ten_crops
 from workloads.localization.cutoffs import Cutoffs
-from workloads.localizer import Localizer
 from workloads.methods import build_method
-from workloads.model_card import ModelCard, Preprocessing
+from workloads.models.card import ModelCard, Preprocessing
+from workloads.models.localizer import Localizer
 
 SIZE = 64
 

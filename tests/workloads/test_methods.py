@@ -12,13 +12,13 @@ from torch import Tensor
 from workloads.backbones import BACKBONES
 from workloads.errors import ConfigError
 from workloads.localization.cutoffs import Cutoffs
-from workloads.localizer import Localizer
 from workloads.methods import METHODS, backbones_of, build_method
 from workloads.methods.base import Localization, Method, Targets
 from workloads.methods.classification import class_scores, classification_loss
 from workloads.methods.spn import Spn, SpnOptions
-from workloads.model_card import ModelCard, Preprocessing
-from workloads.model_version import save_model
+from workloads.models.card import ModelCard, Preprocessing
+from workloads.models.localizer import Localizer
+from workloads.models.version import save_model
 
 CLASSES = 3
 SIZE = 64

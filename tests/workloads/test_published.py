@@ -11,8 +11,8 @@ import torch
 from workloads.backbones.torchvision_classifier import TorchvisionClassifier
 from workloads.errors import ConfigError
 from workloads.images.decode import resize_square
-from workloads.localizer import Localizer
-from workloads.published import save_published
+from workloads.models.localizer import Localizer
+from workloads.models.published import save_published
 
 NETWORK = "torchvision:shufflenet_v2_x0_5"
 CLASSES = ("cat", "dog", "hen")

@@ -12,15 +12,21 @@ from numpy.typing import NDArray
 from torchvision.transforms import InterpolationMode
 from torchvision.transforms import functional as transforms
 
-from workloads import ranking
 from workloads.backbones.torchvision_classifier import TorchvisionClassifier
 from workloads.errors import ConfigError, NotFound
 from workloads.localization.cutoffs import Cutoffs
-from workloads.localizer import Localizer
 from workloads.methods import build_method
-from workloads.model_card import ModelCard, Preprocessing
-from workloads.model_version import save_model
-from workloads.ranking import Ensemble, ModelRanker, TorchvisionRanker, open_ranker, predict_ranked
+from workloads.models import ranking
+from workloads.models.card import ModelCard, Preprocessing
+from workloads.models.localizer import Localizer
+from workloads.models.ranking import (
+    Ensemble,
+    ModelRanker,
+    TorchvisionRanker,
+    open_ranker,
+    predict_ranked,
+)
+from workloads.models.version import save_model
 
 NETWORK = "torchvision:shufflenet_v2_x0_5"
 CLASSES = ("cat", "dog", "hen", "owl")

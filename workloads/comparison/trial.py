@@ -22,12 +22,12 @@ from workloads.evaluation import evaluate_predictions
 from workloads.images.decode import ImageLimits
 from workloads.loading import Share
 from workloads.localization.cutoffs import Cutoffs
-from workloads.localizer import Localizer
 from workloads.methods import METHODS, build_method
 from workloads.methods.base import Method
 from workloads.metrics import MetricOptions, build_metrics
-from workloads.model_card import ModelCard, Preprocessing
-from workloads.model_version import load_network, read_card, save_model
+from workloads.models.card import ModelCard, Preprocessing
+from workloads.models.localizer import Localizer
+from workloads.models.version import load_network, read_card, save_model
 from workloads.predicting import predict_records
 from workloads.predictions import Prediction
 from workloads.recipes import Recipe

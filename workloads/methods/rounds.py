@@ -2,7 +2,7 @@
 
 Every round has the whole batch, also where an image wants no further class: arithmetic libraries
 choose their kernels by the size of a batch, and an image's map must not depend on how many classes
-the other images want (see `workloads.localizer`).
+the other images want (see `workloads.models.localizer`).
 
 Shapes: B batch, n wanted classes of an image, h w map size.
 """

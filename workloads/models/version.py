@@ -19,7 +19,7 @@ from workloads.errors import ConfigError
 from workloads.localization.cutoffs import Cutoffs
 from workloads.methods import METHODS, build_method
 from workloads.methods.base import Method
-from workloads.model_card import SCHEMA_VERSION, ModelCard
+from workloads.models.card import SCHEMA_VERSION, ModelCard
 from workloads.tensors import WEIGHTS_FILE, load_exactly, read_tensors, write_tensors
 
 CARD_FILE = "model.json"

@@ -28,15 +28,15 @@ from workloads.artifacts import verify
 from workloads.backbones.normalizer import InputNormalizer
 from workloads.detections import Detections
 from workloads.errors import ResourceError
-from workloads.exact_arithmetic import GPU_CHUNK, exact_arithmetic
 from workloads.images.decode import padded_size, resize_square, ten_crops
 from workloads.images.view import View, padding_colour
 from workloads.localization.cooccurrence import rescore
 from workloads.localization.detect import classes_reached, detect
 from workloads.localization.regions import resized_regions
 from workloads.methods.base import Localization, Method
-from workloads.model_card import ModelCard
-from workloads.model_version import check_card, load_network, read_card
+from workloads.models.card import ModelCard
+from workloads.models.exact_arithmetic import GPU_CHUNK, exact_arithmetic
+from workloads.models.version import check_card, load_network, read_card
 
 
 class Response(NamedTuple):

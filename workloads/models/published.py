@@ -11,8 +11,8 @@ from workloads.backbones.whole_network import WholeNetwork
 from workloads.errors import ConfigError
 from workloads.localization.cutoffs import Cutoffs
 from workloads.methods import build_method
-from workloads.model_card import ModelCard, Preprocessing
-from workloads.model_version import save_model
+from workloads.models.card import ModelCard, Preprocessing
+from workloads.models.version import save_model
 
 
 def save_published(

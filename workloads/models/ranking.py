@@ -4,7 +4,8 @@ A localizer finds where a class is, a stronger classifier which classes there ar
 probabilities that take the place of the localizer's own scores; the maps stay the localizer's.
 
 The probabilities of an image depend on that image alone, bit for bit, as a localizer's do (see
-`workloads.localizer`): one image at a time on a CPU, batches of always the same size on a GPU.
+`workloads.models.localizer`): one image at a time on a CPU, batches of always the same size on a
+GPU.
 
 Shapes: N images, K classes, H W size of an image, S side of a classifier's input.
 """
@@ -28,8 +29,8 @@ from workloads.backbones.torchvision_classifier import (
     open_classifier,
 )
 from workloads.errors import ConfigError
-from workloads.exact_arithmetic import GPU_CHUNK, exact_arithmetic
-from workloads.localizer import Choose, Localizer, Response
+from workloads.models.exact_arithmetic import GPU_CHUNK, exact_arithmetic
+from workloads.models.localizer import Choose, Localizer, Response
 
 # Beyond this ratio of the sides, the ends of an image are cut off before it is scaled: the crop
 # does not reach them, and the whole of a thin stripe would take gigabytes.

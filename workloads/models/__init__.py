@@ -1,0 +1,1 @@
+"""Model versions: weights, card and thresholds in one folder, and what runs them."""
