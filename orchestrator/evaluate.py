@@ -29,7 +29,7 @@ from workloads.localization.cutoffs import Cutoffs
 from workloads.metrics import METRICS, Metric, MetricOptions, build_metrics
 from workloads.models.card import ModelCard
 from workloads.models.version import read_card
-from workloads.predictions import part_files, read_part
+from workloads.predictions.store import part_files, read_part
 
 BLOCKS_PER_ACTOR = 8
 

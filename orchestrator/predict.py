@@ -18,8 +18,8 @@ from workloads.images.decode import ImageLimits
 from workloads.models.localizer import Localizer
 from workloads.models.ranking import Ranker, open_ranker
 from workloads.models.version import read_card
-from workloads.predicting import predict_records
-from workloads.predictions import SCHEMA_VERSION, write_predictions
+from workloads.predictions.predict import predict_records
+from workloads.predictions.store import SCHEMA_VERSION, write_predictions
 from workloads.shards.manifest import read_shard_manifest
 from workloads.shards.read import RowGroup, row_groups
 

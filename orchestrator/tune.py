@@ -20,7 +20,7 @@ from workloads.artifacts import read_manifest, write_json
 from workloads.class_cutoffs import with_class_cutoffs
 from workloads.errors import WsolError
 from workloads.models.version import read_card
-from workloads.predictions import read_predictions
+from workloads.predictions.store import read_predictions
 from workloads.search import cutoff_curve, objective
 from workloads.search_table import SearchTable
 

@@ -14,7 +14,7 @@ from workloads.localization.cooccurrence import rescore
 from workloads.localization.cutoffs import Cutoffs
 from workloads.metrics.base import Metric, MetricResult
 from workloads.metrics.evaluated import Evaluated
-from workloads.predictions import Prediction
+from workloads.predictions.store import Prediction
 
 _ARROW = {bool: pa.bool_(), int: pa.int64(), float: pa.float64()}
 

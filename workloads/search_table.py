@@ -25,7 +25,7 @@ from workloads.metrics.matching import count_matches
 from workloads.metrics.max_box_acc import DELTAS, hits_per_delta
 from workloads.metrics.options import MetricOptions
 from workloads.metrics.pairs import given_pairs, left_out
-from workloads.predictions import Prediction
+from workloads.predictions.store import Prediction
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ from workloads.artifacts import seal
 from workloads.localization.cutoffs import Cutoffs
 from workloads.metrics import METRICS
 from workloads.models.card import ModelCard, Preprocessing
-from workloads.predictions import Prediction, write_predictions
+from workloads.predictions.store import Prediction, write_predictions
 from workloads.records import GroundTruth
 
 IMAGES, CLASSES, STORED = 50_000, 1_000, 5

@@ -22,7 +22,7 @@ from workloads.localization.cooccurrence import rescore
 from workloads.localization.detect import boxes_of_maps, locate
 from workloads.localization.maps import normalize, upsample
 from workloads.models.card import ModelCard
-from workloads.predictions import Prediction, read_part
+from workloads.predictions.store import Prediction, read_part
 
 SAMPLE_IMAGES = 600
 MANY_METHODS = 7  # from here on one case per kind, so that the page stays small

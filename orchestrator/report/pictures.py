@@ -20,7 +20,7 @@ from workloads.images.decode import ImageLimits, decode
 from workloads.images.drawing import fit, overlay
 from workloads.localization.boxes import best_iou_per_box
 from workloads.models.card import ModelCard
-from workloads.predictions import Prediction, read_part
+from workloads.predictions.store import Prediction, read_part
 from workloads.records import GroundTruth, Record
 from workloads.shards.read import row_groups
 

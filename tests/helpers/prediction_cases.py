@@ -11,7 +11,7 @@ from workloads.detections import Detections
 from workloads.images.masks import encode_mask
 from workloads.localization.cutoffs import Cutoffs
 from workloads.metrics import METRICS, Evaluated, MetricOptions, MetricResult
-from workloads.predictions import Prediction
+from workloads.predictions.store import Prediction
 from workloads.records import GroundTruth
 
 SIDE = 20

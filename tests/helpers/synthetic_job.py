@@ -24,7 +24,7 @@ from workloads.localization.cutoffs import Cutoffs
 from workloads.metrics import METRICS, MetricOptions, build_metrics
 from workloads.models.card import ModelCard, Preprocessing
 from workloads.models.version import CARD_FILE
-from workloads.predictions import Prediction, classes_to_store, write_predictions
+from workloads.predictions.store import Prediction, classes_to_store, write_predictions
 from workloads.recipes import Recipe
 from workloads.records import Record
 from workloads.search import cutoff_curve, objective

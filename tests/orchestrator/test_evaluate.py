@@ -16,7 +16,7 @@ from workloads.evaluation import results_json
 from workloads.localization.cutoffs import Cutoffs
 from workloads.metrics import METRICS, MetricOptions
 from workloads.models.card import ModelCard, Preprocessing
-from workloads.predictions import part_files, write_predictions
+from workloads.predictions.store import part_files, write_predictions
 
 CLASSES = 3
 PARTS = 6

@@ -17,7 +17,7 @@ from workloads.artifacts import read_json, seal, write_json
 from workloads.localization.cutoffs import Cutoffs
 from workloads.models.card import ModelCard, Preprocessing
 from workloads.models.version import CARD_FILE
-from workloads.predictions import write_predictions
+from workloads.predictions.store import write_predictions
 from workloads.search import objective
 
 # Above .5 the box is the small one, below it the large one; a far pixel stretches a tight one.

@@ -8,7 +8,7 @@ import pytest
 
 from workloads.localization.cutoffs import Cutoffs
 from workloads.metrics import METRICS, Evaluated, MetricOptions
-from workloads.predictions import Prediction
+from workloads.predictions.store import Prediction
 from workloads.records import GroundTruth
 
 FRAME = 224

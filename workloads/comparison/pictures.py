@@ -16,7 +16,7 @@ from workloads.images.decode import decode
 from workloads.images.drawing import GREEN, ORANGE, captioned, draw_boxes, fit, grid, overlay
 from workloads.localization.boxes import boxes_at
 from workloads.localization.maps import normalize, upsample
-from workloads.predictions import Prediction
+from workloads.predictions.store import Prediction
 from workloads.records import Record
 from workloads.shards.read import row_groups
 

@@ -28,8 +28,8 @@ from workloads.metrics import MetricOptions, build_metrics
 from workloads.models.card import ModelCard, Preprocessing
 from workloads.models.localizer import Localizer
 from workloads.models.version import load_network, read_card, save_model
-from workloads.predicting import predict_records
-from workloads.predictions import Prediction
+from workloads.predictions.predict import predict_records
+from workloads.predictions.store import Prediction
 from workloads.recipes import Recipe
 from workloads.search import objective
 from workloads.search_table import SearchTable

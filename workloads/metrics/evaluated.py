@@ -18,7 +18,7 @@ from workloads.localization.detect import locate
 from workloads.localization.maps import normalize, upsample
 from workloads.localization.points import peak
 from workloads.metrics.bootstrap import Weights, image_weights
-from workloads.predictions import Prediction
+from workloads.predictions.store import Prediction
 
 T = TypeVar("T")
 

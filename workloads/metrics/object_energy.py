@@ -18,7 +18,7 @@ from workloads.metrics.centre import centre_map
 from workloads.metrics.evaluated import Evaluated
 from workloads.metrics.options import MetricOptions
 from workloads.metrics.pairs import left_out
-from workloads.predictions import Prediction
+from workloads.predictions.store import Prediction
 
 
 class _Row(NamedTuple):

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from workloads.images.decode import ImageLimits, decode
 from workloads.models.localizer import Localizer
 from workloads.models.ranking import Ranker, predict_ranked
-from workloads.predictions import Prediction, classes_to_store
+from workloads.predictions.store import Prediction, classes_to_store
 from workloads.records import Record
 
 

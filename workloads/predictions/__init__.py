@@ -1,0 +1,1 @@
+"""Stored predictions: the scores and maps of a split, made once."""
