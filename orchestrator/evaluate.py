@@ -24,9 +24,9 @@ from orchestrator.settings import Settings
 from orchestrator.workspace import METRICS_FILE, PER_IMAGE_FILE, Workspace
 from workloads.artifacts import atomic_file, read_manifest, write_json
 from workloads.artifacts import digest as digest_of
-from workloads.evaluation import case_table, evaluate_predictions, results_json
 from workloads.localization.cutoffs import Cutoffs
 from workloads.metrics import METRICS, Metric, MetricOptions, build_metrics
+from workloads.metrics.evaluation import case_table, evaluate_predictions, results_json
 from workloads.models.card import ModelCard
 from workloads.models.version import read_card
 from workloads.predictions.store import part_files, read_part

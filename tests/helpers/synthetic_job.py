@@ -18,10 +18,10 @@ from orchestrator.tracking import EventLog
 from orchestrator.workspace import JobPaths, Workspace
 from workloads.artifacts import read_json, write_json
 from workloads.datasets.digits import CLASSES, Digits, DigitsOptions, make_digits
-from workloads.evaluation import evaluate_predictions, results_json
 from workloads.images.decode import ImageLimits
 from workloads.localization.cutoffs import Cutoffs
 from workloads.metrics import METRICS, MetricOptions, build_metrics
+from workloads.metrics.evaluation import evaluate_predictions, results_json
 from workloads.models.card import ModelCard, Preprocessing
 from workloads.models.version import CARD_FILE
 from workloads.predictions.store import Prediction, classes_to_store, write_predictions

@@ -7,9 +7,9 @@ import pytest
 from prediction_cases import box_map, prediction_of, random_predictions, truth_of
 
 from workloads.class_cutoffs import PRIOR_OBJECTS, best_class_cutoffs, with_class_cutoffs
-from workloads.evaluation import evaluate_predictions
 from workloads.localization.cutoffs import Cutoffs
 from workloads.metrics import MetricOptions, build_metrics
+from workloads.metrics.evaluation import evaluate_predictions
 from workloads.search import objective
 from workloads.search_table import SearchTable
 

@@ -6,9 +6,9 @@ import numpy as np
 import pyarrow as pa
 from prediction_cases import PLAIN, prediction_of, random_predictions, truth_of
 
-from workloads.evaluation import case_schema, case_table, evaluate_predictions
 from workloads.localization.cutoffs import Cutoffs
 from workloads.metrics import METRICS, MetricOptions, build_metrics
+from workloads.metrics.evaluation import case_schema, case_table, evaluate_predictions
 
 NAMES = ("gt_known", "top1_error", "box_f1")
 PREDICTIONS = [

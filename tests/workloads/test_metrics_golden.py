@@ -10,10 +10,10 @@ import pytest
 from prediction_cases import PLAIN, image_of, measure, prediction_of, truth_of
 
 from workloads.errors import ConfigError, NotFound
-from workloads.evaluation import evaluate_predictions, results_json
 from workloads.localization.cutoffs import Cutoffs
 from workloads.metrics import METRICS, MetricOptions, build_metrics
 from workloads.metrics.base import Metric
+from workloads.metrics.evaluation import evaluate_predictions, results_json
 
 MIDDLE = truth_of((0, 0, 5, 5, 0))
 

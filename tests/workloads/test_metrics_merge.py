@@ -12,9 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from prediction_cases import random_predictions
 
-from workloads.evaluation import case_table, evaluate_predictions, results_json
 from workloads.localization.cutoffs import Cutoffs
 from workloads.metrics import METRICS, MetricOptions, build_metrics
+from workloads.metrics.evaluation import case_table, evaluate_predictions, results_json
 
 CLASSES = 6
 OPTIONS = MetricOptions(

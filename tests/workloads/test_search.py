@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 from prediction_cases import box_map, prediction_of, random_predictions, truth_of
 
-from workloads.evaluation import evaluate_predictions
 from workloads.localization.cutoffs import Cutoffs
 from workloads.metrics import MetricOptions, build_metrics
+from workloads.metrics.evaluation import evaluate_predictions
 from workloads.search import cutoff_curve, objective
 from workloads.search_table import SearchTable
 

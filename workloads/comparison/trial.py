@@ -18,13 +18,13 @@ from workloads.checkpoints import load_initial
 from workloads.comparison.plan import Data, Plan, Reading
 from workloads.datasets import DATASETS, open_dataset
 from workloads.datasets.digits import Digits, make_digits
-from workloads.evaluation import evaluate_predictions
 from workloads.images.decode import ImageLimits
 from workloads.loading import Share
 from workloads.localization.cutoffs import Cutoffs
 from workloads.methods import METHODS, build_method
 from workloads.methods.base import Method
 from workloads.metrics import MetricOptions, build_metrics
+from workloads.metrics.evaluation import evaluate_predictions
 from workloads.models.card import ModelCard, Preprocessing
 from workloads.models.localizer import Localizer
 from workloads.models.version import load_network, read_card, save_model
