@@ -17,12 +17,12 @@ from orchestrator.settings import Settings
 from orchestrator.tracking import Tracker
 from orchestrator.workspace import RunPaths
 from workloads.artifacts import read_manifest, write_json
-from workloads.class_cutoffs import with_class_cutoffs
 from workloads.errors import WsolError
 from workloads.models.version import read_card
 from workloads.predictions.store import read_predictions
-from workloads.search import cutoff_curve, objective
-from workloads.search_table import SearchTable
+from workloads.search.class_cutoffs import with_class_cutoffs
+from workloads.search.objective import cutoff_curve, objective
+from workloads.search.table import SearchTable
 
 MEASURED = ("box_f1", "gt_known", "classification_map")
 

@@ -27,8 +27,8 @@ from workloads.models.version import CARD_FILE
 from workloads.predictions.store import Prediction, classes_to_store, write_predictions
 from workloads.recipes import Recipe
 from workloads.records import Record
-from workloads.search import cutoff_curve, objective
-from workloads.search_table import SearchTable
+from workloads.search.objective import cutoff_curve, objective
+from workloads.search.table import SearchTable
 from workloads.shards.cooccurrence import cooccurrence
 from workloads.shards.manifest import read_shard_manifest
 from workloads.shards.read import read_shards

@@ -18,7 +18,7 @@ from workloads.localization.cutoffs import Cutoffs
 from workloads.models.card import ModelCard, Preprocessing
 from workloads.models.version import CARD_FILE
 from workloads.predictions.store import write_predictions
-from workloads.search import objective
+from workloads.search.objective import objective
 
 # Above .5 the box is the small one, below it the large one; a far pixel stretches a tight one.
 NESTED = box_map(20, 20, (0, 0, 16, 16, 0.5), (0, 0, 6, 6, 1.0))

@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 from prediction_cases import box_map, prediction_of, random_predictions, truth_of
 
-from workloads.class_cutoffs import PRIOR_OBJECTS, best_class_cutoffs, with_class_cutoffs
 from workloads.localization.cutoffs import Cutoffs
 from workloads.metrics import MetricOptions, build_metrics
 from workloads.metrics.evaluation import evaluate_predictions
-from workloads.search import objective
-from workloads.search_table import SearchTable
+from workloads.search.class_cutoffs import PRIOR_OBJECTS, best_class_cutoffs, with_class_cutoffs
+from workloads.search.objective import objective
+from workloads.search.table import SearchTable
 
 # Above .5 the box is the small one, below it the large one.
 NESTED = box_map(20, 20, (0, 0, 16, 16, 0.5), (0, 0, 6, 6, 1.0))

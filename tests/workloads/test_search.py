@@ -14,8 +14,8 @@ from prediction_cases import box_map, prediction_of, random_predictions, truth_o
 from workloads.localization.cutoffs import Cutoffs
 from workloads.metrics import MetricOptions, build_metrics
 from workloads.metrics.evaluation import evaluate_predictions
-from workloads.search import cutoff_curve, objective
-from workloads.search_table import SearchTable
+from workloads.search.objective import cutoff_curve, objective
+from workloads.search.table import SearchTable
 
 CLASSES = 4
 IMAGES = random_predictions(seed=3, images=60, classes=CLASSES)

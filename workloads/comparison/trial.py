@@ -31,8 +31,8 @@ from workloads.models.version import load_network, read_card, save_model
 from workloads.predictions.predict import predict_records
 from workloads.predictions.store import Prediction
 from workloads.recipes import Recipe
-from workloads.search import objective
-from workloads.search_table import SearchTable
+from workloads.search.objective import objective
+from workloads.search.table import SearchTable
 from workloads.shards.cooccurrence import cooccurrence
 from workloads.shards.manifest import read_shard_manifest
 from workloads.shards.read import row_groups

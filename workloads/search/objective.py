@@ -17,7 +17,7 @@ from workloads.localization.cutoffs import Cutoffs
 from workloads.metrics.average_precision import mean_average_precision
 from workloads.metrics.bootstrap import ratio
 from workloads.metrics.max_box_acc import DELTAS
-from workloads.search_table import SearchTable
+from workloads.search.table import SearchTable
 
 
 def objective(

@@ -15,8 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from workloads.localization.cooccurrence import rescore
-from workloads.search import objective
-from workloads.search_table import SearchTable
+from workloads.search.objective import objective
+from workloads.search.table import SearchTable
 
 # On made-up classes (3 to 100 objects each) this lost at most .9 points where all classes had the
 # same best cut-off, and kept most of what there was to gain where they had not.

@@ -1,0 +1,1 @@
+"""Search on stored maps: every cut-off in one pass, without running a network."""
