@@ -181,11 +181,11 @@ def _event_callback(events: Path) -> Any:
 
 def _export(checkpoint: Any, spec: TrainSpec, paths: RunPaths) -> None:
     """The trained model with untuned thresholds as a sealed folder."""
-    from workloads.checkpoints import load_checkpoint
     from workloads.localization.cutoffs import Cutoffs
     from workloads.models.card import ModelCard, Preprocessing
     from workloads.models.version import save_model
     from workloads.shards.cooccurrence import cooccurrence
+    from workloads.training.checkpoints import load_checkpoint
 
     method = build(spec)
     with checkpoint.as_directory() as folder:

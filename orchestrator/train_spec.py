@@ -116,7 +116,7 @@ def build(spec: TrainSpec) -> Method:
     import torch
 
     from workloads.backbones.weights import load_weights
-    from workloads.checkpoints import load_initial
+    from workloads.training.checkpoints import load_initial
 
     torch.manual_seed(spec.recipe.train.seed)
     method = _network(spec.recipe, spec.task, len(spec.classes))

@@ -16,7 +16,7 @@ def train_worker(config: dict[str, Any]) -> None:
     import torch.distributed
     from ray.train.torch import get_device, prepare_model
 
-    from workloads.training_run import Share, TrainingRun
+    from workloads.training.run import Share, TrainingRun
 
     torch.set_num_threads(config["threads"])
     context = ray.train.get_context()

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from workloads.augmentation import Augmentation
 from workloads.images.decode import resize_square
 from workloads.images.view import View, padding_colour
+from workloads.training.augmentation import Augmentation
 
 
 def block(width: int, height: int, box: tuple[int, int, int, int]) -> np.ndarray:

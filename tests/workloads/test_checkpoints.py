@@ -9,12 +9,6 @@ import torch
 from torch import Tensor
 
 from workloads import artifacts
-from workloads.checkpoints import (
-    OPTIMIZER_FILE,
-    load_checkpoint,
-    load_initial,
-    save_checkpoint,
-)
 from workloads.errors import ConfigError, IntegrityError, NotFound
 from workloads.localization.cutoffs import Cutoffs
 from workloads.methods import build_method
@@ -22,6 +16,12 @@ from workloads.methods.base import Method, Targets
 from workloads.models.card import ModelCard, Preprocessing
 from workloads.models.version import save_model
 from workloads.tensors import WEIGHTS_FILE, is_channels_last
+from workloads.training.checkpoints import (
+    OPTIMIZER_FILE,
+    load_checkpoint,
+    load_initial,
+    save_checkpoint,
+)
 
 OPTIMIZERS = {
     "sgd": lambda groups: torch.optim.SGD(groups, 0.05, momentum=0.9, weight_decay=5e-4),

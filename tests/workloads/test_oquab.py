@@ -15,8 +15,8 @@ from workloads.localization.points import peak
 from workloads.methods import build_method, oquab
 from workloads.methods.base import Targets
 from workloads.methods.oquab import Oquab
-from workloads.train_options import TrainOptions
-from workloads.training import make_optimizer
+from workloads.training.epoch import make_optimizer
+from workloads.training.options import TrainOptions
 
 CLASSES = 3
 # At scale 1 the small backbone has 5 windows of 32 pixels on 64, with centres at 16, 24, ..., 48.

@@ -14,10 +14,8 @@ from hypothesis import strategies as st
 from made_shards import made_record, made_truth, write_shards
 from PIL import Image
 
-from workloads.augmentation import Augmentation
 from workloads.errors import ConfigError, IntegrityError, NotFound
 from workloads.images.decode import Fit, ImageLimits
-from workloads.loading import ShardLoader, Share
 from workloads.methods import build_method
 from workloads.proposals.make import (
     plan_parts,
@@ -29,8 +27,10 @@ from workloads.proposals.make import (
 from workloads.proposals.options import ProposalOptions
 from workloads.proposals.store import ProposalStore, read_proposals
 from workloads.records import Record
-from workloads.train_options import TrainOptions
-from workloads.training_run import TrainingRun
+from workloads.training.augmentation import Augmentation
+from workloads.training.options import TrainOptions
+from workloads.training.run import TrainingRun
+from workloads.training.shard_loader import ShardLoader, Share
 
 LIMITS = ImageLimits()
 QUICK = ProposalOptions(search_side=64, map_side=16)

@@ -16,8 +16,8 @@ from workloads.methods.base import Targets
 from workloads.methods.perceptual_triplet import Perceptual, triplet_loss
 from workloads.methods.saliency_aware import Saliency, map_loss
 from workloads.methods.saliency_decoder import SaliencyDecoder
-from workloads.train_options import TrainOptions
-from workloads.training import make_optimizer
+from workloads.training.epoch import make_optimizer
+from workloads.training.options import TrainOptions
 
 CLASSES = 3
 SIZE = 32

@@ -14,12 +14,10 @@ import torch
 
 from workloads.artifacts import is_sealed
 from workloads.backbones import BACKBONES
-from workloads.checkpoints import load_initial
 from workloads.comparison.plan import Data, Plan, Reading
 from workloads.datasets import DATASETS, open_dataset
 from workloads.datasets.digits import Digits, make_digits
 from workloads.images.decode import ImageLimits
-from workloads.loading import Share
 from workloads.localization.cutoffs import Cutoffs
 from workloads.methods import METHODS, build_method
 from workloads.methods.base import Method
@@ -37,7 +35,9 @@ from workloads.shards.cooccurrence import cooccurrence
 from workloads.shards.manifest import read_shard_manifest
 from workloads.shards.read import row_groups
 from workloads.shards.write import finish_shards, ingest_shard
-from workloads.training_run import TrainingRun
+from workloads.training.checkpoints import load_initial
+from workloads.training.run import TrainingRun
+from workloads.training.shard_loader import Share
 
 CUTOFFS: tuple[float, ...] = tuple(np.round(np.arange(0.02, 0.9, 0.01), 2).tolist())
 ALPHAS: tuple[float, ...] = tuple(np.round(np.arange(0.0, 0.52, 0.05), 2).tolist())

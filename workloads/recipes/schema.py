@@ -12,7 +12,7 @@ from workloads.errors import ConfigError
 from workloads.localization.cutoffs import Cutoffs
 from workloads.metrics.options import MetricOptions
 from workloads.options import Options
-from workloads.train_options import TrainOptions
+from workloads.training.options import TrainOptions
 
 Overrides = dict[str, JsonValue]
 Paper = Literal["spn", "spg", "saliency-aware", "oquab", "bency"]

@@ -10,54 +10,22 @@ from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
-from workloads.augmentation import Augmentation
-from workloads.balance import Balance
 from workloads.errors import ConfigError
 from workloads.images.decode import ImageLimits, decode
 from workloads.images.view import View
-from workloads.methods.base import Need, Targets
+from workloads.methods.base import Need
 from workloads.proposals.store import ProposalStore
 from workloads.records import Record
 from workloads.shards.read import RowGroup, row_groups
-
-
-class Batch(NamedTuple):
-    """A batch as loaded; see `Targets` for what a method may see of it in training.
-
-    Attributes:
-        images: (B, S, S, 3) uint8 RGB.
-        labels: (B, K) float32, 1 for present classes.
-        difficult: (B, K) bool, classes whose objects are all difficult.
-        extents: (B, 2) float32, share of height and width that is image.
-        saliency: (B, S, S) float32, or None.
-        boxes: one (N, 5) float32 tensor for each image, or None.
-    """
-
-    images: Tensor
-    labels: Tensor
-    difficult: Tensor
-    extents: Tensor
-    saliency: Tensor | None = None
-    boxes: tuple[Tensor, ...] | None = None
-
-    def targets(self, device: torch.device) -> Targets:
-        """What training knows, on a device."""
-        move = partial(torch.Tensor.to, device=device, non_blocking=True)
-        return Targets(
-            labels=move(self.labels),
-            extents=move(self.extents),
-            saliency=None if self.saliency is None else move(self.saliency),
-            boxes=None if self.boxes is None else tuple(move(b) for b in self.boxes),
-        )
+from workloads.training.augmentation import Augmentation
+from workloads.training.balance import Balance
+from workloads.training.batch import Batch, Sample, collate
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,13 +132,13 @@ class ShardLoader:
             times = self.balance.repeats(labels, record.image_id, self.seed, epoch)
             yield from [_Showing(record, repeated=True)] * (times - 1)
 
-    def _decode(self, showings: Iterator[_Showing], epoch: int) -> Iterator[_Sample]:
+    def _decode(self, showings: Iterator[_Showing], epoch: int) -> Iterator[Sample]:
         numbered = enumerate(showings)
         if self.threads == 0:
             for index, showing in numbered:
                 yield self._sample(index, showing, epoch)
             return
-        ahead: deque[Future[_Sample]] = deque()
+        ahead: deque[Future[Sample]] = deque()
         with ThreadPoolExecutor(self.threads) as pool:
             for index, showing in numbered:
                 ahead.append(pool.submit(self._sample, index, showing, epoch))
@@ -179,12 +147,12 @@ class ShardLoader:
             while ahead:
                 yield ahead.popleft().result()
 
-    def _sample(self, index: int, showing: _Showing, epoch: int) -> _Sample:
+    def _sample(self, index: int, showing: _Showing, epoch: int) -> Sample:
         rng = np.random.default_rng([self.seed, epoch, self.share.rank, index])
         record = showing.record
         view = self.augmentation.draw(rng, repeated=showing.repeated)
         pixels = view.pixels(decode(record.image, self.limits))
-        return _Sample(pixels, view, record, self._saliency(record, view))
+        return Sample(pixels, view, record, self._saliency(record, view))
 
     def _saliency(self, record: Record, view: View) -> NDArray[np.float32] | None:
         if "saliency" not in self.needs or self.proposals is None:
@@ -200,28 +168,6 @@ class _Showing(NamedTuple):
     repeated: bool = False
 
 
-class _Sample(NamedTuple):
-    """An image as the network sees it, with how it came to that."""
-
-    pixels: NDArray[np.uint8]
-    view: View
-    record: Record
-    saliency: NDArray[np.float32] | None = None
-
-    @property
-    def extent(self) -> tuple[float, float]:
-        return self.view.extent(self.record.width, self.record.height)
-
-    @property
-    def boxes(self) -> Tensor:
-        """(N, 5): corners in the input and class; boxes that the crop left out are not there."""
-        truth, record = self.record.truth, self.record
-        seen = self.view.boxes(truth.boxes_xyxy, record.width, record.height)
-        rows = np.column_stack([seen, truth.box_labels]).astype(np.float32)
-        x0, y0, x1, y1 = seen.T
-        return torch.from_numpy(rows[(x1 > x0) & (y1 > y0)])
-
-
 def validation_batches(
     folder: Path,
     split: str,
@@ -233,7 +179,7 @@ def validation_batches(
     batch_size: int = 64,
 ) -> Iterator[Batch]:
     """This worker's part of the first `limit` images of a split, in order."""
-    samples: list[_Sample] = []
+    samples: list[Sample] = []
     seen = 0
     for group in row_groups(folder, split):
         if seen >= limit:
@@ -241,33 +187,13 @@ def validation_batches(
         for record in group.read()[: limit - seen]:
             if seen % share.world == share.rank:
                 pixels = view.pixels(decode(record.image, limits))
-                samples.append(_Sample(pixels, view, record))
+                samples.append(Sample(pixels, view, record))
             seen += 1
             if len(samples) == batch_size:
                 yield collate(samples, num_classes)
                 samples = []
     if samples:
         yield collate(samples, num_classes)
-
-
-def collate(
-    samples: list[_Sample], num_classes: int, needs: frozenset[Need] = frozenset()
-) -> Batch:
-    """Stack decoded samples."""
-    labels = torch.zeros(len(samples), num_classes)
-    difficult = torch.zeros(len(samples), num_classes, dtype=torch.bool)
-    for row, sample in enumerate(samples):
-        labels[row, list(sample.record.truth.labels)] = 1
-        difficult[row, list(sample.record.truth.difficult_labels)] = True
-    maps = [s.saliency for s in samples if s.saliency is not None]
-    return Batch(
-        images=torch.from_numpy(np.stack([s.pixels for s in samples])),
-        labels=labels,
-        difficult=difficult,
-        extents=torch.tensor([s.extent for s in samples]),
-        saliency=torch.from_numpy(np.stack(maps)) if maps else None,
-        boxes=tuple(s.boxes for s in samples) if "boxes" in needs else None,
-    )
 
 
 def _drain(pool: list[_Showing], count: int, rng: np.random.Generator) -> Iterator[_Showing]:

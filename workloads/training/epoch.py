@@ -15,9 +15,9 @@ from torch import Tensor, nn
 
 from workloads.backbones.normalizer import InputNormalizer
 from workloads.errors import WsolError
-from workloads.loading import Batch
 from workloads.methods.base import Method
-from workloads.train_options import TrainOptions
+from workloads.training.batch import Batch
+from workloads.training.options import TrainOptions
 
 
 @dataclass(frozen=True, slots=True)

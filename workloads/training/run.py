@@ -19,17 +19,17 @@ import torch
 from torch import nn
 
 from workloads.artifacts import write_text
-from workloads.augmentation import Augmentation
-from workloads.balance import Balance
-from workloads.checkpoints import load_checkpoint, save_checkpoint
 from workloads.images.decode import ImageLimits
 from workloads.images.view import padding_colour
-from workloads.loading import ShardLoader, Share, validation_batches
 from workloads.methods.base import Method
 from workloads.metrics.average_precision import mean_average_precision
 from workloads.proposals.store import ProposalStore, read_proposals
-from workloads.train_options import TrainOptions
-from workloads.training import Position, class_scores, make_optimizer, train_epoch
+from workloads.training.augmentation import Augmentation
+from workloads.training.balance import Balance
+from workloads.training.checkpoints import load_checkpoint, save_checkpoint
+from workloads.training.epoch import Position, class_scores, make_optimizer, train_epoch
+from workloads.training.options import TrainOptions
+from workloads.training.shard_loader import ShardLoader, Share, validation_batches
 
 __all__ = ["Share", "TrainingRun"]
 

@@ -1,0 +1,1 @@
+"""Training: loader, augmentation, one epoch, a whole run, its checkpoints."""
