@@ -29,13 +29,9 @@ from orchestrator.cluster import connect
 from orchestrator.progress import Progress
 from orchestrator.register import fetch_model
 from orchestrator.settings import Settings
-from workloads.annotation import (
-    Listing,
-    annotate_chunk,
-    part_path,
-    read_parts,
-    write_part,
-)
+from workloads.annotation.chunk import annotate_chunk
+from workloads.annotation.listing import ListedFile, Listing, list_images
+from workloads.annotation.parts import part_path, read_parts, write_part
 from workloads.artifacts import (
     MANIFEST,
     is_sealed,
@@ -49,7 +45,6 @@ from workloads.artifacts import (
 from workloads.errors import ConfigError, Conflict, IntegrityError, NotFound
 from workloads.formats import FORMATS, AnnotatedImage
 from workloads.images.decode import ImageLimits
-from workloads.listing import ListedFile, list_images
 from workloads.models.localizer import Localizer
 from workloads.models.version import read_card
 

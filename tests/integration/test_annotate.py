@@ -21,7 +21,7 @@ from samples import CLASSES, make_images, make_model, make_settings
 from orchestrator.annotate import AnnotateResult, annotate
 from orchestrator.settings import Settings
 from workloads import artifacts
-from workloads.annotation import part_path
+from workloads.annotation.parts import part_path
 from workloads.errors import ConfigError, Conflict, IntegrityError, NotFound, WsolError
 from workloads.images.decode import ImageLimits, decode
 from workloads.models.localizer import Localizer

@@ -9,19 +9,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from workloads import annotation
-from workloads.annotation import (
-    Listing,
-    annotate_chunk,
-    part_path,
-    read_part,
-    read_parts,
-    write_part,
-)
+from workloads.annotation import parts as annotation
+from workloads.annotation.chunk import annotate_chunk
+from workloads.annotation.listing import Listing, list_images
+from workloads.annotation.parts import part_path, read_part, read_parts, write_part
 from workloads.detections import Detections
 from workloads.errors import IntegrityError
 from workloads.images.decode import ImageLimits
-from workloads.listing import list_images
 
 LIMITS = ImageLimits(max_bytes=100_000, max_pixels=10_000)
 

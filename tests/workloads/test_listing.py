@@ -6,9 +6,9 @@ import os
 
 import pytest
 
+from workloads.annotation.listing import list_images, read_image_file
 from workloads.errors import InputRejected, NotFound, TooLarge
 from workloads.images.decode import ImageLimits
-from workloads.listing import list_images, read_image_file
 
 HOSTILE = [
     "a b.jpg",

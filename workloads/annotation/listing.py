@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from workloads.artifacts import digest
 from workloads.errors import InputRejected, NotFound, TooLarge
 from workloads.images.decode import ImageLimits
 
@@ -111,3 +112,30 @@ def _bad_link(root: Path, name: str) -> str | None:
     if not target.is_relative_to(root) or not target.is_file():
         return "a link out of the folder is not followed; put the file itself here"
     return None
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """The files of a job in their fixed order, cut in chunks of the same size."""
+
+    files: tuple[ListedFile, ...]
+    chunk_images: int
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 over names, sizes and times of change."""
+        return digest({"files": [list(asdict(file).values()) for file in self.files]})
+
+    @property
+    def chunks(self) -> range:
+        """Indices of the chunks."""
+        return range(-(-len(self.files) // self.chunk_images))
+
+    def chunk(self, index: int) -> tuple[ListedFile, ...]:
+        """The files of one chunk."""
+        first = index * self.chunk_images
+        return self.files[first : first + self.chunk_images]
+
+    def first_id(self, index: int) -> int:
+        """Image id of a chunk's first file; ids are positions in the listing, from 1."""
+        return index * self.chunk_images + 1

@@ -7,27 +7,21 @@ read or quarantined. So every file is counted exactly once, however often the jo
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-from numpy.typing import NDArray
 
-from workloads.artifacts import atomic_file, digest
+from workloads.annotation.listing import Listing
+from workloads.artifacts import atomic_file
 from workloads.detections import Detections
-from workloads.errors import InputRejected, IntegrityError
+from workloads.errors import IntegrityError
 from workloads.formats import AnnotatedImage
-from workloads.images.decode import ImageLimits, decode
-from workloads.listing import ListedFile, read_image_file
 from workloads.records import no_boxes
-
-# At most this much is decoded at the same time: photographs of a phone have 12 million pixels.
-BATCH_IMAGES = 16
-BATCH_PIXELS = 64_000_000
 
 PART_SCHEMA = pa.schema(
     [
@@ -42,13 +36,6 @@ PART_SCHEMA = pa.schema(
     ]
 )
 _NOTHING = Detections(no_boxes(), np.zeros(0, np.float32), np.zeros(0, np.int32), 0, 0)
-
-
-class Detector(Protocol):
-    """What annotation needs of a localizer."""
-
-    def detect(self, images: Sequence[NDArray[np.uint8]]) -> list[Detections]:
-        """Boxes of each (H, W, 3) uint8 upright RGB image."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,65 +65,9 @@ class ChunkResult:
         return sum(len(row.detections) for row in self.rows)
 
 
-@dataclass(frozen=True, slots=True)
-class Listing:
-    """The files of a job in their fixed order, cut in chunks of the same size."""
-
-    files: tuple[ListedFile, ...]
-    chunk_images: int
-
-    @property
-    def digest(self) -> str:
-        """SHA-256 over names, sizes and times of change."""
-        return digest({"files": [list(asdict(file).values()) for file in self.files]})
-
-    @property
-    def chunks(self) -> range:
-        """Indices of the chunks."""
-        return range(-(-len(self.files) // self.chunk_images))
-
-    def chunk(self, index: int) -> tuple[ListedFile, ...]:
-        """The files of one chunk."""
-        first = index * self.chunk_images
-        return self.files[first : first + self.chunk_images]
-
-    def first_id(self, index: int) -> int:
-        """Image id of a chunk's first file; ids are positions in the listing, from 1."""
-        return index * self.chunk_images + 1
-
-
 def part_path(folder: Path, index: int) -> Path:
     """Where the part of one chunk is, whether it is written yet or not."""
     return folder / f"part-{index:06d}.parquet"
-
-
-def annotate_chunk(
-    detector: Detector,
-    folder: Path,
-    files: Sequence[ListedFile],
-    first_id: int,
-    limits: ImageLimits,
-) -> ChunkResult:
-    """Read and annotate the files of one chunk; a file that cannot be used is quarantined.
-
-    Raises:
-        OSError: reading fails for a reason that is not the file's (see `read_image_file`).
-    """
-    rows: list[AnnotatedImage] = []
-    quarantined: list[QuarantinedFile] = []
-    batch: list[tuple[int, str, NDArray[np.uint8]]] = []
-    for image_id, file in enumerate(files, start=first_id):
-        try:
-            image = _read(folder, file, limits)
-        except InputRejected as error:
-            quarantined.append(QuarantinedFile(image_id, file.name, str(error)))
-            continue
-        batch.append((image_id, file.name, image))
-        if _is_full(batch):
-            rows += _detect(detector, batch)
-            batch = []
-    rows += _detect(detector, batch)
-    return ChunkResult(tuple(rows), tuple(quarantined))
 
 
 def write_part(path: Path, result: ChunkResult) -> None:
@@ -188,29 +119,6 @@ def read_parts(folder: Path, listing: Listing) -> Iterator[ChunkResult]:
                 "remove it and run the same command again"
             )
         yield result
-
-
-def _read(folder: Path, file: ListedFile, limits: ImageLimits) -> NDArray[np.uint8]:
-    if file.refused is not None:
-        raise InputRejected(file.refused)
-    return decode(read_image_file(folder / file.name, limits), limits)
-
-
-def _is_full(batch: list[tuple[int, str, NDArray[np.uint8]]]) -> bool:
-    pixels = sum(image.shape[0] * image.shape[1] for _, _, image in batch)
-    return len(batch) >= BATCH_IMAGES or pixels >= BATCH_PIXELS
-
-
-def _detect(
-    detector: Detector, batch: list[tuple[int, str, NDArray[np.uint8]]]
-) -> list[AnnotatedImage]:
-    if not batch:
-        return []
-    found = detector.detect([image for _, _, image in batch])
-    return [
-        AnnotatedImage(image_id, name, detections)
-        for (image_id, name, _), detections in zip(batch, found, strict=True)
-    ]
 
 
 def _row(image_id: int, file_name: str, reason: str | None, found: Detections) -> dict[str, Any]:
