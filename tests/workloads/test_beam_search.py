@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from workloads.methods.beam_search import (
+from workloads.methods.bency.beam_search import (
     NO_REGION,
     Expand,
     Expansion,

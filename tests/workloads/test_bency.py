@@ -18,8 +18,8 @@ from workloads.localization.maps import upsample
 from workloads.localization.points import peak
 from workloads.methods import build_method
 from workloads.methods.base import Localization
-from workloads.methods.beam_search import Tracks
-from workloads.methods.bency import Bency, BencyOptions, shared_probability_loss
+from workloads.methods.bency.beam_search import Tracks
+from workloads.methods.bency.bency import Bency, BencyOptions, shared_probability_loss
 
 CLASSES = 3
 # Small enough for seconds, large enough that beams of classes differ.

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from workloads.localization.maps import normalize, upsample
 from workloads.localization.points import peak
-from workloads.methods.region_heat import EQUAL, RISE, region_heat, with_central_peak
+from workloads.methods.bency.region_heat import EQUAL, RISE, region_heat, with_central_peak
 
 
 def test_heat_by_hand() -> None:

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from workloads.methods.sub_grids import axis_weights, crops, resized_sub_grids
+from workloads.methods.bency.sub_grids import axis_weights, crops, resized_sub_grids
 
 
 def weights(start: int, stop: int, size: int, side: int) -> list[list[float]]:

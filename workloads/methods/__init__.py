@@ -11,7 +11,7 @@ from workloads.backbones.whole_network import WholeNetwork
 from workloads.errors import ConfigError, unknown_name
 from workloads.methods.acol import Acol
 from workloads.methods.base import Method
-from workloads.methods.bency import Bency
+from workloads.methods.bency.bency import Bency
 from workloads.methods.cam import Cam
 from workloads.methods.centre_point import Centre
 from workloads.methods.grad_cam import GradCam

@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from workloads.methods.beam_search import (
+from workloads.methods.bency.beam_search import (
     CHILDREN,
     Expand,
     Expansion,
@@ -22,7 +22,7 @@ from workloads.methods.beam_search import (
     children_of,
     numbered,
 )
-from workloads.methods.sub_grids import crops, resized_sub_grids, same_sub_grids
+from workloads.methods.bency.sub_grids import crops, resized_sub_grids, same_sub_grids
 
 # Candidates of one pass through the classifier, and crops of one pass through the backbone (their
 # four children each make another 32 and 128 candidates). The numbers are fixed and the last pass

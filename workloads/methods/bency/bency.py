@@ -18,11 +18,11 @@ from torch import Tensor, nn
 from workloads.backbones.base import Backbone
 from workloads.errors import ConfigError
 from workloads.methods.base import Localization, Method, Targets, chosen
-from workloads.methods.beam_search import Level, Tracks, beam_search
+from workloads.methods.bency.beam_search import Level, Tracks, beam_search
+from workloads.methods.bency.region_heat import region_heat, with_central_peak
+from workloads.methods.bency.region_scores import Network, on_crops, on_one_map, whole_maps
+from workloads.methods.bency.sub_grids import resized_sub_grids
 from workloads.methods.classification import class_scores, classification_loss
-from workloads.methods.region_heat import region_heat, with_central_peak
-from workloads.methods.region_scores import Network, on_crops, on_one_map, whole_maps
-from workloads.methods.sub_grids import resized_sub_grids
 from workloads.options import Options
 from workloads.records import Task
 
