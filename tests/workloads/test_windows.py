@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from workloads.backbones import BACKBONES
-from workloads.methods.scan import Scan, highest_map
-from workloads.methods.windows import Frame, Windows, map_rows
+from workloads.methods.oquab.scan import Scan, highest_map
+from workloads.methods.oquab.windows import Frame, Windows, map_rows
 
 SLIDING = [name for name, kind in BACKBONES.items() if kind.has_fully_connected]
 # Centres at 2, 4, 6, ... pixels.

@@ -14,7 +14,7 @@ from torch import Tensor
 from workloads.benchmarks.interleaved import interleaved_ms, one_torch_thread
 from workloads.methods import build_method
 from workloads.methods.multiscale import rescale
-from workloads.methods.oquab import Oquab
+from workloads.methods.oquab.oquab import Oquab
 
 BACKBONE, SIZE, CLASSES, REPEATS = "alexnet", 500, 20, 3
 

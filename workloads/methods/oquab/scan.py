@@ -11,7 +11,7 @@ from typing import NamedTuple, cast
 import torch
 from torch import Tensor
 
-from workloads.methods.windows import Frame, Placement, Windows
+from workloads.methods.oquab.windows import Frame, Placement, Windows
 
 
 class Scan(NamedTuple):

@@ -19,8 +19,8 @@ from workloads.methods.base import Localization, Method, Need, Targets
 from workloads.methods.centre_point import cone
 from workloads.methods.classification import class_scores, classification_loss
 from workloads.methods.multiscale import Scale, rescale, resize
-from workloads.methods.scan import Scan, highest_map
-from workloads.methods.windows import Inside, Placement, Windows
+from workloads.methods.oquab.scan import Scan, highest_map
+from workloads.methods.oquab.windows import Inside, Placement, Windows
 from workloads.options import Options
 from workloads.records import Task
 

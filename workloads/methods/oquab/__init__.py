@@ -1,0 +1,1 @@
+"""Oquab et al.: max-pooling over a scan of the image at several scales."""
