@@ -13,9 +13,9 @@ from workloads.backbones.base import Backbone
 from workloads.errors import ConfigError
 from workloads.methods import build_method
 from workloads.methods.base import Targets
-from workloads.methods.perceptual_triplet import Perceptual, triplet_loss
-from workloads.methods.saliency_aware import Saliency, map_loss
-from workloads.methods.saliency_decoder import SaliencyDecoder
+from workloads.methods.saliency_aware.decoder import SaliencyDecoder
+from workloads.methods.saliency_aware.perceptual_triplet import Perceptual, triplet_loss
+from workloads.methods.saliency_aware.saliency_aware import Saliency, map_loss
 from workloads.training.epoch import make_optimizer
 from workloads.training.options import TrainOptions
 

@@ -18,7 +18,7 @@ from workloads.methods.grad_cam import GradCam
 from workloads.methods.gradient_saliency import Gradient
 from workloads.methods.hide_and_seek import HideAndSeek
 from workloads.methods.oquab.oquab import Oquab
-from workloads.methods.saliency_aware import Saliency
+from workloads.methods.saliency_aware.saliency_aware import Saliency
 from workloads.methods.spg import Spg
 from workloads.methods.spn import Spn
 from workloads.options import Options

@@ -16,8 +16,12 @@ from workloads.backbones import BACKBONES
 from workloads.backbones.base import Backbone
 from workloads.methods.base import Need, SearchSpace, Targets
 from workloads.methods.cam import Cam, CamOptions
-from workloads.methods.perceptual_triplet import HiddenColour, Perceptual, triplet_loss
-from workloads.methods.saliency_decoder import SaliencyDecoder
+from workloads.methods.saliency_aware.decoder import SaliencyDecoder
+from workloads.methods.saliency_aware.perceptual_triplet import (
+    HiddenColour,
+    Perceptual,
+    triplet_loss,
+)
 from workloads.options import Options
 from workloads.records import Task
 

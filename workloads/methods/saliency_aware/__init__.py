@@ -1,0 +1,1 @@
+"""Saliency-aware localization: a decoder taught by proposals and a triplet loss."""
