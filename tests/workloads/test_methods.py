@@ -15,7 +15,7 @@ from workloads.localization.cutoffs import Cutoffs
 from workloads.methods import METHODS, backbones_of, build_method
 from workloads.methods.base import Localization, Method, Targets
 from workloads.methods.classification import class_scores, classification_loss
-from workloads.methods.spn import Spn, SpnOptions
+from workloads.methods.spn.spn import Spn, SpnOptions
 from workloads.models.card import ModelCard, Preprocessing
 from workloads.models.localizer import Localizer
 from workloads.models.version import save_model

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from workloads.errors import ConfigError
-from workloads.methods.soft_proposal import (
+from workloads.methods.spn.soft_proposal import (
     SoftProposal,
     SoftProposalOptions,
     couple,

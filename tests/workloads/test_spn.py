@@ -10,8 +10,8 @@ from torch import Tensor, nn
 from workloads.errors import ConfigError
 from workloads.methods import build_method
 from workloads.methods.base import Localization
-from workloads.methods.soft_proposal import SoftProposal
-from workloads.methods.spn import Spn
+from workloads.methods.spn.soft_proposal import SoftProposal
+from workloads.methods.spn.spn import Spn
 
 CLASSES = 3
 STAGES = ("conv1", "conv3", "conv5")

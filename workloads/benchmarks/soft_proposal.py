@@ -15,14 +15,14 @@ from torch import Tensor
 from workloads.benchmarks.interleaved import interleaved_ms, one_torch_thread
 from workloads.methods import build_method
 from workloads.methods.base import Targets
-from workloads.methods.soft_proposal import (
+from workloads.methods.spn.soft_proposal import (
     MAX_ITERATIONS,
     SoftProposal,
     SoftProposalOptions,
     couple,
     resolve_epsilon,
 )
-from workloads.methods.spn import Spn
+from workloads.methods.spn.spn import Spn
 
 SHAPE = (16, 1024, 14, 14)
 REPEATS = 7

@@ -20,7 +20,7 @@ from workloads.methods.hide_and_seek import HideAndSeek
 from workloads.methods.oquab.oquab import Oquab
 from workloads.methods.saliency_aware.saliency_aware import Saliency
 from workloads.methods.spg import Spg
-from workloads.methods.spn import Spn
+from workloads.methods.spn.spn import Spn
 from workloads.options import Options
 from workloads.records import Task
 from workloads.registry import Registry

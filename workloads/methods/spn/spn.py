@@ -21,7 +21,7 @@ from workloads.methods.classification import (
     class_scores,
 )
 from workloads.methods.multiscale import Scale, rescale
-from workloads.methods.soft_proposal import SoftProposal, SoftProposalOptions, couple
+from workloads.methods.spn.soft_proposal import SoftProposal, SoftProposalOptions, couple
 from workloads.options import Options
 from workloads.records import Task
 

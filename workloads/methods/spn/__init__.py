@@ -1,0 +1,1 @@
+"""SPN: soft proposals coupled with the features of a network."""
