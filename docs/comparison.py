@@ -8,8 +8,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from orchestrator.settings import load_settings
-from orchestrator.workspace import Workspace
+from orchestrator.config.settings import load_settings
+from orchestrator.config.workspace import Workspace
 from workloads.artifacts import read_json
 
 PAGE = Path(__file__).parent / "comparison.md"

@@ -15,8 +15,8 @@ from selenium import webdriver
 from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.by import By
 
-from orchestrator.settings import load_settings
-from orchestrator.workspace import Workspace
+from orchestrator.config.settings import load_settings
+from orchestrator.config.workspace import Workspace
 from workloads.artifacts import read_json
 from workloads.images.drawing import contact_sheet
 from workloads.shards.manifest import read_shard_manifest

@@ -26,9 +26,9 @@ from typing import IO, Any
 
 from orchestrator.chunks import run_pool
 from orchestrator.cluster import connect
+from orchestrator.config.settings import Settings
 from orchestrator.progress import Progress
 from orchestrator.register import fetch_model
-from orchestrator.settings import Settings
 from workloads.annotation.chunk import annotate_chunk
 from workloads.annotation.listing import ListedFile, Listing, list_images
 from workloads.annotation.parts import part_path, read_parts, write_part

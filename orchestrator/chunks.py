@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from orchestrator.cluster import require
-from orchestrator.settings import PoolResources
+from orchestrator.config.settings import PoolResources
 from orchestrator.worker_errors import plain_worker_errors
 from workloads.artifacts import is_sealed, read_json, write_json
 from workloads.errors import Conflict

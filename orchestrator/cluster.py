@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from clusters import Cluster, load_cluster
-from orchestrator.settings import Settings
+from orchestrator.config.settings import Settings
 from workloads.errors import ClusterError, ResourceError
 
 _TOKEN = Path.home() / ".ray" / "auth_token"

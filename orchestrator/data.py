@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from orchestrator.config.settings import Settings
+from orchestrator.config.workspace import Workspace
 from orchestrator.progress import Progress
-from orchestrator.settings import Settings
-from orchestrator.workspace import Workspace
 from workloads.artifacts import digest
 from workloads.datasets import DATASETS
 from workloads.datasets.base import Dataset

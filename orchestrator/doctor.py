@@ -20,9 +20,9 @@ from typing import Literal
 import psutil  # type: ignore[import-untyped]
 
 from clusters import load_cluster
+from orchestrator.config.names import check_names
+from orchestrator.config.settings import Settings, load_settings, settings_file
 from orchestrator.packages import requirements
-from orchestrator.settings import Settings, load_settings, settings_file
-from orchestrator.settings_check import check_names
 from orchestrator.text import one_line
 from workloads.errors import WsolError
 

@@ -17,11 +17,11 @@ import pyarrow.parquet as pq
 
 from orchestrator.chunks import run_tasks
 from orchestrator.cluster import connect
+from orchestrator.config.settings import Settings
+from orchestrator.config.workspace import METRICS_FILE, PER_IMAGE_FILE, Workspace
 from orchestrator.predict import predict
 from orchestrator.progress import Progress
 from orchestrator.register import fetch_model
-from orchestrator.settings import Settings
-from orchestrator.workspace import METRICS_FILE, PER_IMAGE_FILE, Workspace
 from workloads.artifacts import atomic_file, read_manifest, write_json
 from workloads.artifacts import digest as digest_of
 from workloads.localization.cutoffs import Cutoffs

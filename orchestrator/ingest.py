@@ -13,8 +13,8 @@ from typing import Any
 
 from orchestrator.chunks import REQUEST, claim, run_tasks
 from orchestrator.cluster import connect
+from orchestrator.config.settings import Settings
 from orchestrator.progress import Progress
-from orchestrator.settings import Settings
 from workloads.artifacts import is_sealed, read_json, read_manifest, write_json
 from workloads.datasets import open_dataset
 from workloads.datasets.base import Dataset, Item

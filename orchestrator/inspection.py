@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from orchestrator.config.settings import Settings
+from orchestrator.config.workspace import Workspace
 from orchestrator.progress import Progress
 from orchestrator.report.data_page import write_data_page
-from orchestrator.settings import Settings
-from orchestrator.workspace import Workspace
 from workloads.artifacts import atomic_folder, is_sealed, read_manifest
 from workloads.errors import Conflict, NotFound
 from workloads.images.drawing import contact_sheet

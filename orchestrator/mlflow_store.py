@@ -19,9 +19,9 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
-from orchestrator.settings import Settings
+from orchestrator.config.settings import Settings
+from orchestrator.config.workspace import Workspace
 from orchestrator.text import one_line
-from orchestrator.workspace import Workspace
 from workloads.errors import ConfigError
 
 RUN_TAG = "wsol.run"

@@ -14,6 +14,9 @@ from typing import Any
 
 from orchestrator.annotate import annotate
 from orchestrator.cluster import connect
+from orchestrator.config.names import check_names
+from orchestrator.config.settings import Settings
+from orchestrator.config.workspace import JobPaths, Workspace
 from orchestrator.data import make
 from orchestrator.evaluate import evaluate
 from orchestrator.mlflow_store import RUN_TAG
@@ -22,13 +25,10 @@ from orchestrator.report import write_report
 from orchestrator.results_table import results_table
 from orchestrator.runs import register_run, tune_run
 from orchestrator.serve import running
-from orchestrator.settings import Settings
-from orchestrator.settings_check import check_names
 from orchestrator.stages import Stages
 from orchestrator.steps import check_weights, ingested, pretrained, trained
 from orchestrator.tracking import Tracker
 from orchestrator.train_spec import pretraining
-from orchestrator.workspace import JobPaths, Workspace
 from workloads.artifacts import atomic_folder, read_json, write_json
 from workloads.errors import Conflict, WsolError
 from workloads.recipes import load_recipe

@@ -10,8 +10,8 @@ from typing import Any
 
 from orchestrator.chunks import claim, run_pool
 from orchestrator.cluster import connect
+from orchestrator.config.settings import Settings
 from orchestrator.progress import Progress
-from orchestrator.settings import Settings
 from workloads.artifacts import read_manifest, seal
 from workloads.errors import ConfigError, IntegrityError
 from workloads.images.decode import ImageLimits

@@ -13,9 +13,9 @@ import cv2
 
 from orchestrator.chunks import claim, run_tasks
 from orchestrator.cluster import connect
+from orchestrator.config.settings import Settings
+from orchestrator.config.workspace import Workspace
 from orchestrator.progress import Progress
-from orchestrator.settings import Settings
-from orchestrator.workspace import Workspace
 from workloads.artifacts import digest, read_manifest
 from workloads.images.decode import ImageLimits
 from workloads.proposals.make import Part, plan_parts, seal_proposals, write_part

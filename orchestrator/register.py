@@ -17,6 +17,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from orchestrator.config.settings import Settings
+from orchestrator.config.workspace import Workspace
 from orchestrator.mlflow_store import (
     MlflowStore,
     capped,
@@ -24,8 +26,6 @@ from orchestrator.mlflow_store import (
     is_missing,
     root_cause,
 )
-from orchestrator.settings import Settings
-from orchestrator.workspace import Workspace
 from workloads.artifacts import verify
 from workloads.errors import (
     ClusterError,

@@ -15,8 +15,8 @@ import numpy as np
 from fastapi import FastAPI
 from numpy.typing import NDArray
 
+from orchestrator.config.settings import Serving
 from orchestrator.endpoint import ModelInfo, create_app
-from orchestrator.settings import Serving
 from workloads.detections import Detections
 from workloads.images.decode import ImageLimits, decode
 from workloads.models.localizer import Localizer

@@ -10,16 +10,16 @@ from pathlib import Path
 from typing import Any
 
 from orchestrator.cluster import connect
+from orchestrator.config.settings import Settings
+from orchestrator.config.workspace import JobPaths, Workspace
 from orchestrator.data import make
 from orchestrator.evaluate import evaluate
 from orchestrator.runs import tune_run
 from orchestrator.scaling import Scale, smoke_settings
-from orchestrator.settings import Settings
 from orchestrator.stages import Stages
 from orchestrator.steps import check_weights, ingested, pretrained, trained
 from orchestrator.tracking import Tracker
 from orchestrator.train_spec import pretraining
-from orchestrator.workspace import JobPaths, Workspace
 from workloads.artifacts import digest, read_json, write_json
 from workloads.datasets import open_dataset
 from workloads.errors import ConfigError, Conflict

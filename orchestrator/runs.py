@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+from orchestrator.config.settings import Settings
+from orchestrator.config.workspace import RunPaths
 from orchestrator.mlflow_store import MlflowStore, root_cause
 from orchestrator.predict import predict
 from orchestrator.register import ModelVersion, register, set_champion
-from orchestrator.settings import Settings
 from orchestrator.tracking import Tracker
 from orchestrator.train_spec import TrainSpec
 from orchestrator.tune import TuneResult, log_search, tune
-from orchestrator.workspace import RunPaths
 from workloads.artifacts import is_sealed, read_json
 from workloads.errors import ClusterError, NotFound
 from workloads.localization.cutoffs import Cutoffs

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from orchestrator.settings import Settings
+from orchestrator.config.settings import Settings
 from workloads.datasets.digits import DigitsOptions
 
 Scale = Literal["full", "smoke"]

@@ -20,9 +20,9 @@ from pathlib import Path
 from typing import Any
 
 from orchestrator.cluster import connect, require
+from orchestrator.config.settings import Serving, Settings
 from orchestrator.register import fetch_model
 from orchestrator.replica import Replica
-from orchestrator.settings import Serving, Settings
 from orchestrator.text import one_line
 from workloads.errors import ClusterError, ConfigError, Conflict, ResourceError, WsolError
 

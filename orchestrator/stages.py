@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from orchestrator.workspace import JobPaths
+from orchestrator.config.workspace import JobPaths
 from workloads.artifacts import read_json, write_json
 
 

@@ -6,14 +6,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from orchestrator.config.settings import Settings
+from orchestrator.config.workspace import RunPaths, Workspace
 from orchestrator.data import made_names, make
 from orchestrator.ingest import ingest
 from orchestrator.proposals import propose
-from orchestrator.settings import Settings
 from orchestrator.tracking import Tracker
 from orchestrator.train import train
 from orchestrator.train_spec import initial_weights, needs_proposals, pretraining
-from orchestrator.workspace import RunPaths, Workspace
 from workloads.artifacts import digest
 from workloads.datasets import DATASETS
 from workloads.errors import ConfigError

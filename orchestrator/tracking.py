@@ -17,6 +17,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
+from orchestrator.config.settings import Settings
 from orchestrator.events import EventLog, read_events
 from orchestrator.mlflow_store import (
     RUN_TAG,
@@ -25,7 +26,6 @@ from orchestrator.mlflow_store import (
     flat,
     root_cause,
 )
-from orchestrator.settings import Settings
 from orchestrator.text import one_line
 from orchestrator.tracked_run import Run, Status, deliver, restore, sent_path
 

@@ -14,14 +14,14 @@ from typing import Any
 from pydantic import JsonValue
 
 from orchestrator.cluster import connect, require
+from orchestrator.config.settings import Settings
+from orchestrator.config.workspace import RunPaths
 from orchestrator.mlflow_store import RUN_TAG
 from orchestrator.progress import Progress
 from orchestrator.provenance import stable_provenance
-from orchestrator.settings import Settings
 from orchestrator.tracking import EventLog, Tracker, read_events
 from orchestrator.train_spec import TrainSpec, build, image_size, make_spec, parameters
 from orchestrator.train_worker import train_worker
-from orchestrator.workspace import RunPaths
 from workloads.artifacts import is_sealed, read_json, read_manifest, write_json
 from workloads.errors import Conflict, WsolError
 from workloads.recipes import Recipe

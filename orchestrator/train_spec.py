@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from orchestrator.settings import Settings
+from orchestrator.config.settings import Settings
 from workloads.artifacts import digest, read_manifest, sha256
 from workloads.errors import ConfigError, NotFound, unknown_name
 from workloads.images.decode import ImageLimits

@@ -11,11 +11,11 @@ from typing import Any
 import numpy as np
 
 from orchestrator.cluster import connect
+from orchestrator.config.settings import Settings
+from orchestrator.config.workspace import RunPaths
 from orchestrator.mlflow_store import RUN_TAG
 from orchestrator.progress import Progress
-from orchestrator.settings import Settings
 from orchestrator.tracking import Tracker
-from orchestrator.workspace import RunPaths
 from workloads.artifacts import read_manifest, write_json
 from workloads.errors import WsolError
 from workloads.models.version import read_card

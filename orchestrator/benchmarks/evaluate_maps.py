@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from orchestrator.config.settings import Settings
 from orchestrator.evaluate import measure_stored
-from orchestrator.settings import Settings
 from workloads.artifacts import seal
 from workloads.localization.cutoffs import Cutoffs
 from workloads.metrics import METRICS

@@ -9,11 +9,11 @@ from typing import Any
 
 from orchestrator.chunks import run_tasks
 from orchestrator.cluster import connect
+from orchestrator.config.settings import Settings, load_settings
+from orchestrator.config.workspace import Workspace
 from orchestrator.progress import Progress
 from orchestrator.proposals import propose
-from orchestrator.settings import Settings, load_settings
 from orchestrator.train_spec import needs_proposals, pretraining
-from orchestrator.workspace import Workspace
 from workloads.artifacts import read_json, write_json
 from workloads.comparison.places import Places
 from workloads.comparison.plan import Data, Reading, Trial, load_plan, recipe_of

@@ -5,9 +5,9 @@ from __future__ import annotations
 import time
 
 from orchestrator.cluster import connect
+from orchestrator.config.settings import load_settings
 from orchestrator.progress import Progress
 from orchestrator.reproduce import DIGITS, reproduce
-from orchestrator.settings import load_settings
 from workloads.errors import WsolError
 from workloads.recipes import load_recipe, recipe_names
 

@@ -12,7 +12,7 @@ from orchestrator.cli.output import Output, emit, facts_table, note, plain
 from workloads.errors import EXIT_QUARANTINED
 
 if TYPE_CHECKING:
-    from orchestrator.settings import Settings
+    from orchestrator.config.settings import Settings
 
 QUARANTINE_LIST = "quarantine.jsonl"
 
@@ -54,7 +54,7 @@ def read_settings(
     context: typer.Context, config: Path | None, overrides: list[str] | None
 ) -> Settings:
     """The settings of a verb; options behind it win over those before it."""
-    from orchestrator.settings import load_settings
+    from orchestrator.config.settings import load_settings
 
     given = given_before(context)
     return load_settings(config or given.config, (*given.overrides, *(overrides or ())))
@@ -112,7 +112,7 @@ def run_name(text: str) -> str:
     Raises:
         ConfigError: it has other characters than letters, digits, dot, dash and underscore.
     """
-    from orchestrator.settings import Job
+    from orchestrator.config.settings import Job
 
     return Job.parse({"name": text}, "run").name
 

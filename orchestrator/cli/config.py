@@ -20,7 +20,7 @@ from orchestrator.cli.common import (
 from orchestrator.cli.output import Output, emit, facts_table
 
 if TYPE_CHECKING:
-    from orchestrator.settings import Settings
+    from orchestrator.config.settings import Settings
 
 app = group("Show, check and describe the settings.")
 
@@ -55,8 +55,8 @@ def validate(
     output: OutputOption = Output.TABLE,
 ) -> None:
     """Check the settings: keys, values, and every name that they use."""
-    from orchestrator.settings import settings_file
-    from orchestrator.settings_check import check_names
+    from orchestrator.config.names import check_names
+    from orchestrator.config.settings import settings_file
 
     settings = read_settings(context, config, overrides)
     check_names(settings)
@@ -68,7 +68,7 @@ def validate(
 @app.command()
 def schema() -> None:
     """Print the JSON Schema of ray_config.yaml, for editors."""
-    from orchestrator.settings import Settings
+    from orchestrator.config.settings import Settings
 
     typer.echo(json.dumps(Settings.model_json_schema(), indent=2))
 

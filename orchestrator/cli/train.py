@@ -56,9 +56,9 @@ def train(
     A run's name is used once: a finished or different run of that name is refused.
     """
     settings = read_settings(context, config, overrides)
+    from orchestrator.config.workspace import Workspace
     from orchestrator.train import train as work
     from orchestrator.train_spec import parse_initial
-    from orchestrator.workspace import Workspace
 
     paths = Workspace(settings.workspace).run(run_name(name or recipe))
     with working():

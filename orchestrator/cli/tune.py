@@ -29,8 +29,8 @@ def tune(
     No network runs; the tuned model is written beside the trained one.
     """
     settings = read_settings(context, config, overrides)
+    from orchestrator.config.workspace import Workspace
     from orchestrator.runs import tune_run
-    from orchestrator.workspace import Workspace
 
     with working():
         result = tune_run(settings, Workspace(settings.workspace).run(run_name(run)))

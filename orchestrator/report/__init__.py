@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from orchestrator.config.settings import Settings
+from orchestrator.config.workspace import JobPaths
 from orchestrator.report.cases import RULES, select
 from orchestrator.report.charts import charts
 from orchestrator.report.methods import Method, read_methods
@@ -12,8 +14,6 @@ from orchestrator.report.page import template
 from orchestrator.report.pictures import rows_of
 from orchestrator.report.run import facts, footer, quarantined, served, stages
 from orchestrator.report.tables import metric_rows, metric_title, per_class, together
-from orchestrator.settings import Settings
-from orchestrator.workspace import JobPaths
 from workloads.artifacts import write_text
 
 __all__ = ["write_report"]

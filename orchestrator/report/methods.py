@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from orchestrator.settings import Settings
+from orchestrator.config.settings import Settings
+from orchestrator.config.workspace import JobPaths
 from orchestrator.train import learning_curves
-from orchestrator.workspace import JobPaths
 from workloads.artifacts import read_json
 from workloads.models.card import ModelCard
 from workloads.models.version import read_card

@@ -11,11 +11,11 @@ from typing import Any
 
 import numpy as np
 
+from orchestrator.config.settings import Settings
+from orchestrator.config.workspace import JobPaths
 from orchestrator.provenance import provenance
 from orchestrator.report.methods import Method
 from orchestrator.report.pictures import Panel, plain_panel
-from orchestrator.settings import Settings
-from orchestrator.workspace import JobPaths
 from workloads.artifacts import read_json, read_manifest
 from workloads.errors import InputRejected
 from workloads.images.decode import decode

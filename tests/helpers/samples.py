@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from PIL import Image
 
-from orchestrator.settings import Settings
+from orchestrator.config.settings import Settings
 from workloads.localization.cutoffs import Cutoffs
 from workloads.methods import build_method
 from workloads.models.card import ModelCard, Preprocessing

@@ -11,11 +11,11 @@ from typing import Any
 import cv2
 import numpy as np
 
+from orchestrator.config.settings import Settings
+from orchestrator.config.workspace import JobPaths, Workspace
 from orchestrator.evaluate import EvaluateResult, save_metrics
 from orchestrator.results_table import results_table
-from orchestrator.settings import Settings
 from orchestrator.tracking import EventLog
-from orchestrator.workspace import JobPaths, Workspace
 from workloads.artifacts import read_json, write_json
 from workloads.datasets.digits import CLASSES, Digits, DigitsOptions, make_digits
 from workloads.images.decode import ImageLimits

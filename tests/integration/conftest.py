@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from samples import make_model, make_settings
 
-from orchestrator.settings import Settings
+from orchestrator.config.settings import Settings
 
 
 def pytest_configure(config: pytest.Config) -> None:

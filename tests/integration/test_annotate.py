@@ -19,7 +19,7 @@ from pycocotools.coco import COCO
 from samples import CLASSES, make_images, make_model, make_settings
 
 from orchestrator.annotate import AnnotateResult, annotate
-from orchestrator.settings import Settings
+from orchestrator.config.settings import Settings
 from workloads import artifacts
 from workloads.annotation.parts import part_path
 from workloads.errors import ConfigError, Conflict, IntegrityError, NotFound, WsolError

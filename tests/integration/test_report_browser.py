@@ -12,9 +12,9 @@ from selenium.webdriver import Chrome, ChromeOptions
 from selenium.webdriver.chrome.service import Service
 from synthetic_job import make_job
 
+from orchestrator.config.settings import Settings
 from orchestrator.inspection import inspect
 from orchestrator.report import write_report
-from orchestrator.settings import Settings
 from workloads.shards.quarantine import Quarantined
 
 CHROMIUM, DRIVER = Path("/usr/bin/chromium"), Path("/usr/bin/chromedriver")

@@ -17,10 +17,10 @@ from pathlib import Path
 
 import pytest
 
+from orchestrator.config.settings import Settings, Tracking
 from orchestrator.events import EventLog
 from orchestrator.mlflow_store import MlflowStore
 from orchestrator.register import champion, fetch_model, register, set_champion
-from orchestrator.settings import Settings, Tracking
 from orchestrator.tracking import Tracker
 from workloads.artifacts import seal
 from workloads.errors import IntegrityError

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from orchestrator.config.settings import Settings, Tracking
 from orchestrator.mlflow_store import MlflowStore
-from orchestrator.settings import Settings, Tracking
 
 
 @pytest.fixture(scope="module")

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator import settings
-from orchestrator.settings import Settings
+from orchestrator.config import settings
+from orchestrator.config.settings import Settings
 from workloads.backbones import BACKBONES
 from workloads.methods import METHODS
 from workloads.recipes import recipe_names

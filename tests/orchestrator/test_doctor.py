@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 
 from orchestrator import doctor
 from orchestrator.cli import app
-from orchestrator.settings import Settings, load_settings
+from orchestrator.config.settings import Settings, load_settings
 
 
 @pytest.fixture

@@ -11,8 +11,8 @@ from made_shards import made_record, made_truth, write_shards
 from typer.testing import CliRunner
 
 from orchestrator.cli import app
+from orchestrator.config.settings import Settings
 from orchestrator.predict import predict
-from orchestrator.settings import Settings
 from workloads.backbones.torchvision_classifier import TorchvisionClassifier
 from workloads.errors import ConfigError, NotFound
 from workloads.models.version import read_card

@@ -14,8 +14,8 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from orchestrator.cli import app
+from orchestrator.config.settings import Settings
 from orchestrator.inspection import CONTACT_SHEET, PAGE, inspect
-from orchestrator.settings import Settings
 from workloads.artifacts import write_json
 from workloads.errors import Conflict, InputRejected, IntegrityError, NotFound
 from workloads.records import GroundTruth, Record

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from orchestrator.config.settings import Settings
 from orchestrator.pipeline import run
-from orchestrator.settings import Settings
 from orchestrator.stages import Stages
 from workloads.errors import NotFound
 

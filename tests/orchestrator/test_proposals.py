@@ -14,8 +14,8 @@ from typer.testing import CliRunner
 
 import orchestrator.proposals
 from orchestrator.cli import app
+from orchestrator.config.settings import Settings
 from orchestrator.proposals import propose, result_of
-from orchestrator.settings import Settings
 from workloads.artifacts import MANIFEST, verify
 from workloads.errors import Conflict, NotFound
 from workloads.proposals.store import read_proposals

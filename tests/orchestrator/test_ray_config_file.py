@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
-from orchestrator.settings import Settings
+from orchestrator.config.settings import Settings
 from workloads.options import Options
 
 FILE = Path(__file__).parents[2] / "ray_config.yaml"

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from orchestrator import register as registry
+from orchestrator.config.settings import Settings, Tracking
 from orchestrator.mlflow_store import MlflowStore
 from orchestrator.register import (
     champion,
@@ -17,7 +18,6 @@ from orchestrator.register import (
     register,
     set_champion,
 )
-from orchestrator.settings import Settings, Tracking
 from orchestrator.tracking import Tracker
 from workloads.artifacts import read_manifest, seal
 from workloads.errors import ClusterError, ConfigError, IntegrityError, NotFound, ResourceError

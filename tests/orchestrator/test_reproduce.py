@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from orchestrator.config.settings import Settings
 from orchestrator.reproduce import compare, reproduce
 from orchestrator.scaling import smoke_settings
-from orchestrator.settings import Settings
 from orchestrator.stages import Stages
 from workloads.errors import ConfigError, NotFound
 from workloads.methods import METHODS, build_method

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from orchestrator import serve as module
+from orchestrator.config.settings import Serving
 from orchestrator.replica import Shrunk, detect_each
-from orchestrator.settings import Serving
 from workloads.detections import Detections
 from workloads.errors import ConfigError, ResourceError
 from workloads.records import no_boxes

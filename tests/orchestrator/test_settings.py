@@ -10,8 +10,8 @@ import yaml
 from typer.testing import CliRunner
 
 from orchestrator.cli import app
-from orchestrator.settings import Settings, load_settings, settings_file
-from orchestrator.settings_check import check_names
+from orchestrator.config.names import check_names
+from orchestrator.config.settings import Settings, load_settings, settings_file
 from workloads.errors import ConfigError, NotFound
 
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from orchestrator.config.workspace import JobPaths
 from orchestrator.stages import Stages
-from orchestrator.workspace import JobPaths
 
 
 class Calls:

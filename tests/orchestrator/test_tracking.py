@@ -13,9 +13,9 @@ from typing import Any
 import pytest
 from tracked import history, warnings_in
 
+from orchestrator.config.settings import Settings
 from orchestrator.events import EventLog, read_events
 from orchestrator.mlflow_store import MlflowStore, tag_of
-from orchestrator.settings import Settings
 from orchestrator.tracking import Tracker, sent_path
 
 ROOT = Path(__file__).resolve().parents[2]

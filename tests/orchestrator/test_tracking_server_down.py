@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 from tracked import history, warnings_in
 
+from orchestrator.config.settings import Settings, Tracking
 from orchestrator.events import EventLog
 from orchestrator.mlflow_store import MlflowStore, tag_of
-from orchestrator.settings import Settings, Tracking
 from orchestrator.tracking import Tracker, sent_path
 from workloads.errors import ConfigError, NotFound
 

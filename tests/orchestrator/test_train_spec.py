@@ -8,7 +8,7 @@ import pytest
 import torch
 from made_shards import made_record, made_truth, write_shards
 
-from orchestrator.settings import Settings
+from orchestrator.config.settings import Settings
 from orchestrator.train_spec import (
     build,
     make_spec,

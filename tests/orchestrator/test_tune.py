@@ -11,7 +11,7 @@ import pytest
 from prediction_cases import box_map, prediction_of, truth_of
 
 from orchestrator import tune as tune_module
-from orchestrator.settings import Settings
+from orchestrator.config.settings import Settings
 from orchestrator.tune import TuneResult, tune
 from workloads.artifacts import read_json, seal, write_json
 from workloads.localization.cutoffs import Cutoffs

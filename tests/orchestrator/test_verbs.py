@@ -12,9 +12,9 @@ import pytest
 from typer.testing import CliRunner
 
 from orchestrator.cli import app
+from orchestrator.config.settings import Settings, load_settings
+from orchestrator.config.workspace import RunPaths, Workspace
 from orchestrator.runs import register_run, tune_run
-from orchestrator.settings import Settings, load_settings
-from orchestrator.workspace import RunPaths, Workspace
 from workloads.artifacts import write_json
 from workloads.errors import ConfigError, NotFound
 

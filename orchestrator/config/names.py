@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from clusters import load_cluster
-from orchestrator.settings import Settings
+from orchestrator.config.settings import Settings
 
 
 def check_names(settings: Settings) -> None:

@@ -1,0 +1,1 @@
+"""Configuration: the typed settings, the names in them, the paths of a workspace."""
