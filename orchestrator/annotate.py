@@ -24,10 +24,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import IO, Any
 
-from orchestrator.chunks import run_pool
-from orchestrator.cluster import connect
 from orchestrator.config.settings import Settings
-from orchestrator.progress import Progress
+from orchestrator.engine.cluster import connect
+from orchestrator.engine.progress import Progress
+from orchestrator.engine.units import run_pool
 from orchestrator.register import fetch_model
 from workloads.annotation.chunk import annotate_chunk
 from workloads.annotation.listing import ListedFile, Listing, list_images

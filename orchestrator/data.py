@@ -7,7 +7,7 @@ from pathlib import Path
 
 from orchestrator.config.settings import Settings
 from orchestrator.config.workspace import Workspace
-from orchestrator.progress import Progress
+from orchestrator.engine.progress import Progress
 from workloads.artifacts import digest
 from workloads.datasets import DATASETS
 from workloads.datasets.base import Dataset

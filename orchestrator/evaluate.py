@@ -15,12 +15,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from orchestrator.chunks import run_tasks
-from orchestrator.cluster import connect
 from orchestrator.config.settings import Settings
 from orchestrator.config.workspace import METRICS_FILE, PER_IMAGE_FILE, Workspace
+from orchestrator.engine.cluster import connect
+from orchestrator.engine.progress import Progress
+from orchestrator.engine.units import run_tasks
 from orchestrator.predict import predict
-from orchestrator.progress import Progress
 from orchestrator.register import fetch_model
 from workloads.artifacts import atomic_file, read_manifest, write_json
 from workloads.artifacts import digest as digest_of

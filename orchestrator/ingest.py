@@ -11,10 +11,11 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from orchestrator.chunks import REQUEST, claim, run_tasks
-from orchestrator.cluster import connect
 from orchestrator.config.settings import Settings
-from orchestrator.progress import Progress
+from orchestrator.engine.claims import REQUEST, claim
+from orchestrator.engine.cluster import connect
+from orchestrator.engine.progress import Progress
+from orchestrator.engine.units import run_tasks
 from workloads.artifacts import is_sealed, read_json, read_manifest, write_json
 from workloads.datasets import open_dataset
 from workloads.datasets.base import Dataset, Item

@@ -13,11 +13,11 @@ from pathlib import Path
 from typing import Any
 
 from orchestrator.annotate import annotate
-from orchestrator.cluster import connect
 from orchestrator.config.names import check_names
 from orchestrator.config.settings import Settings
 from orchestrator.config.workspace import JobPaths, Workspace
 from orchestrator.data import make
+from orchestrator.engine.cluster import connect
 from orchestrator.evaluate import evaluate
 from orchestrator.mlflow_store import RUN_TAG
 from orchestrator.register import set_champion

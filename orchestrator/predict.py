@@ -8,10 +8,11 @@ from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
-from orchestrator.chunks import claim, run_pool
-from orchestrator.cluster import connect
 from orchestrator.config.settings import Settings
-from orchestrator.progress import Progress
+from orchestrator.engine.claims import claim
+from orchestrator.engine.cluster import connect
+from orchestrator.engine.progress import Progress
+from orchestrator.engine.units import run_pool
 from workloads.artifacts import read_manifest, seal
 from workloads.errors import ConfigError, IntegrityError
 from workloads.images.decode import ImageLimits

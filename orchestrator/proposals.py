@@ -11,11 +11,12 @@ from typing import Any
 
 import cv2
 
-from orchestrator.chunks import claim, run_tasks
-from orchestrator.cluster import connect
 from orchestrator.config.settings import Settings
 from orchestrator.config.workspace import Workspace
-from orchestrator.progress import Progress
+from orchestrator.engine.claims import claim
+from orchestrator.engine.cluster import connect
+from orchestrator.engine.progress import Progress
+from orchestrator.engine.units import run_tasks
 from workloads.artifacts import digest, read_manifest
 from workloads.images.decode import ImageLimits
 from workloads.proposals.make import Part, plan_parts, seal_proposals, write_part

@@ -9,10 +9,10 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from orchestrator.cluster import connect
 from orchestrator.config.settings import Settings
 from orchestrator.config.workspace import JobPaths, Workspace
 from orchestrator.data import make
+from orchestrator.engine.cluster import connect
 from orchestrator.evaluate import evaluate
 from orchestrator.runs import tune_run
 from orchestrator.scaling import Scale, smoke_settings

@@ -19,8 +19,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from orchestrator.cluster import connect, require
 from orchestrator.config.settings import Serving, Settings
+from orchestrator.engine.cluster import connect, require
 from orchestrator.register import fetch_model
 from orchestrator.replica import Replica
 from orchestrator.text import one_line

@@ -13,11 +13,11 @@ from typing import Any
 
 from pydantic import JsonValue
 
-from orchestrator.cluster import connect, require
 from orchestrator.config.settings import Settings
 from orchestrator.config.workspace import RunPaths
+from orchestrator.engine.cluster import connect, require
+from orchestrator.engine.progress import Progress
 from orchestrator.mlflow_store import RUN_TAG
-from orchestrator.progress import Progress
 from orchestrator.provenance import stable_provenance
 from orchestrator.tracking import EventLog, Tracker, read_events
 from orchestrator.train_spec import TrainSpec, build, image_size, make_spec, parameters

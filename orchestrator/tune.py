@@ -10,11 +10,11 @@ from typing import Any
 
 import numpy as np
 
-from orchestrator.cluster import connect
 from orchestrator.config.settings import Settings
 from orchestrator.config.workspace import RunPaths
+from orchestrator.engine.cluster import connect
+from orchestrator.engine.progress import Progress
 from orchestrator.mlflow_store import RUN_TAG
-from orchestrator.progress import Progress
 from orchestrator.tracking import Tracker
 from workloads.artifacts import read_manifest, write_json
 from workloads.errors import WsolError

@@ -7,11 +7,11 @@ from dataclasses import asdict
 from functools import partial
 from typing import Any
 
-from orchestrator.chunks import run_tasks
-from orchestrator.cluster import connect
 from orchestrator.config.settings import Settings, load_settings
 from orchestrator.config.workspace import Workspace
-from orchestrator.progress import Progress
+from orchestrator.engine.cluster import connect
+from orchestrator.engine.progress import Progress
+from orchestrator.engine.units import run_tasks
 from orchestrator.proposals import propose
 from orchestrator.train_spec import needs_proposals, pretraining
 from workloads.artifacts import read_json, write_json

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import time
 
-from orchestrator.cluster import connect
 from orchestrator.config.settings import load_settings
-from orchestrator.progress import Progress
+from orchestrator.engine.cluster import connect
+from orchestrator.engine.progress import Progress
 from orchestrator.reproduce import DIGITS, reproduce
 from workloads.errors import WsolError
 from workloads.recipes import load_recipe, recipe_names

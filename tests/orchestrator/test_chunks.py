@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.chunks import claim
+from orchestrator.engine.claims import claim
 from workloads.artifacts import seal, write_json
 from workloads.errors import Conflict
 

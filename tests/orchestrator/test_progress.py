@@ -7,8 +7,8 @@ import io
 import pytest
 from rich.console import Console
 
-from orchestrator import progress as module
-from orchestrator.progress import Progress
+from orchestrator.engine import progress as module
+from orchestrator.engine.progress import Progress
 
 
 class Clock:

@@ -1,0 +1,1 @@
+"""The engine: Ray started or joined, units of work, errors of workers, progress."""
