@@ -18,7 +18,6 @@ from pathlib import Path
 from typing import Any
 
 from orchestrator.config.settings import Settings
-from orchestrator.events import EventLog, read_events
 from orchestrator.mlflow_store import (
     RUN_TAG,
     MlflowStore,
@@ -27,9 +26,7 @@ from orchestrator.mlflow_store import (
     root_cause,
 )
 from orchestrator.text import one_line
-from orchestrator.tracked_run import Run, Status, deliver, restore, sent_path
-
-__all__ = ["EventLog", "Run", "Status", "Tracker", "read_events", "sent_path"]
+from orchestrator.tracked_run import Run, Status, deliver, restore
 
 POLL_S = 1.0  # between two looks at the event logs
 REST_S = 30.0  # without a call after one that failed

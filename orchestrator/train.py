@@ -17,9 +17,10 @@ from orchestrator.config.settings import Settings
 from orchestrator.config.workspace import RunPaths
 from orchestrator.engine.cluster import connect, require
 from orchestrator.engine.progress import Progress
+from orchestrator.events import EventLog, read_events
 from orchestrator.mlflow_store import RUN_TAG
 from orchestrator.provenance import stable_provenance
-from orchestrator.tracking import EventLog, Tracker, read_events
+from orchestrator.tracking import Tracker
 from orchestrator.train_spec import TrainSpec, build, image_size, make_spec, parameters
 from orchestrator.train_worker import train_worker
 from workloads.artifacts import is_sealed, read_json, read_manifest, write_json
