@@ -28,7 +28,7 @@ from orchestrator.config.settings import Settings
 from orchestrator.engine.cluster import connect
 from orchestrator.engine.progress import Progress
 from orchestrator.engine.units import run_pool
-from orchestrator.register import fetch_model
+from orchestrator.tracking.registry import fetch_model
 from workloads.annotation.chunk import annotate_chunk
 from workloads.annotation.listing import ListedFile, Listing, list_images
 from workloads.annotation.parts import part_path, read_parts, write_part

@@ -21,7 +21,7 @@ from orchestrator.engine.cluster import connect
 from orchestrator.engine.progress import Progress
 from orchestrator.engine.units import run_tasks
 from orchestrator.predict import predict
-from orchestrator.register import fetch_model
+from orchestrator.tracking.registry import fetch_model
 from workloads.artifacts import atomic_file, read_manifest, write_json
 from workloads.artifacts import digest as digest_of
 from workloads.localization.cutoffs import Cutoffs

@@ -19,15 +19,15 @@ from orchestrator.config.workspace import JobPaths, Workspace
 from orchestrator.data import make
 from orchestrator.engine.cluster import connect
 from orchestrator.evaluate import evaluate
-from orchestrator.mlflow_store import RUN_TAG
-from orchestrator.register import set_champion
 from orchestrator.report import write_report
 from orchestrator.results_table import results_table
 from orchestrator.runs import register_run, tune_run
 from orchestrator.serve import running
 from orchestrator.stages import Stages
 from orchestrator.steps import check_weights, ingested, pretrained, trained
-from orchestrator.tracking import Tracker
+from orchestrator.tracking.mlflow_store import RUN_TAG
+from orchestrator.tracking.registry import set_champion
+from orchestrator.tracking.tracker import Tracker
 from orchestrator.train_spec import pretraining
 from workloads.artifacts import atomic_folder, read_json, write_json
 from workloads.errors import Conflict, WsolError

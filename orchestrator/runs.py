@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from orchestrator.config.settings import Settings
 from orchestrator.config.workspace import RunPaths
-from orchestrator.mlflow_store import MlflowStore, root_cause
 from orchestrator.predict import predict
-from orchestrator.register import ModelVersion, register, set_champion
-from orchestrator.tracking import Tracker
+from orchestrator.tracking.mlflow_store import MlflowStore, root_cause
+from orchestrator.tracking.registry import ModelVersion, register, set_champion
+from orchestrator.tracking.tracker import Tracker
 from orchestrator.train_spec import TrainSpec
 from orchestrator.tune import TuneResult, log_search, tune
 from workloads.artifacts import is_sealed, read_json

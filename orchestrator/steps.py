@@ -11,7 +11,7 @@ from orchestrator.config.workspace import RunPaths, Workspace
 from orchestrator.data import made_names, make
 from orchestrator.ingest import ingest
 from orchestrator.proposals import propose
-from orchestrator.tracking import Tracker
+from orchestrator.tracking.tracker import Tracker
 from orchestrator.train import train
 from orchestrator.train_spec import initial_weights, needs_proposals, pretraining
 from workloads.artifacts import digest

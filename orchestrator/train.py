@@ -17,10 +17,10 @@ from orchestrator.config.settings import Settings
 from orchestrator.config.workspace import RunPaths
 from orchestrator.engine.cluster import connect, require
 from orchestrator.engine.progress import Progress
-from orchestrator.events import EventLog, read_events
-from orchestrator.mlflow_store import RUN_TAG
 from orchestrator.provenance import stable_provenance
-from orchestrator.tracking import Tracker
+from orchestrator.tracking.events import EventLog, learning_curves
+from orchestrator.tracking.mlflow_store import RUN_TAG
+from orchestrator.tracking.tracker import Tracker
 from orchestrator.train_spec import TrainSpec, build, image_size, make_spec, parameters
 from orchestrator.train_worker import train_worker
 from workloads.artifacts import is_sealed, read_json, read_manifest, write_json
@@ -105,12 +105,6 @@ def _result(paths: RunPaths, spec: TrainSpec, tracking_run: str | None) -> Train
         metrics=learning_curves(paths.events)[-1],
         tracking_run=tracking_run,
     )
-
-
-def learning_curves(events: Path) -> list[dict[str, float]]:
-    """Metrics per epoch in order; of an epoch reported twice, the last report."""
-    by_epoch = {int(event["epoch"]): event["metrics"] for event in read_events(events)}
-    return [{"epoch": epoch, **by_epoch[epoch]} for epoch in sorted(by_epoch)]
 
 
 def _claim(paths: RunPaths, spec: TrainSpec, resume: bool) -> bool:

@@ -14,8 +14,8 @@ from orchestrator.config.settings import Settings
 from orchestrator.config.workspace import RunPaths
 from orchestrator.engine.cluster import connect
 from orchestrator.engine.progress import Progress
-from orchestrator.mlflow_store import RUN_TAG
-from orchestrator.tracking import Tracker
+from orchestrator.tracking.mlflow_store import RUN_TAG
+from orchestrator.tracking.tracker import Tracker
 from workloads.artifacts import read_manifest, write_json
 from workloads.errors import WsolError
 from workloads.models.version import read_card

@@ -24,7 +24,7 @@ def sync(
     Exit code 8 if it is still away.
     """
     settings = read_settings(context, config, overrides)
-    from orchestrator.tracking import Tracker
+    from orchestrator.tracking.tracker import Tracker
 
     with working():
         sent = Tracker(settings).sync(events)

@@ -8,7 +8,7 @@ from typing import Any
 
 from orchestrator.config.settings import Settings
 from orchestrator.config.workspace import JobPaths
-from orchestrator.train import learning_curves
+from orchestrator.tracking.events import learning_curves
 from workloads.artifacts import read_json
 from workloads.models.card import ModelCard
 from workloads.models.version import read_card

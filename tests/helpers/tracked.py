@@ -6,7 +6,7 @@ import logging
 
 import pytest
 
-from orchestrator.mlflow_store import MlflowStore
+from orchestrator.tracking.mlflow_store import MlflowStore
 
 
 def history(store: MlflowStore, run_id: str | None, metric: str) -> list[tuple[int, float]]:

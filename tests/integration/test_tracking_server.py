@@ -18,10 +18,10 @@ from pathlib import Path
 import pytest
 
 from orchestrator.config.settings import Settings, Tracking
-from orchestrator.events import EventLog
-from orchestrator.mlflow_store import MlflowStore
-from orchestrator.register import champion, fetch_model, register, set_champion
-from orchestrator.tracking import Tracker
+from orchestrator.tracking.events import EventLog
+from orchestrator.tracking.mlflow_store import MlflowStore
+from orchestrator.tracking.registry import champion, fetch_model, register, set_champion
+from orchestrator.tracking.tracker import Tracker
 from workloads.artifacts import seal
 from workloads.errors import IntegrityError
 
@@ -141,7 +141,7 @@ def test_a_server_killed_midway_loses_nothing(
     caplog: pytest.LogCaptureFixture,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("orchestrator.tracking.POLL_S", 0.05)
+    monkeypatch.setattr("orchestrator.tracking.tracker.POLL_S", 0.05)
     log = EventLog(tmp_path / "events.jsonl")
     tracker = Tracker(settings)
     run = tracker.start_run("killed", {"lr": 0.1}, {"wsol.run": "killed midway"}, parent="a/b")

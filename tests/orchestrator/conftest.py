@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from orchestrator.config.settings import Settings, Tracking
-from orchestrator.mlflow_store import MlflowStore
+from orchestrator.tracking.mlflow_store import MlflowStore
 
 
 @pytest.fixture(scope="module")

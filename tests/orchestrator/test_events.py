@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.events import EventLog, events_after, read_events
+from orchestrator.tracking.events import EventLog, events_after, read_events
 from workloads.errors import IntegrityError, ResourceError
 
 ROOT = Path(__file__).resolve().parents[2]

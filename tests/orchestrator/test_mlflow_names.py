@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.mlflow_store import clean_key, flat, root_cause
+from orchestrator.tracking.mlflow_store import clean_key, flat, root_cause
 
 ROOT = Path(__file__).resolve().parents[2]
 

@@ -8,17 +8,17 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator import register as registry
 from orchestrator.config.settings import Settings, Tracking
-from orchestrator.mlflow_store import MlflowStore
-from orchestrator.register import (
+from orchestrator.tracking import registry
+from orchestrator.tracking.mlflow_store import MlflowStore
+from orchestrator.tracking.registry import (
     champion,
     fetch_model,
     find_version,
     register,
     set_champion,
 )
-from orchestrator.tracking import Tracker
+from orchestrator.tracking.tracker import Tracker
 from workloads.artifacts import read_manifest, seal
 from workloads.errors import ClusterError, ConfigError, IntegrityError, NotFound, ResourceError
 

@@ -14,9 +14,9 @@ import pytest
 from tracked import history, warnings_in
 
 from orchestrator.config.settings import Settings
-from orchestrator.events import EventLog, read_events
-from orchestrator.mlflow_store import MlflowStore, tag_of
-from orchestrator.tracking import Tracker, sent_path
+from orchestrator.tracking.events import EventLog, read_events
+from orchestrator.tracking.mlflow_store import MlflowStore, tag_of
+from orchestrator.tracking.tracker import Tracker, sent_path
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -65,7 +65,7 @@ def test_a_run_is_stored_with_everything(
 def test_the_courier_sends_while_the_work_goes_on(
     settings: Settings, store: MlflowStore, tmp_path: Path, uid: str, monkeypatch: Any
 ) -> None:
-    monkeypatch.setattr("orchestrator.tracking.POLL_S", 0.02)
+    monkeypatch.setattr("orchestrator.tracking.tracker.POLL_S", 0.02)
     log = EventLog(tmp_path / "events.jsonl")
     tracker = Tracker(settings)
     run = tracker.start_run("live", {}, {"wsol.run": uid})
@@ -83,7 +83,7 @@ def test_the_courier_sends_while_the_work_goes_on(
 def test_the_courier_goes_home_when_all_runs_are_closed(
     settings: Settings, uid: str, monkeypatch: Any
 ) -> None:
-    monkeypatch.setattr("orchestrator.tracking.POLL_S", 0.02)
+    monkeypatch.setattr("orchestrator.tracking.tracker.POLL_S", 0.02)
     tracker = Tracker(settings)
     run = tracker.start_run("short", {}, {"wsol.run": uid})
     courier = tracker._courier

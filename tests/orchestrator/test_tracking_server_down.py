@@ -13,9 +13,9 @@ import pytest
 from tracked import history, warnings_in
 
 from orchestrator.config.settings import Settings, Tracking
-from orchestrator.events import EventLog
-from orchestrator.mlflow_store import MlflowStore, tag_of
-from orchestrator.tracking import Tracker, sent_path
+from orchestrator.tracking.events import EventLog
+from orchestrator.tracking.mlflow_store import MlflowStore, tag_of
+from orchestrator.tracking.tracker import Tracker, sent_path
 from workloads.errors import ConfigError, NotFound
 
 
@@ -110,8 +110,8 @@ def test_a_log_that_cannot_be_kept_up_to_date_stops_nothing(
 def test_a_server_that_comes_back_gets_everything_by_itself(
     settings: Settings, store: MlflowStore, tmp_path: Path, uid: str, caplog: Any, monkeypatch: Any
 ) -> None:
-    monkeypatch.setattr("orchestrator.tracking.POLL_S", 0.02)
-    monkeypatch.setattr("orchestrator.tracking.REST_S", 0.1)
+    monkeypatch.setattr("orchestrator.tracking.tracker.POLL_S", 0.02)
+    monkeypatch.setattr("orchestrator.tracking.tracker.REST_S", 0.1)
     log = EventLog(tmp_path / "events.jsonl")
     tracker = Tracker(settings)
     run = tracker.start_run("x", {}, {"wsol.run": uid})

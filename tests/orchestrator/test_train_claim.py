@@ -9,7 +9,7 @@ import pytest
 from orchestrator import train as module
 from orchestrator.config.settings import Settings
 from orchestrator.config.workspace import RunPaths
-from orchestrator.events import EventLog
+from orchestrator.tracking.events import EventLog
 from orchestrator.train import train
 from orchestrator.train_spec import make_spec
 from workloads.artifacts import seal, write_json

@@ -232,7 +232,7 @@ def test_run_shows_a_table_and_where_the_report_is(stand_in):
 
 @pytest.mark.parametrize(("sent", "code"), [(True, 0), (False, 8)])
 def test_sync(monkeypatch, sent, code):
-    import orchestrator.tracking
+    import orchestrator.tracking.tracker
 
     class Tracker:
         def __init__(self, _: Settings) -> None: ...

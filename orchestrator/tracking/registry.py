@@ -19,7 +19,7 @@ from typing import Any
 
 from orchestrator.config.settings import Settings
 from orchestrator.config.workspace import Workspace
-from orchestrator.mlflow_store import (
+from orchestrator.tracking.mlflow_store import (
     MlflowStore,
     capped,
     clean_key,

@@ -99,3 +99,9 @@ def _drop_torn_line(descriptor: int) -> None:
         end = start
     if end < size:
         os.ftruncate(descriptor, end)
+
+
+def learning_curves(events: Path) -> list[dict[str, float]]:
+    """Metrics per epoch in order; of an epoch reported twice, the last report."""
+    by_epoch = {int(event["epoch"]): event["metrics"] for event in read_events(events)}
+    return [{"epoch": epoch, **by_epoch[epoch]} for epoch in sorted(by_epoch)]

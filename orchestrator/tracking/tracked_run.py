@@ -10,8 +10,8 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal
 
-from orchestrator.events import events_after
-from orchestrator.mlflow_store import MlflowStore, clean_key, is_missing
+from orchestrator.tracking.events import events_after
+from orchestrator.tracking.mlflow_store import MlflowStore, clean_key, is_missing
 from workloads.artifacts import read_json, write_json
 from workloads.errors import IntegrityError, NotFound, WsolError
 

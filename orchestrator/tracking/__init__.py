@@ -1,0 +1,1 @@
+"""MLflow: runs and their events, and the registry of models."""
