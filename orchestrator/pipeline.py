@@ -19,9 +19,10 @@ from orchestrator.config.workspace import JobPaths, Workspace
 from orchestrator.data import make
 from orchestrator.engine.cluster import connect
 from orchestrator.evaluate import evaluate
+from orchestrator.register import register_run
 from orchestrator.report import write_report
 from orchestrator.results_table import results_table
-from orchestrator.runs import register_run, tune_run
+from orchestrator.runs import tune_run
 from orchestrator.serve import running
 from orchestrator.stages import Stages
 from orchestrator.steps import check_weights, ingested, pretrained, trained

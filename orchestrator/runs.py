@@ -5,13 +5,11 @@ from __future__ import annotations
 from orchestrator.config.settings import Settings
 from orchestrator.config.workspace import RunPaths
 from orchestrator.predict import predict
-from orchestrator.tracking.mlflow_store import MlflowStore, root_cause
-from orchestrator.tracking.registry import ModelVersion, register, set_champion
 from orchestrator.tracking.tracker import Tracker
 from orchestrator.train_spec import TrainSpec
 from orchestrator.tune import TuneResult, log_search, tune
 from workloads.artifacts import is_sealed, read_json
-from workloads.errors import ClusterError, NotFound
+from workloads.errors import NotFound
 from workloads.localization.cutoffs import Cutoffs
 from workloads.models.version import retune_model
 
@@ -44,23 +42,6 @@ def tune_run(settings: Settings, paths: RunPaths, tracker: Tracker | None = None
     return result
 
 
-def register_run(settings: Settings, paths: RunPaths, alias: str | None) -> ModelVersion:
-    """Register the tuned model of a run, and point an alias at it if one is given.
-
-    Raises:
-        NotFound: no such run, or it is not finished or not tuned.
-        ClusterError: MLflow fails.
-    """
-    spec = _spec_of(paths)
-    if not is_sealed(paths.tuned_model):
-        raise NotFound(f"run '{paths.name}' is not tuned; first: wsol tune {paths.name}")
-    measured = read_json(paths.search)["values"]
-    tags = {"recipe": spec.recipe.name, **{f"val.{k}": v for k, v in measured.items()}}
-    model = settings.job.registry.model
-    version = register(settings, paths.tuned_model, model, tags, _tracked(settings, paths))
-    return set_champion(settings, model, version.version, alias) if alias else version
-
-
 def _spec_of(paths: RunPaths) -> TrainSpec:
     """What a finished run was asked for."""
     if not paths.spec.exists():
@@ -72,13 +53,3 @@ def _spec_of(paths: RunPaths) -> TrainSpec:
     values = read_json(paths.spec)
     values.pop("identity")
     return TrainSpec.parse(values, str(paths.spec))
-
-
-def _tracked(settings: Settings, paths: RunPaths) -> str | None:
-    """MLflow's id of the training run."""
-    store = MlflowStore(settings)
-    try:
-        return store.find_run(paths.tracking_uid())
-    except Exception as error:  # MLflow, its databases and file stores raise all kinds
-        problem = f"could not look up run '{paths.name}': {root_cause(error)}"
-        raise ClusterError(f"{problem}; see that the tracking server runs") from error

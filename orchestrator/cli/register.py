@@ -31,7 +31,7 @@ def register(
     """Register a tuned model: weights, thresholds, classes and provenance as one version."""
     settings = read_settings(context, config, overrides)
     from orchestrator.config.workspace import Workspace
-    from orchestrator.runs import register_run
+    from orchestrator.register import register_run
 
     with working():
         result = register_run(settings, Workspace(settings.workspace).run(run_name(run)), alias)

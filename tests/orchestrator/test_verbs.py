@@ -14,7 +14,8 @@ from typer.testing import CliRunner
 from orchestrator.cli import app
 from orchestrator.config.settings import Settings, load_settings
 from orchestrator.config.workspace import RunPaths, Workspace
-from orchestrator.runs import register_run, tune_run
+from orchestrator.register import register_run
+from orchestrator.runs import tune_run
 from workloads.artifacts import write_json
 from workloads.errors import ConfigError, NotFound
 
@@ -168,7 +169,7 @@ def test_tune_and_register_take_a_run(stand_in):
     invoke("tune", "mine", "--set", "job.search.trials=2")
     assert tuned.arguments[0].folder == Path("wsol-workspace/runs/mine").resolve()
     assert tuned.settings.job.search.trials == 2
-    registered = stand_in("orchestrator.runs.register_run")
+    registered = stand_in("orchestrator.register.register_run")
     invoke("register", "mine", "--alias", "champion")
     assert registered.arguments[0].name == "mine"
     assert registered.arguments[1] == "champion"
