@@ -16,7 +16,7 @@ from orchestrator.annotate import annotate
 from orchestrator.config.names import check_names
 from orchestrator.config.settings import Settings
 from orchestrator.config.workspace import JobPaths, Workspace
-from orchestrator.data import make
+from orchestrator.data.make import make
 from orchestrator.engine.cluster import connect
 from orchestrator.evaluate import evaluate
 from orchestrator.register import register_run

@@ -11,7 +11,7 @@ from typing import Any
 
 from orchestrator.config.settings import Settings
 from orchestrator.config.workspace import JobPaths, Workspace
-from orchestrator.data import make
+from orchestrator.data.make import make
 from orchestrator.engine.cluster import connect
 from orchestrator.evaluate import evaluate
 from orchestrator.runs import tune_run

@@ -8,7 +8,7 @@ from typing import Any
 
 from orchestrator.config.settings import Settings
 from orchestrator.config.workspace import RunPaths, Workspace
-from orchestrator.data import made_names, make
+from orchestrator.data.make import made_names, make
 from orchestrator.ingest import ingest
 from orchestrator.proposals import propose
 from orchestrator.tracking.tracker import Tracker

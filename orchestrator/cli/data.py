@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from rich.console import Group
     from rich.table import Table
 
-    from orchestrator.inspection import Inspected
+    from orchestrator.data.inspect import Inspected
     from workloads.shards.statistics import Inspection
 
 _MOST_CLASSES, _END_CLASSES = 12, 5
@@ -54,7 +54,7 @@ def make(
 ) -> None:
     """Make an embedded data set as the settings say; the same options give the same bytes."""
     settings = read_settings(context, config, overrides)
-    from orchestrator.data import make as work
+    from orchestrator.data.make import make as work
 
     with working():
         result = work(settings, dataset or settings.job.data.dataset, out, layout)
@@ -86,7 +86,7 @@ def inspect(
     By split: images, classes, boxes, and why images were quarantined.
     """
     settings = read_settings(context, config, overrides)
-    from orchestrator.inspection import inspect as work
+    from orchestrator.data.inspect import inspect as work
 
     with working():
         result = work(settings, shards, split, out, images)

@@ -13,7 +13,7 @@ from selenium.webdriver.chrome.service import Service
 from synthetic_job import make_job
 
 from orchestrator.config.settings import Settings
-from orchestrator.inspection import inspect
+from orchestrator.data.inspect import inspect
 from orchestrator.report import write_report
 from workloads.shards.quarantine import Quarantined
 

@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 
 from orchestrator.cli import app
 from orchestrator.config.settings import Settings
-from orchestrator.inspection import CONTACT_SHEET, PAGE, inspect
+from orchestrator.data.inspect import CONTACT_SHEET, PAGE, inspect
 from workloads.artifacts import write_json
 from workloads.errors import Conflict, InputRejected, IntegrityError, NotFound
 from workloads.records import GroundTruth, Record

@@ -1,0 +1,1 @@
+"""`wsol data`: make an embedded data set, inspect shards."""
