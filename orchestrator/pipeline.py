@@ -29,7 +29,7 @@ from orchestrator.steps import check_weights, ingested, pretrained, trained
 from orchestrator.tracking.mlflow_store import RUN_TAG
 from orchestrator.tracking.registry import set_champion
 from orchestrator.tracking.tracker import Tracker
-from orchestrator.train_spec import pretraining
+from orchestrator.train.initial import pretraining
 from workloads.artifacts import atomic_folder, read_json, write_json
 from workloads.errors import Conflict, WsolError
 from workloads.recipes import load_recipe

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from orchestrator.config.settings import Settings
 from orchestrator.config.workspace import RunPaths
-from orchestrator.runs import _spec_of
 from orchestrator.tracking.mlflow_store import MlflowStore, root_cause
 from orchestrator.tracking.registry import ModelVersion, register, set_champion
+from orchestrator.train.spec import spec_of
 from workloads.artifacts import is_sealed, read_json
 from workloads.errors import ClusterError, NotFound
 
@@ -18,7 +18,7 @@ def register_run(settings: Settings, paths: RunPaths, alias: str | None) -> Mode
         NotFound: no such run, or it is not finished or not tuned.
         ClusterError: MLflow fails.
     """
-    spec = _spec_of(paths)
+    spec = spec_of(paths)
     if not is_sealed(paths.tuned_model):
         raise NotFound(f"run '{paths.name}' is not tuned; first: wsol tune {paths.name}")
     measured = read_json(paths.search)["values"]

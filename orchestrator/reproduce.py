@@ -19,7 +19,7 @@ from orchestrator.scaling import Scale, smoke_settings
 from orchestrator.stages import Stages
 from orchestrator.steps import check_weights, ingested, pretrained, trained
 from orchestrator.tracking.tracker import Tracker
-from orchestrator.train_spec import pretraining
+from orchestrator.train.initial import pretraining
 from workloads.artifacts import digest, read_json, write_json
 from workloads.datasets import open_dataset
 from workloads.errors import ConfigError, Conflict

@@ -6,10 +6,8 @@ from orchestrator.config.settings import Settings
 from orchestrator.config.workspace import RunPaths
 from orchestrator.predict import predict
 from orchestrator.tracking.tracker import Tracker
-from orchestrator.train_spec import TrainSpec
+from orchestrator.train.spec import spec_of
 from orchestrator.tune import TuneResult, log_search, tune
-from workloads.artifacts import is_sealed, read_json
-from workloads.errors import NotFound
 from workloads.localization.cutoffs import Cutoffs
 from workloads.models.version import retune_model
 
@@ -20,7 +18,7 @@ def tune_run(settings: Settings, paths: RunPaths, tracker: Tracker | None = None
     Raises:
         NotFound: no such run, or it is not finished.
     """
-    spec = _spec_of(paths)
+    spec = spec_of(paths)
     split = spec.val_split
     stored = predict(
         settings,
@@ -40,16 +38,3 @@ def tune_run(settings: Settings, paths: RunPaths, tracker: Tracker | None = None
     retune_model(paths.model, paths.tuned_model, cutoffs, {"validation": dict(result.values)})
     log_search(tracker or Tracker(settings), result, paths)
     return result
-
-
-def _spec_of(paths: RunPaths) -> TrainSpec:
-    """What a finished run was asked for."""
-    if not paths.spec.exists():
-        found = paths.folder.parent.glob("*")
-        known = ", ".join(sorted(p.name for p in found if RunPaths(p).spec.exists())) or "none"
-        raise NotFound(f"no run '{paths.name}' in {paths.folder.parent} (there: {known})")
-    if not is_sealed(paths.model):
-        raise NotFound(f"run '{paths.name}' is not finished; continue it: wsol train ... --resume")
-    values = read_json(paths.spec)
-    values.pop("identity")
-    return TrainSpec.parse(values, str(paths.spec))

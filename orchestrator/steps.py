@@ -12,8 +12,9 @@ from orchestrator.data.make import made_names, make
 from orchestrator.ingest import ingest
 from orchestrator.proposals import propose
 from orchestrator.tracking.tracker import Tracker
-from orchestrator.train import train
-from orchestrator.train_spec import initial_weights, needs_proposals, pretraining
+from orchestrator.train.initial import initial_weights, pretraining
+from orchestrator.train.spec import needs_proposals
+from orchestrator.train.train import train
 from workloads.artifacts import digest
 from workloads.datasets import DATASETS
 from workloads.errors import ConfigError

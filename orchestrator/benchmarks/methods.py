@@ -13,7 +13,8 @@ from orchestrator.engine.cluster import connect
 from orchestrator.engine.progress import Progress
 from orchestrator.engine.units import run_tasks
 from orchestrator.proposals import propose
-from orchestrator.train_spec import needs_proposals, pretraining
+from orchestrator.train.initial import pretraining
+from orchestrator.train.spec import needs_proposals
 from workloads.artifacts import read_json, write_json
 from workloads.comparison.places import Places
 from workloads.comparison.plan import Data, Reading, Trial, load_plan, recipe_of

@@ -45,7 +45,7 @@ def reproduce(
         raise ConfigError(unknown_name("scale", scale, SCALES))
     settings = read_settings(context, config, overrides)
     from orchestrator.reproduce import reproduce as work
-    from orchestrator.train_spec import parse_initial
+    from orchestrator.train.initial import parse_initial
 
     with working():
         result = plain(work(settings, recipe, data, scale, parse_initial(initial or [])))  # type: ignore[arg-type]

@@ -57,8 +57,8 @@ def train(
     """
     settings = read_settings(context, config, overrides)
     from orchestrator.config.workspace import Workspace
-    from orchestrator.train import train as work
-    from orchestrator.train_spec import parse_initial
+    from orchestrator.train.initial import parse_initial
+    from orchestrator.train.train import train as work
 
     paths = Workspace(settings.workspace).run(run_name(name or recipe))
     with working():

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator import train as module
 from orchestrator.config.settings import Settings
 from orchestrator.config.workspace import RunPaths
 from orchestrator.tracking.events import EventLog
-from orchestrator.train import train
-from orchestrator.train_spec import make_spec
+from orchestrator.train import train as module
+from orchestrator.train.spec import make_spec
+from orchestrator.train.train import train
 from workloads.artifacts import seal, write_json
 from workloads.datasets import open_dataset
 from workloads.datasets.digits import SingleDigitsOptions, make_digits

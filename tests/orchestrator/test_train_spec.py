@@ -9,13 +9,8 @@ import torch
 from made_shards import made_record, made_truth, write_shards
 
 from orchestrator.config.settings import Settings
-from orchestrator.train_spec import (
-    build,
-    make_spec,
-    needs_proposals,
-    parse_initial,
-    pretraining,
-)
+from orchestrator.train.initial import parse_initial, pretraining
+from orchestrator.train.spec import build, make_spec, needs_proposals
 from workloads.backbones import BACKBONES
 from workloads.errors import ConfigError, NotFound
 from workloads.recipes import Recipe, load_recipe

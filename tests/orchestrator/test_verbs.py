@@ -83,7 +83,7 @@ def test_ingest_with_quarantined_images_is_code_3(stand_in):
 
 
 def test_train(stand_in):
-    called = stand_in("orchestrator.train.train")
+    called = stand_in("orchestrator.train.train.train")
     invoke("train", "some-recipe", "--shards", "in", "--set", "resources.train.workers=1")
     recipe, shards, paths = called.arguments
     assert (recipe, shards, paths.name) == ("some-recipe", Path("in"), "some-recipe")

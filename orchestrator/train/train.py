@@ -21,8 +21,8 @@ from orchestrator.provenance import stable_provenance
 from orchestrator.tracking.events import EventLog, learning_curves
 from orchestrator.tracking.mlflow_store import RUN_TAG
 from orchestrator.tracking.tracker import Tracker
-from orchestrator.train_spec import TrainSpec, build, image_size, make_spec, parameters
-from orchestrator.train_worker import train_worker
+from orchestrator.train.spec import TrainSpec, build, image_size, make_spec, parameters
+from orchestrator.train.worker import train_worker
 from workloads.artifacts import is_sealed, read_json, read_manifest, write_json
 from workloads.errors import Conflict, WsolError
 from workloads.recipes import Recipe

@@ -6,7 +6,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from orchestrator.train_spec import TrainSpec, build, image_size
+from orchestrator.train.spec import TrainSpec, build, image_size
 
 
 def train_worker(config: dict[str, Any]) -> None:
