@@ -22,7 +22,6 @@ from orchestrator.evaluate import evaluate
 from orchestrator.register import register_run
 from orchestrator.report import write_report
 from orchestrator.results_table import results_table
-from orchestrator.runs import tune_run
 from orchestrator.serve import running
 from orchestrator.stages import Stages
 from orchestrator.steps import check_weights, ingested, pretrained, trained
@@ -30,6 +29,7 @@ from orchestrator.tracking.mlflow_store import RUN_TAG
 from orchestrator.tracking.registry import set_champion
 from orchestrator.tracking.tracker import Tracker
 from orchestrator.train.initial import pretraining
+from orchestrator.tune.tune import tune_run
 from workloads.artifacts import atomic_folder, read_json, write_json
 from workloads.errors import Conflict, WsolError
 from workloads.recipes import load_recipe

@@ -14,12 +14,12 @@ from orchestrator.config.workspace import JobPaths, Workspace
 from orchestrator.data.make import make
 from orchestrator.engine.cluster import connect
 from orchestrator.evaluate import evaluate
-from orchestrator.runs import tune_run
 from orchestrator.scaling import Scale, smoke_settings
 from orchestrator.stages import Stages
 from orchestrator.steps import check_weights, ingested, pretrained, trained
 from orchestrator.tracking.tracker import Tracker
 from orchestrator.train.initial import pretraining
+from orchestrator.tune.tune import tune_run
 from workloads.artifacts import digest, read_json, write_json
 from workloads.datasets import open_dataset
 from workloads.errors import ConfigError, Conflict

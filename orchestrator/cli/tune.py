@@ -30,7 +30,7 @@ def tune(
     """
     settings = read_settings(context, config, overrides)
     from orchestrator.config.workspace import Workspace
-    from orchestrator.runs import tune_run
+    from orchestrator.tune.tune import tune_run
 
     with working():
         result = tune_run(settings, Workspace(settings.workspace).run(run_name(run)))

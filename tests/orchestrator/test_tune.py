@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from prediction_cases import box_map, prediction_of, truth_of
 
-from orchestrator import tune as tune_module
 from orchestrator.config.settings import Settings
-from orchestrator.tune import TuneResult, tune
+from orchestrator.tune import stored_maps as tune_module
+from orchestrator.tune.stored_maps import TuneResult, tune
 from workloads.artifacts import read_json, seal, write_json
 from workloads.localization.cutoffs import Cutoffs
 from workloads.models.card import ModelCard, Preprocessing

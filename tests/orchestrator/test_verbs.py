@@ -15,7 +15,7 @@ from orchestrator.cli import app
 from orchestrator.config.settings import Settings, load_settings
 from orchestrator.config.workspace import RunPaths, Workspace
 from orchestrator.register import register_run
-from orchestrator.runs import tune_run
+from orchestrator.tune.tune import tune_run
 from workloads.artifacts import write_json
 from workloads.errors import ConfigError, NotFound
 
@@ -165,7 +165,7 @@ def test_evaluate_shows_a_table(stand_in, words, rows):
 
 
 def test_tune_and_register_take_a_run(stand_in):
-    tuned = stand_in("orchestrator.runs.tune_run")
+    tuned = stand_in("orchestrator.tune.tune.tune_run")
     invoke("tune", "mine", "--set", "job.search.trials=2")
     assert tuned.arguments[0].folder == Path("wsol-workspace/runs/mine").resolve()
     assert tuned.settings.job.search.trials == 2

@@ -7,7 +7,7 @@ from orchestrator.config.workspace import RunPaths
 from orchestrator.predict import predict
 from orchestrator.tracking.tracker import Tracker
 from orchestrator.train.spec import spec_of
-from orchestrator.tune import TuneResult, log_search, tune
+from orchestrator.tune.stored_maps import TuneResult, log_search, tune
 from workloads.localization.cutoffs import Cutoffs
 from workloads.models.version import retune_model
 
