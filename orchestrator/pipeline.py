@@ -22,7 +22,7 @@ from orchestrator.evaluate import evaluate
 from orchestrator.register import register_run
 from orchestrator.report import write_report
 from orchestrator.results_table import results_table
-from orchestrator.serve import running
+from orchestrator.serve.serve import running
 from orchestrator.stages import Stages
 from orchestrator.steps import check_weights, ingested, pretrained, trained
 from orchestrator.tracking.mlflow_store import RUN_TAG

@@ -31,7 +31,7 @@ def serve(
     given = {"host": host, "port": port}
     wanted = [f"serving.{key}={value}" for key, value in given.items() if value is not None]
     settings = read_settings(context, config, [*(overrides or ()), *wanted])
-    from orchestrator.serve import serve as work
+    from orchestrator.serve.serve import serve as work
 
     with working():
         work(settings, model or champion(settings), block=True)

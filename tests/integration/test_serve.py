@@ -12,7 +12,7 @@ import pytest
 from samples import CLASSES, make_images, make_settings, picture
 
 from orchestrator.annotate import annotate
-from orchestrator.serve import running, serve
+from orchestrator.serve.serve import running, serve
 from workloads.artifacts import read_json, read_manifest
 from workloads.errors import (
     ClusterError,

@@ -16,14 +16,14 @@ import httpx
 import pytest
 from samples import free_port, picture
 
-from orchestrator.serve import serve
+from orchestrator.serve.serve import serve
 from workloads.errors import ResourceError, WsolError
 
 RAW = {"Content-Type": "application/octet-stream"}
 
 
 def test_a_replica_that_does_not_start_says_why(ray_cluster, settings, model_folder, monkeypatch):
-    monkeypatch.setattr("orchestrator.serve._check", lambda *_: model_folder / "nothing")
+    monkeypatch.setattr("orchestrator.serve.serve._check", lambda *_: model_folder / "nothing")
     with pytest.raises(WsolError, match=r"does not start: .*NotFound: .*no model there"):
         serve(settings, "m@champion")
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from orchestrator.endpoint import ModelInfo, create_app
+from orchestrator.serve.endpoint import ModelInfo, create_app
 from workloads.detections import Detections
 from workloads.errors import IntegrityError, Overloaded
 from workloads.images.decode import ImageLimits, decode

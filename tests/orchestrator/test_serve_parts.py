@@ -7,9 +7,9 @@ import socket
 import numpy as np
 import pytest
 
-from orchestrator import serve as module
 from orchestrator.config.settings import Serving
-from orchestrator.replica import Shrunk, detect_each
+from orchestrator.serve import serve as module
+from orchestrator.serve.replica import Shrunk, detect_each
 from workloads.detections import Detections
 from workloads.errors import ConfigError, ResourceError
 from workloads.records import no_boxes

@@ -187,7 +187,7 @@ def test_annotate(stand_in):
 
 
 def test_serve(stand_in):
-    called = stand_in("orchestrator.serve.serve")
+    called = stand_in("orchestrator.serve.serve.serve")
     words = ["serve", "--host", "::1", "--port", "9000", "--set", "serving.replicas=2"]
     done = CliRunner().invoke(app, words, catch_exceptions=False)
     assert (done.exit_code, done.stdout) == (0, "")

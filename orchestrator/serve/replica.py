@@ -16,7 +16,7 @@ from fastapi import FastAPI
 from numpy.typing import NDArray
 
 from orchestrator.config.settings import Serving
-from orchestrator.endpoint import ModelInfo, create_app
+from orchestrator.serve.endpoint import ModelInfo, create_app
 from workloads.detections import Detections
 from workloads.images.decode import ImageLimits, decode
 from workloads.models.localizer import Localizer

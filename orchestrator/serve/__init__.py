@@ -1,0 +1,1 @@
+"""`wsol serve`: the HTTP endpoint and its replicas on Ray Serve."""
