@@ -7,7 +7,7 @@ import time
 from orchestrator.config.settings import load_settings
 from orchestrator.engine.cluster import connect
 from orchestrator.engine.progress import Progress
-from orchestrator.reproduce import DIGITS, reproduce
+from orchestrator.pipeline.reproduce import DIGITS, reproduce
 from workloads.errors import WsolError
 from workloads.recipes import load_recipe, recipe_names
 

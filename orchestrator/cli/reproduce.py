@@ -44,7 +44,7 @@ def reproduce(
     if scale not in SCALES:
         raise ConfigError(unknown_name("scale", scale, SCALES))
     settings = read_settings(context, config, overrides)
-    from orchestrator.reproduce import reproduce as work
+    from orchestrator.pipeline.reproduce import reproduce as work
     from orchestrator.train.initial import parse_initial
 
     with working():

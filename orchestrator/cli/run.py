@@ -39,7 +39,7 @@ def run(
     """
     wanted = [] if name is None else [f"job.name={name}"]
     settings = read_settings(context, config, [*(overrides or ()), *wanted])
-    from orchestrator.pipeline import run as work
+    from orchestrator.pipeline.run import run as work
 
     with working():
         result = plain(work(settings, fresh=fresh))

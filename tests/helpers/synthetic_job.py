@@ -14,7 +14,7 @@ import numpy as np
 from orchestrator.config.settings import Settings
 from orchestrator.config.workspace import JobPaths, Workspace
 from orchestrator.evaluate import EvaluateResult, save_metrics
-from orchestrator.results_table import results_table
+from orchestrator.pipeline.table import results_table
 from orchestrator.tracking.events import EventLog
 from workloads.artifacts import read_json, write_json
 from workloads.datasets.digits import CLASSES, Digits, DigitsOptions, make_digits

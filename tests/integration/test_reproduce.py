@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from orchestrator.config.settings import Settings
-from orchestrator.reproduce import DIGITS, reproduce
+from orchestrator.pipeline.reproduce import DIGITS, reproduce
 from workloads.artifacts import read_json
 from workloads.errors import NotFound
 from workloads.models.version import read_card

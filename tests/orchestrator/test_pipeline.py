@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from orchestrator.config.settings import Settings
-from orchestrator.pipeline import run
-from orchestrator.stages import Stages
+from orchestrator.pipeline.run import run
+from orchestrator.pipeline.stages import Stages
 from workloads.errors import NotFound
 
 

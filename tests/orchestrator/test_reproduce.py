@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from orchestrator.config.settings import Settings
-from orchestrator.reproduce import compare, reproduce
-from orchestrator.scaling import smoke_settings
-from orchestrator.stages import Stages
+from orchestrator.pipeline.reproduce import compare, reproduce
+from orchestrator.pipeline.smoke import smoke_settings
+from orchestrator.pipeline.stages import Stages
 from workloads.errors import ConfigError, NotFound
 from workloads.methods import METHODS, build_method
 from workloads.recipes import Published, load_recipe, recipe_names

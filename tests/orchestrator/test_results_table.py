@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from orchestrator.results_table import results_table
+from orchestrator.pipeline.table import results_table
 from workloads.metrics import METRICS
 
 

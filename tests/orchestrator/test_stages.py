@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from orchestrator.config.workspace import JobPaths
-from orchestrator.stages import Stages
+from orchestrator.pipeline.stages import Stages
 
 
 class Calls:

@@ -212,7 +212,7 @@ TABLE = [{"name": "one", "box_f1": 0.5}, {"name": "centre", "box_f1": None, "poi
 
 
 def test_run(stand_in):
-    called = stand_in("orchestrator.pipeline.run", Job(TABLE, champion=CHAMPION))
+    called = stand_in("orchestrator.pipeline.run.run", Job(TABLE, champion=CHAMPION))
     assert invoke("run")["table"] == TABLE
     assert called.options == {"fresh": False}
     assert called.settings.job.name == "demo"
@@ -222,7 +222,7 @@ def test_run(stand_in):
 
 
 def test_run_shows_a_table_and_where_the_report_is(stand_in):
-    stand_in("orchestrator.pipeline.run", Job(TABLE, quarantined=1, champion=CHAMPION))
+    stand_in("orchestrator.pipeline.run.run", Job(TABLE, quarantined=1, champion=CHAMPION))
     done = CliRunner().invoke(app, ["run"], catch_exceptions=False)
     assert done.exit_code == 3
     assert all(

@@ -14,9 +14,9 @@ from orchestrator.config.workspace import JobPaths, Workspace
 from orchestrator.data.make import make
 from orchestrator.engine.cluster import connect
 from orchestrator.evaluate import evaluate
-from orchestrator.scaling import Scale, smoke_settings
-from orchestrator.stages import Stages
-from orchestrator.steps import check_weights, ingested, pretrained, trained
+from orchestrator.pipeline.smoke import Scale, smoke_settings
+from orchestrator.pipeline.stages import Stages
+from orchestrator.pipeline.steps import check_weights, ingested, pretrained, trained
 from orchestrator.tracking.tracker import Tracker
 from orchestrator.train.initial import pretraining
 from orchestrator.tune.tune import tune_run
