@@ -103,14 +103,14 @@ def _inspected(result: Inspected) -> Group:
 
 
 def _facts(data: Inspection) -> Table:
-    from orchestrator.report.data_tables import fact_rows
+    from orchestrator.pages.data.tables import fact_rows
 
     rows = ([row.title, *map(str, row.cells)] for row in fact_rows(data.splits))
     return make_table([data.dataset, *(split.split for split in data.splits)], rows)
 
 
 def _classes(data: Inspection) -> Iterator[Table]:
-    from orchestrator.report.data_tables import class_tables
+    from orchestrator.pages.data.tables import class_tables
 
     names = [split.split for split in data.splits]
     columns = [f"{name} {what}" for name in names for what in ("images", "boxes")]

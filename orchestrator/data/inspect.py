@@ -8,7 +8,7 @@ from pathlib import Path
 from orchestrator.config.settings import Settings
 from orchestrator.config.workspace import Workspace
 from orchestrator.engine.progress import Progress
-from orchestrator.report.data_page import write_data_page
+from orchestrator.pages.data.page import write_data_page
 from workloads.artifacts import atomic_folder, is_sealed, read_manifest
 from workloads.errors import Conflict, NotFound
 from workloads.images.drawing import contact_sheet

@@ -19,11 +19,11 @@ from orchestrator.config.workspace import JobPaths, Workspace
 from orchestrator.data.make import make
 from orchestrator.engine.cluster import connect
 from orchestrator.evaluate import evaluate
+from orchestrator.pages.job.page import write_report
 from orchestrator.pipeline.stages import Stages
 from orchestrator.pipeline.steps import check_weights, ingested, pretrained, trained
 from orchestrator.pipeline.table import results_table
 from orchestrator.register import register_run
-from orchestrator.report import write_report
 from orchestrator.serve.serve import running
 from orchestrator.tracking.mlflow_store import RUN_TAG
 from orchestrator.tracking.registry import set_champion

@@ -14,7 +14,7 @@ from synthetic_job import make_job
 
 from orchestrator.config.settings import Settings
 from orchestrator.data.inspect import inspect
-from orchestrator.report import write_report
+from orchestrator.pages.job.page import write_report
 from workloads.shards.quarantine import Quarantined
 
 CHROMIUM, DRIVER = Path("/usr/bin/chromium"), Path("/usr/bin/chromedriver")

@@ -11,13 +11,15 @@ import pytest
 from html_page import Page, loads_nothing
 from synthetic_job import RECIPES, SyntheticJob, make_job
 
-from orchestrator.report import write_report
-from orchestrator.report.cases import KINDS, Case, Kind, select
-from orchestrator.report.figures import Line, Trial, curves, trials
-from orchestrator.report.methods import read_methods
-from orchestrator.report.pictures import data_uri
-from orchestrator.report.run import duration
-from orchestrator.report.tables import metric_rows, per_class, percent, together
+from orchestrator.pages.base import percent
+from orchestrator.pages.figures import Line, Trial, curves, trials
+from orchestrator.pages.heat_table import together
+from orchestrator.pages.job.cases import KINDS, Case, Kind, select
+from orchestrator.pages.job.facts import duration
+from orchestrator.pages.job.methods import read_methods
+from orchestrator.pages.job.page import write_report
+from orchestrator.pages.job.tables import metric_rows, per_class
+from orchestrator.pages.panels import data_uri
 from workloads.artifacts import read_json, write_json
 from workloads.errors import NotFound
 from workloads.metrics import METRICS
@@ -207,8 +209,8 @@ def test_kinds_of_cases(kinds: set[str], values: dict[str, object]) -> None:
 
 def test_tables_of_many_classes_are_cut_and_say_so(job: SyntheticJob, monkeypatch) -> None:
     methods = read_methods(job.settings, job.paths, "digits-whole")
-    monkeypatch.setattr("orchestrator.report.tables.PER_CLASS_ROWS", 4)
-    monkeypatch.setattr("orchestrator.report.tables.TOGETHER_CLASSES", 3)
+    monkeypatch.setattr("orchestrator.pages.job.tables.PER_CLASS_ROWS", 4)
+    monkeypatch.setattr("orchestrator.pages.heat_table.TOGETHER_CLASSES", 3)
     shown = per_class(methods, "box_f1")
     assert len(shown.rows) == 4
     assert "2 best and the 2 worst of 10" in shown.note

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from orchestrator.report.tables import percent
+from orchestrator.pages.base import percent
 from workloads.shards.statistics import Inspection, SplitStatistics, Spread
 
 

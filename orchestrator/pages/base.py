@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import jinja2
+import math
+from dataclasses import dataclass
 
-from orchestrator.report.tables import percent
+import jinja2
 
 
 def template(name: str) -> jinja2.Template:
     """A template of this folder."""
     environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("orchestrator.report", ""),
+        loader=jinja2.PackageLoader("orchestrator.pages", ""),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
@@ -24,3 +25,20 @@ def template(name: str) -> jinja2.Template:
 def counted(number: int, one: str, many: str) -> str:
     """A number with its noun: `counted(1, "box", "boxes")` is "1 box"."""
     return f"{number:,} {one if number == 1 else many}"
+
+
+TASKS = {"multilabel": "several labels per image", "singlelabel": "one label per image"}
+
+
+@dataclass(frozen=True, slots=True)
+class Fact:
+    """One thing to know about a job, with smaller lines below it."""
+
+    name: str
+    value: str
+    more: tuple[str, ...] = ()
+
+
+def percent(value: float | None, decimals: int = 1) -> str:
+    """A value in [0, 1] in percent; an en dash where there is none."""
+    return "–" if value is None or math.isnan(value) else f"{100 * value:.{decimals}f}"

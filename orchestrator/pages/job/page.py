@@ -7,18 +7,19 @@ from typing import Any
 
 from orchestrator.config.settings import Settings
 from orchestrator.config.workspace import JobPaths
-from orchestrator.report.cases import RULES, select
-from orchestrator.report.charts import charts
-from orchestrator.report.methods import Method, read_methods
-from orchestrator.report.page import template
-from orchestrator.report.pictures import rows_of
-from orchestrator.report.run import facts, footer, quarantined, served, stages
-from orchestrator.report.tables import metric_rows, metric_title, per_class, together
+from orchestrator.pages.base import template
+from orchestrator.pages.heat_table import together
+from orchestrator.pages.job.cases import RULES, select
+from orchestrator.pages.job.charts import charts
+from orchestrator.pages.job.facts import facts, footer, quarantined, served, stages
+from orchestrator.pages.job.methods import Method, read_methods
+from orchestrator.pages.job.pictures import rows_of
+from orchestrator.pages.job.tables import metric_rows, metric_title, per_class
 from workloads.artifacts import write_text
 
 __all__ = ["write_report"]
 
-TEMPLATE = "report.html.j2"
+TEMPLATE = "job/report.html.j2"
 
 
 def write_report(

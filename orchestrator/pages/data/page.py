@@ -8,13 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from orchestrator.packages import version
-from orchestrator.report.charts import Chart
-from orchestrator.report.data_tables import class_tables, fact_rows
-from orchestrator.report.figures import Line, curves, histograms
-from orchestrator.report.page import counted, template
-from orchestrator.report.pictures import Panel, truth_panel
-from orchestrator.report.run import TASKS, Fact
-from orchestrator.report.tables import together
+from orchestrator.pages.base import TASKS, Fact, counted, template
+from orchestrator.pages.data.tables import class_tables, fact_rows
+from orchestrator.pages.figures import Chart, Line, curves, histograms
+from orchestrator.pages.heat_table import together
+from orchestrator.pages.panels import Panel, truth_panel
 from workloads.artifacts import read_manifest, write_text
 from workloads.images.decode import ImageLimits, decode
 from workloads.records import Record
@@ -66,7 +64,7 @@ def write_data_page(
     splits = inspection.splits
     left_out = [LeftOut(split.split, reason) for split in splits for reason in split.reasons]
     left_out.sort(key=lambda entry: -entry.reason.count)
-    page = template("data.html.j2").render(
+    page = template("data/data.html.j2").render(
         dataset=inspection.dataset,
         lead=_lead(inspection),
         names=[split.split for split in splits],

@@ -4,24 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 
-from markupsafe import Markup
-
-from orchestrator.report.figures import Line, Trial, curves, trials
-from orchestrator.report.methods import Method
-from orchestrator.report.tables import metric_title, percent
+from orchestrator.pages.base import percent
+from orchestrator.pages.figures import Chart, Line, Trial, curves, trials
+from orchestrator.pages.job.methods import Method
+from orchestrator.pages.job.tables import metric_title
 
 CURVE_POINTS = 201
 _DASHES = ("--", "-", ":")
-
-
-@dataclass(frozen=True, slots=True)
-class Chart:
-    """A drawing and the text below it."""
-
-    svg: Markup
-    caption: str
 
 
 def charts(methods: Sequence[Method]) -> list[Chart]:

@@ -200,3 +200,11 @@ def _svg(figure: Figure, alt: str) -> Markup:
 
 def _font_size(match: re.Match[str]) -> str:
     return f"font-size: {match[1]}" if match[1] else ""
+
+
+@dataclass(frozen=True, slots=True)
+class Chart:
+    """A drawing and the text below it."""
+
+    svg: Markup
+    caption: str

@@ -13,9 +13,10 @@ import numpy as np
 
 from orchestrator.config.settings import Settings
 from orchestrator.config.workspace import JobPaths
+from orchestrator.pages.base import TASKS, Fact
+from orchestrator.pages.job.methods import Method
+from orchestrator.pages.panels import Panel, plain_panel
 from orchestrator.provenance import provenance
-from orchestrator.report.methods import Method
-from orchestrator.report.pictures import Panel, plain_panel
 from workloads.artifacts import read_json, read_manifest
 from workloads.errors import InputRejected
 from workloads.images.decode import decode
@@ -23,16 +24,6 @@ from workloads.shards.manifest import read_shard_manifest
 
 QUARANTINE = "quarantine.jsonl"
 QUARANTINE_ROWS = 20
-TASKS = {"multilabel": "several labels per image", "singlelabel": "one label per image"}
-
-
-@dataclass(frozen=True, slots=True)
-class Fact:
-    """One thing to know about a job, with smaller lines below it."""
-
-    name: str
-    value: str
-    more: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

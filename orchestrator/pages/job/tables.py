@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import inspect
-import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
-from orchestrator.report.methods import Method
+from orchestrator.pages.base import percent
+from orchestrator.pages.heat_table import HeatRow, HeatTable
+from orchestrator.pages.job.methods import Method
 from workloads.metrics import METRICS
 
 PER_CLASS_METRICS = 3
 PER_CLASS_ROWS = 24
-TOGETHER_CLASSES = 16
 _SOURCE = re.compile(r" \([^()]*section[^()]*\)")  # for those who have the papers at hand
 
 
@@ -42,44 +40,6 @@ class MetricRow:
     explained: str
     cells: tuple[Cell, ...]
     centre: float | None
-
-
-@dataclass(frozen=True, slots=True)
-class HeatRow:
-    """A name and its values in [0, 1], with what a pointer on each of them says."""
-
-    name: str
-    cells: tuple[float | None, ...]
-    titles: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class HeatTable:
-    """Rows of shaded values.
-
-    Attributes:
-        groups: texts over `span` columns each.
-        heads: texts over single columns, or positions of methods.
-        note: what was left out.
-    """
-
-    rows: tuple[HeatRow, ...]
-    groups: tuple[str, ...] = ()
-    span: int = 1
-    heads: tuple[str | int, ...] = ()
-    note: str = ""
-    decimals: int = 0
-
-    @property
-    def crowded(self) -> bool:
-        """Whether the heads have to stand upright."""
-        names = [head for head in self.heads if isinstance(head, str)]
-        return len(names) > 10 or any(len(name) > 7 for name in names)
-
-
-def percent(value: float | None, decimals: int = 1) -> str:
-    """A value in [0, 1] in percent; an en dash where there is none."""
-    return "–" if value is None or math.isnan(value) else f"{100 * value:.{decimals}f}"
 
 
 def metric_rows(table: Sequence[dict[str, Any]], methods: Sequence[Method]) -> list[MetricRow]:
@@ -122,28 +82,6 @@ def per_class(methods: Sequence[Method], first: str) -> HeatTable:
         span=len(methods),
         heads=tuple(range(len(methods))) * len(keys),
         note=note,
-    )
-
-
-def together(classes: Sequence[str], cooccurrence: Sequence[Sequence[float]]) -> HeatTable:
-    """(K, K) p(row | column) by class; of many classes those with most in common."""
-    p = np.asarray(cooccurrence, dtype=float).reshape(len(classes), -1)
-    others = np.where(np.eye(len(p), dtype=bool), 0.0, p)
-    strength = np.maximum(others.max(axis=0, initial=0), others.max(axis=1, initial=0))
-    kept = sorted(np.argsort(-strength, kind="stable")[:TOGETHER_CLASSES].tolist())
-    names = [classes[k] for k in kept]
-    left_out = len(p) - len(kept)
-    return HeatTable(
-        rows=tuple(
-            HeatRow(
-                classes[i],
-                tuple(None if i == j else float(p[i, j]) for j in kept),
-                tuple(f"{classes[i]} where {name} is" for name in names),
-            )
-            for i in kept
-        ),
-        heads=tuple(names),
-        note=f"{left_out} classes that share less are left out." if left_out else "",
     )
 
 
