@@ -22,7 +22,7 @@ import psutil  # type: ignore[import-untyped]
 from clusters import load_cluster
 from orchestrator.config.names import check_names
 from orchestrator.config.settings import Settings, load_settings, settings_file
-from orchestrator.packages import requirements
+from orchestrator.provenance import requirements
 from orchestrator.text import one_line
 from workloads.errors import WsolError
 

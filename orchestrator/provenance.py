@@ -5,14 +5,14 @@ from __future__ import annotations
 import os
 import platform
 import subprocess
+import tomllib
 from datetime import UTC, datetime
 from functools import cache
 from importlib import metadata
 from pathlib import Path
+from typing import Any
 
 from pydantic import JsonValue
-
-from orchestrator.packages import version
 
 PACKAGES = ("torch", "torchvision", "ray", "mlflow")
 _GIT_TIMEOUT_S = 5.0
@@ -91,3 +91,27 @@ def _gpu() -> str | None:
     import torch  # slow to import, and most callers ask for something else
 
     return torch.cuda.get_device_name(0) if torch.cuda.is_available() else None
+
+
+_PROJECT_FILE = Path(__file__).resolve().parent.parent / "pyproject.toml"
+
+
+def version() -> str:
+    """The version of the project."""
+    try:
+        return metadata.version("wsol")
+    except metadata.PackageNotFoundError:
+        return str(_project()["version"])
+
+
+def requirements() -> list[str]:
+    """Direct requirements, as pip writes them, extras with their marker."""
+    try:
+        return metadata.requires("wsol") or []
+    except metadata.PackageNotFoundError:
+        return list(_project()["dependencies"])
+
+
+def _project() -> dict[str, Any]:
+    project: dict[str, Any] = tomllib.loads(_PROJECT_FILE.read_text(encoding="utf-8"))["project"]
+    return project

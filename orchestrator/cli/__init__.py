@@ -74,7 +74,7 @@ app.command("bench", rich_help_panel=_SETUP)(bench.bench)
 
 def _version(wanted: bool) -> None:
     if wanted:
-        from orchestrator.packages import version
+        from orchestrator.provenance import version
 
         typer.echo(f"wsol {version()}")
         raise typer.Exit(0)

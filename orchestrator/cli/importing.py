@@ -39,7 +39,7 @@ def import_classifier(
 
     It then evaluates, annotates and serves as any other; its maps are those of the method.
     """
-    from orchestrator.importing import import_classifier as work
+    from workloads.models.published import import_classifier as work
 
     with working():
         result = work(network, method, out, weights, shards)

@@ -106,6 +106,6 @@ def test_help_takes_less_than_a_second():
 
 
 def test_the_version_is_that_of_the_project():
-    from orchestrator.packages import version
+    from orchestrator.provenance import version
 
     assert probe("--version")[2] == f"wsol {version()}\n"

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from workloads.backbones.imagenet import check_classes
 from workloads.backbones.torchvision_classifier import open_classifier
 from workloads.backbones.whole_network import WholeNetwork
 from workloads.errors import ConfigError
 from workloads.localization.cutoffs import Cutoffs
 from workloads.methods import build_method
 from workloads.models.card import ModelCard, Preprocessing
-from workloads.models.version import save_model
+from workloads.models.version import read_card, save_model
+from workloads.shards.manifest import read_shard_manifest
 
 
 def save_published(
@@ -73,3 +76,36 @@ def save_published(
 def _each_alone(classes: int) -> tuple[tuple[float, ...], ...]:
     """The co-occurrence of classes of which an image has one."""
     return tuple(tuple(float(i == j) for j in range(classes)) for i in range(classes))
+
+
+@dataclass(frozen=True, slots=True)
+class ImportResult:
+    """A model version: its folder, content digest and number of classes."""
+
+    model: Path
+    digest: str
+    classes: int
+
+
+def import_classifier(
+    network: str, method: str, out: Path, weights: Path | None = None, shards: Path | None = None
+) -> ImportResult:
+    """Write a model version of a torchvision classifier.
+
+    Args:
+        weights: a state dict of the whole network; None for the published file.
+        shards: of the data set it will be used on. Its classes must be the network's, in the
+            same order; the model takes their names.
+
+    Raises:
+        ConfigError: an unknown network or method, weights that do not fit, or other classes.
+        NotFound: no such weights or shards.
+    """
+    names = None
+    if shards is not None:
+        names = read_shard_manifest(shards).classes
+        categories = open_classifier(network, weights).categories
+        if categories:
+            check_classes(names, categories)
+    manifest = save_published(out, network, method, weights, names)
+    return ImportResult(out, str(manifest["digest"]), len(read_card(out).classes))

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from orchestrator.packages import version
 from orchestrator.pages.base import TASKS, Fact, counted, template
 from orchestrator.pages.data.tables import class_tables, fact_rows
 from orchestrator.pages.figures import Chart, Line, curves, histograms
 from orchestrator.pages.heat_table import together
 from orchestrator.pages.panels import Panel, truth_panel
+from orchestrator.provenance import version
 from workloads.artifacts import read_manifest, write_text
 from workloads.images.decode import ImageLimits, decode
 from workloads.records import Record
