@@ -20,7 +20,7 @@ def bench(
     output: OutputOption = Output.TABLE,
 ) -> None:
     """Run a benchmark; `ratio` above 1 means faster than its baseline."""
-    from orchestrator.catalogue import benchmarks
+    from orchestrator.listing import benchmarks
 
     if name is None:
         entries = [entry.as_json() for entry in benchmarks()]

@@ -13,7 +13,7 @@ from workloads.errors import ConfigError, unknown_name
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from orchestrator.catalogue import Entry
+    from orchestrator.listing import Entry
 
 
 def list_names(
@@ -28,7 +28,7 @@ def list_names(
     output: OutputOption = Output.TABLE,
 ) -> None:
     """Show what can be named: methods, data sets, recipes and so on, with their options."""
-    from orchestrator.catalogue import KINDS
+    from orchestrator.listing import KINDS
 
     if kind is None:
         rows = [{"name": name, "summary": known.summary} for name, known in KINDS.items()]

@@ -8,8 +8,8 @@ import pytest
 from typer.testing import CliRunner
 
 from orchestrator.benchmarks import BENCHMARKS
-from orchestrator.catalogue import KINDS, option_facts, summary_of
 from orchestrator.cli import app
+from orchestrator.listing import KINDS, option_facts, summary_of
 from workloads.methods import METHODS
 from workloads.options import Options
 
