@@ -23,8 +23,7 @@ from clusters import load_cluster
 from orchestrator.config.names import check_names
 from orchestrator.config.settings import Settings, load_settings, settings_file
 from orchestrator.provenance import requirements
-from orchestrator.text import one_line
-from workloads.errors import WsolError
+from workloads.errors import WsolError, one_line
 
 _PYTHON = (3, 11)
 _GIB = 2**30

@@ -21,6 +21,7 @@ Every message is one line that says what was given, what is allowed and what to 
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable
 
 EXIT_QUARANTINED = 3
@@ -108,3 +109,14 @@ def unknown_name(kind: str, given: str, allowed: Iterable[str]) -> str:
     near = difflib.get_close_matches(given, names, n=1, cutoff=0.5)
     hint = f"; did you mean '{near[0]}'?" if near else ""
     return f"unknown {kind} '{given}'{hint} (allowed: {', '.join(names)})"
+
+
+_MAX_CHARACTERS = 2000
+
+
+def one_line(text: str) -> str:
+    """Printable text on one line, without passwords of addresses, cut if it is very long."""
+    flat = " ".join(text.split())
+    flat = re.sub(r"(?<=//)[^/\s]+@", "***@", flat)
+    flat = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in flat)
+    return flat if len(flat) <= _MAX_CHARACTERS else flat[: _MAX_CHARACTERS - 1] + "…"

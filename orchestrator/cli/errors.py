@@ -12,8 +12,7 @@ from dataclasses import dataclass
 
 import typer
 
-from orchestrator.text import one_line
-from workloads.errors import EXIT_INTERRUPTED, ClusterError, ResourceError, WsolError
+from workloads.errors import EXIT_INTERRUPTED, ClusterError, ResourceError, WsolError, one_line
 
 _NO_SPACE = {errno.ENOSPC, errno.EDQUOT}
 # Libraries in C and Rust give the words without the number.

@@ -22,9 +22,8 @@ from typing import Any
 from orchestrator.config.settings import Serving, Settings
 from orchestrator.engine.cluster import connect, require
 from orchestrator.serve.replica import Replica
-from orchestrator.text import one_line
 from orchestrator.tracking.registry import fetch_model
-from workloads.errors import ClusterError, ConfigError, Conflict, ResourceError, WsolError
+from workloads.errors import ClusterError, ConfigError, Conflict, ResourceError, WsolError, one_line
 
 APPLICATION = "wsol"
 READY_TIMEOUT_S = 60.0

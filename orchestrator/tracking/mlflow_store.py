@@ -21,8 +21,7 @@ from typing import Any
 
 from orchestrator.config.settings import Settings
 from orchestrator.config.workspace import Workspace
-from orchestrator.text import one_line
-from workloads.errors import ConfigError
+from workloads.errors import ConfigError, one_line
 
 RUN_TAG = "wsol.run"
 MAX_VALUE = 500  # characters of a parameter or tag: what every version of a server takes

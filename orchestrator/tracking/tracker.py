@@ -18,9 +18,9 @@ from pathlib import Path
 from typing import Any
 
 from orchestrator.config.settings import Settings
-from orchestrator.text import one_line
 from orchestrator.tracking.mlflow_store import RUN_TAG, MlflowStore, clean_key, flat, root_cause
 from orchestrator.tracking.tracked_run import Run, Status, deliver, restore
+from workloads.errors import one_line
 
 POLL_S = 1.0  # between two looks at the event logs
 REST_S = 30.0  # without a call after one that failed

@@ -18,9 +18,8 @@ from ray.train import ControllerError, WorkerGroupError
 from orchestrator import cli
 from orchestrator.cli import errors
 from orchestrator.cli.errors import Failure, explain
-from orchestrator.text import one_line
 from workloads import errors as tree
-from workloads.errors import ClusterError, ConfigError, NotFound, ResourceError, WsolError
+from workloads.errors import ClusterError, ConfigError, NotFound, ResourceError, WsolError, one_line
 
 
 def subclasses(kind: type[WsolError]) -> set[type[WsolError]]:
