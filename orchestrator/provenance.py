@@ -17,6 +17,7 @@ from pydantic import JsonValue
 PACKAGES = ("torch", "torchvision", "ray", "mlflow")
 _GIT_TIMEOUT_S = 5.0
 _ROOT = Path(__file__).resolve().parent.parent
+_PROJECT_FILE = _ROOT / "pyproject.toml"  # says the same of a tree that was never installed
 
 
 def provenance() -> dict[str, JsonValue]:
@@ -91,9 +92,6 @@ def _gpu() -> str | None:
     import torch  # slow to import, and most callers ask for something else
 
     return torch.cuda.get_device_name(0) if torch.cuda.is_available() else None
-
-
-_PROJECT_FILE = Path(__file__).resolve().parent.parent / "pyproject.toml"
 
 
 def version() -> str:
