@@ -43,7 +43,8 @@ from workloads.artifacts import (
     write_text,
 )
 from workloads.errors import ConfigError, Conflict, IntegrityError, NotFound
-from workloads.formats import FORMATS, AnnotatedImage
+from workloads.formats.base import AnnotatedImage
+from workloads.formats.registry import FORMATS
 from workloads.images.decode import ImageLimits
 from workloads.models.localizer import Localizer
 from workloads.models.version import read_card

@@ -19,7 +19,7 @@ from typing import Literal
 
 import psutil  # type: ignore[import-untyped]
 
-from clusters import load_cluster
+from clusters.cluster import load_cluster
 from orchestrator.config.names import check_names
 from orchestrator.config.settings import Settings, load_settings, settings_file
 from orchestrator.provenance import requirements

@@ -25,8 +25,10 @@ from orchestrator.tracking.registry import fetch_model
 from workloads.artifacts import atomic_file, read_manifest, write_json
 from workloads.artifacts import digest as digest_of
 from workloads.localization.cutoffs import Cutoffs
-from workloads.metrics import METRICS, Metric, MetricOptions, build_metrics
+from workloads.metrics.base import Metric
 from workloads.metrics.evaluation import case_table, evaluate_predictions, results_json
+from workloads.metrics.options import MetricOptions
+from workloads.metrics.registry import METRICS, build_metrics
 from workloads.models.card import ModelCard
 from workloads.models.version import read_card
 from workloads.predictions.store import part_files, read_part

@@ -17,8 +17,8 @@ from orchestrator.engine.cluster import connect
 from orchestrator.engine.progress import Progress
 from orchestrator.engine.units import run_tasks
 from workloads.artifacts import is_sealed, read_json, read_manifest, write_json
-from workloads.datasets import open_dataset
 from workloads.datasets.base import Dataset, Item
+from workloads.datasets.registry import open_dataset
 from workloads.errors import InputRejected, NotFound
 from workloads.images.decode import ImageLimits
 from workloads.shards.quarantine import Quarantined, quarantined

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from workloads.options import Options, descriptions
 
 if TYPE_CHECKING:
-    from workloads.recipes import Quotation, Recipe
+    from workloads.recipes.schema import Quotation, Recipe
 
 Facts = dict[str, Any]
 
@@ -51,7 +51,7 @@ class Kind:
 
 def methods() -> list[Entry]:
     """Localization methods with their presets, options and searchable parameters."""
-    from workloads.methods import METHODS
+    from workloads.methods.registry import METHODS
 
     return [
         Entry(
@@ -69,7 +69,7 @@ def methods() -> list[Entry]:
 
 def backbones() -> list[Entry]:
     """Networks with the input they were published with."""
-    from workloads.backbones import BACKBONES
+    from workloads.backbones.registry import BACKBONES
 
     return [
         Entry(
@@ -87,7 +87,7 @@ def backbones() -> list[Entry]:
 
 def datasets() -> list[Entry]:
     """Data sets by the layout in which they are distributed."""
-    from workloads.datasets import DATASETS
+    from workloads.datasets.registry import DATASETS
 
     return [
         Entry(n, summary_of(d), {"task": d.task, "options": option_facts(d.options_type)})
@@ -97,21 +97,21 @@ def datasets() -> list[Entry]:
 
 def metrics() -> list[Entry]:
     """What `wsol evaluate` measures."""
-    from workloads.metrics import METRICS
+    from workloads.metrics.registry import METRICS
 
     return [Entry(n, summary_of(m), {"title": m.title}) for n, m in METRICS.items()]
 
 
 def formats() -> list[Entry]:
     """Export formats of annotations."""
-    from workloads.formats import FORMATS
+    from workloads.formats.registry import FORMATS
 
     return [Entry(n, summary_of(f), {"file": f.file_name()}) for n, f in FORMATS.items()]
 
 
 def recipes() -> list[Entry]:
     """Trainings that have a name, and numbers that are only quoted."""
-    from workloads.recipes import load_entries
+    from workloads.recipes.load import load_entries
 
     return [Entry(recipe.name, recipe.summary, _recipe_facts(recipe)) for recipe in load_entries()]
 
@@ -138,7 +138,7 @@ def _recipe_facts(recipe: Recipe | Quotation) -> Facts:
 
 def clusters() -> list[Entry]:
     """Places where jobs run."""
-    from clusters import cluster_names, load_cluster
+    from clusters.cluster import cluster_names, load_cluster
 
     return [
         Entry(c.name, c.summary, c.model_dump(mode="json", exclude={"name", "summary"}))
@@ -148,7 +148,7 @@ def clusters() -> list[Entry]:
 
 def benchmarks() -> list[Entry]:
     """Measurements that `wsol bench` runs."""
-    from orchestrator.benchmarks import BENCHMARKS
+    from orchestrator.benchmarks.registry import BENCHMARKS
 
     return [Entry(name, summary_of(function), {}) for name, function in BENCHMARKS.items()]
 

@@ -13,7 +13,7 @@ from orchestrator.config.settings import Settings
 from orchestrator.evaluate import measure_stored
 from workloads.artifacts import seal
 from workloads.localization.cutoffs import Cutoffs
-from workloads.metrics import METRICS
+from workloads.metrics.registry import METRICS
 from workloads.models.card import ModelCard, Preprocessing
 from workloads.predictions.store import Prediction, write_predictions
 from workloads.records import GroundTruth

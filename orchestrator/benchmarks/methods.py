@@ -18,7 +18,7 @@ from orchestrator.train.spec import needs_proposals
 from workloads.artifacts import read_json, write_json
 from workloads.comparison.places import Places
 from workloads.comparison.plan import Data, Reading, Trial, load_plan, recipe_of
-from workloads.recipes import load_recipe
+from workloads.recipes.load import load_recipe
 from workloads.shards.manifest import read_shard_manifest
 
 

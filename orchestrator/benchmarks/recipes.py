@@ -9,7 +9,7 @@ from orchestrator.engine.cluster import connect
 from orchestrator.engine.progress import Progress
 from orchestrator.pipeline.reproduce import DIGITS, reproduce
 from workloads.errors import WsolError
-from workloads.recipes import load_recipe, recipe_names
+from workloads.recipes.load import load_recipe, recipe_names
 
 
 def run_recipes() -> dict[str, object]:

@@ -26,7 +26,7 @@ def bench(
         entries = [entry.as_json() for entry in benchmarks()]
         emit(entries, output, lambda: make_table(["name", "what"], [e.values() for e in entries]))
         return
-    from orchestrator.benchmarks import BENCHMARKS
+    from orchestrator.benchmarks.registry import BENCHMARKS
 
     measure = BENCHMARKS[name]
     note(f"bench {name} ...")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from clusters import load_cluster
+from clusters.cluster import load_cluster
 from orchestrator.config.settings import Settings
 
 
@@ -12,8 +12,8 @@ def check_names(settings: Settings) -> None:
     Raises:
         ConfigError: no such cluster, data set or recipe, with the nearest match.
     """
-    from workloads.datasets import DATASETS
-    from workloads.recipes import load_recipe
+    from workloads.datasets.registry import DATASETS
+    from workloads.recipes.load import load_recipe
 
     load_cluster(settings.cluster)
     data = settings.job.data

@@ -13,10 +13,10 @@ from typing import Any, Literal
 import yaml
 from pydantic import Field
 
-from workloads.datasets.digits import DigitsOptions, SingleDigitsOptions
+from workloads.datasets.digit_options import DigitsOptions, SingleDigitsOptions
 from workloads.errors import ConfigError, NotFound
 from workloads.images.decode import ImageLimits
-from workloads.metrics import MetricOptions
+from workloads.metrics.options import MetricOptions
 from workloads.options import Options
 from workloads.proposals.options import ProposalOptions
 

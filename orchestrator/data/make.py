@@ -9,16 +9,10 @@ from orchestrator.config.settings import Settings
 from orchestrator.config.workspace import Workspace
 from orchestrator.engine.progress import Progress
 from workloads.artifacts import digest
-from workloads.datasets import DATASETS
 from workloads.datasets.base import Dataset
-from workloads.datasets.digit_options import SPLITS
-from workloads.datasets.digits import (
-    Digits,
-    DigitsOptions,
-    made_with,
-    make_digits,
-    options_for,
-)
+from workloads.datasets.digit_options import SPLITS, DigitsOptions
+from workloads.datasets.digits import Digits, made_with, make_digits, options_for
+from workloads.datasets.registry import DATASETS
 from workloads.errors import ConfigError, Conflict, unknown_name
 
 

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from clusters import Cluster, load_cluster
+from clusters.cluster import Cluster, load_cluster
 from orchestrator.config.settings import Settings
 from workloads.errors import ClusterError, ResourceError
 

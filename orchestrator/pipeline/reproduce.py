@@ -21,11 +21,12 @@ from orchestrator.tracking.tracker import Tracker
 from orchestrator.train.initial import pretraining
 from orchestrator.tune.tune import tune_run
 from workloads.artifacts import digest, read_json, write_json
-from workloads.datasets import open_dataset
+from workloads.datasets.registry import open_dataset
 from workloads.errors import ConfigError, Conflict
-from workloads.metrics import MetricOptions
-from workloads.recipes import Published, Recipe, load_recipe
+from workloads.metrics.options import MetricOptions
+from workloads.recipes.load import load_recipe
 from workloads.recipes.miniature import PIXELS, miniature
+from workloads.recipes.schema import Published, Recipe
 
 DIGITS = "digits"
 # What the search of cut-offs maximises for the metric of a row; boxes of known classes otherwise.

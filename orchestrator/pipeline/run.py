@@ -32,7 +32,7 @@ from orchestrator.train.initial import pretraining
 from orchestrator.tune.tune import tune_run
 from workloads.artifacts import atomic_folder, read_json, write_json
 from workloads.errors import Conflict, WsolError
-from workloads.recipes import load_recipe
+from workloads.recipes.load import load_recipe
 from workloads.shards.read import read_shards
 
 ANNOTATED_IMAGES = 100

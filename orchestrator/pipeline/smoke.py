@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 from orchestrator.config.settings import Settings
-from workloads.datasets.digits import DigitsOptions
+from workloads.datasets.digit_options import DigitsOptions
 
 Scale = Literal["full", "smoke"]
 

@@ -16,9 +16,10 @@ from orchestrator.train.initial import initial_weights, pretraining
 from orchestrator.train.spec import needs_proposals
 from orchestrator.train.train import train
 from workloads.artifacts import digest
-from workloads.datasets import DATASETS
+from workloads.datasets.registry import DATASETS
 from workloads.errors import ConfigError
-from workloads.recipes import Recipe, load_recipe
+from workloads.recipes.load import load_recipe
+from workloads.recipes.schema import Recipe
 from workloads.shards.manifest import read_shard_manifest
 
 

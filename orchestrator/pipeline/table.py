@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from workloads.metrics import METRICS
+from workloads.metrics.registry import METRICS
 
 CENTRE = "centre"
 

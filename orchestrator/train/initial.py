@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from workloads.artifacts import read_manifest, sha256
 from workloads.errors import ConfigError, NotFound, unknown_name
 from workloads.options import Options
-from workloads.recipes import Recipe
+from workloads.recipes.schema import Recipe
 
 if TYPE_CHECKING:
     from workloads.backbones.base import Backbone
@@ -45,7 +45,7 @@ def pretraining(recipe: Recipe, given: Collection[str] = ()) -> dict[str, str]:
     Args:
         given: parts whose weights are there, and which therefore start from no recipe.
     """
-    from workloads.recipes import recipe_names
+    from workloads.recipes.load import recipe_names
 
     named = {BACKBONE: recipe.initial, **recipe.parts}
     known = set(recipe_names())
@@ -54,7 +54,7 @@ def pretraining(recipe: Recipe, given: Collection[str] = ()) -> dict[str, str]:
 
 def network_of(recipe: Recipe, task: str, classes: int = 2) -> Method:
     """The default is for what does not depend on the classes; one alone has no softmax."""
-    from workloads.methods import build_method
+    from workloads.methods.registry import build_method
 
     return build_method(
         recipe.method, recipe.backbone, classes, task, recipe.preset, recipe.method_options
@@ -92,7 +92,7 @@ def initial_weights(
 def _source(recipe: Recipe, part: str, backbone: Backbone, source: str | None) -> Path | None:
     """The file or folder of a source; None for random weights, which have to be asked for."""
     from workloads.backbones.weights import published_file
-    from workloads.recipes import recipe_names
+    from workloads.recipes.load import recipe_names
 
     option = "--initial" if part == BACKBONE else f"--initial {part}="
     if source is None or source == RANDOM:

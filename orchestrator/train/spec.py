@@ -13,7 +13,8 @@ from workloads.artifacts import digest, is_sealed, read_json, read_manifest
 from workloads.errors import NotFound, unknown_name
 from workloads.images.decode import ImageLimits
 from workloads.options import Options
-from workloads.recipes import Recipe, load_recipe
+from workloads.recipes.load import load_recipe
+from workloads.recipes.schema import Recipe
 from workloads.shards.manifest import read_shard_manifest
 
 if TYPE_CHECKING:
@@ -118,7 +119,7 @@ def needs_proposals(recipe: Recipe, task: str) -> bool:
 
 def image_size(recipe: Recipe) -> int:
     """Side of the network's input in pixels."""
-    from workloads.backbones import BACKBONES
+    from workloads.backbones.registry import BACKBONES
 
     return recipe.train.image_size or BACKBONES[recipe.backbone].input_size
 

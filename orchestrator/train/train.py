@@ -25,7 +25,7 @@ from orchestrator.train.spec import TrainSpec, build, image_size, make_spec, par
 from orchestrator.train.worker import train_worker
 from workloads.artifacts import is_sealed, read_json, read_manifest, write_json
 from workloads.errors import Conflict, WsolError
-from workloads.recipes import Recipe
+from workloads.recipes.schema import Recipe
 
 
 @dataclass(frozen=True, slots=True)

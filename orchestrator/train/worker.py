@@ -16,7 +16,8 @@ def train_worker(config: dict[str, Any]) -> None:
     import torch.distributed
     from ray.train.torch import get_device, prepare_model
 
-    from workloads.training.run import Share, TrainingRun
+    from workloads.training.run import TrainingRun
+    from workloads.training.shard_loader import Share
 
     torch.set_num_threads(config["threads"])
     context = ray.train.get_context()

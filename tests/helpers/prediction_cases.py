@@ -10,7 +10,10 @@ import numpy as np
 from workloads.detections import Detections
 from workloads.images.masks import encode_mask
 from workloads.localization.cutoffs import Cutoffs
-from workloads.metrics import METRICS, Evaluated, MetricOptions, MetricResult
+from workloads.metrics.base import MetricResult
+from workloads.metrics.evaluated import Evaluated
+from workloads.metrics.options import MetricOptions
+from workloads.metrics.registry import METRICS
 from workloads.predictions.store import Prediction
 from workloads.records import GroundTruth
 

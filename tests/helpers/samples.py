@@ -12,7 +12,7 @@ from PIL import Image
 
 from orchestrator.config.settings import Settings
 from workloads.localization.cutoffs import Cutoffs
-from workloads.methods import build_method
+from workloads.methods.registry import build_method
 from workloads.models.card import ModelCard, Preprocessing
 from workloads.models.version import save_model
 

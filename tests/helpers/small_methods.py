@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from workloads.methods import build_method
 from workloads.methods.base import Method
+from workloads.methods.registry import build_method
 
 CLASSES = 3
 

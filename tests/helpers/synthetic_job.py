@@ -17,15 +17,17 @@ from orchestrator.evaluate import EvaluateResult, save_metrics
 from orchestrator.pipeline.table import results_table
 from orchestrator.tracking.events import EventLog
 from workloads.artifacts import read_json, write_json
-from workloads.datasets.digits import CLASSES, Digits, DigitsOptions, make_digits
+from workloads.datasets.digit_options import DigitsOptions
+from workloads.datasets.digits import CLASSES, Digits, make_digits
 from workloads.images.decode import ImageLimits
 from workloads.localization.cutoffs import Cutoffs
-from workloads.metrics import METRICS, MetricOptions, build_metrics
 from workloads.metrics.evaluation import evaluate_predictions, results_json
+from workloads.metrics.options import MetricOptions
+from workloads.metrics.registry import METRICS, build_metrics
 from workloads.models.card import ModelCard, Preprocessing
 from workloads.models.version import CARD_FILE
 from workloads.predictions.store import Prediction, classes_to_store, write_predictions
-from workloads.recipes import Recipe
+from workloads.recipes.schema import Recipe
 from workloads.records import Record
 from workloads.search.objective import cutoff_curve, objective
 from workloads.search.table import SearchTable

@@ -10,9 +10,9 @@ import pandas as pd
 import pytest
 from typer.testing import CliRunner
 
-from orchestrator.cli import app
-from workloads.datasets import DATASETS
+from orchestrator.cli.main import app
 from workloads.datasets.digits import Digits
+from workloads.datasets.registry import DATASETS
 from workloads.errors import InputRejected
 
 pytestmark = [pytest.mark.integration, pytest.mark.usefixtures("ray_cluster")]

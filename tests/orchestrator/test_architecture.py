@@ -14,9 +14,9 @@ import pytest
 
 from orchestrator.config import settings
 from orchestrator.config.settings import Settings
-from workloads.backbones import BACKBONES
-from workloads.methods import METHODS
-from workloads.recipes import recipe_names
+from workloads.backbones.registry import BACKBONES
+from workloads.methods.registry import METHODS
+from workloads.recipes.load import recipe_names
 
 ROOT = Path(settings.__file__).parent
 SOURCES = sorted(ROOT.rglob("*.py"))

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-import clusters
-from clusters import Cluster, cluster_names, load_cluster, parse_cluster
+import clusters.cluster
+from clusters.cluster import Cluster, cluster_names, load_cluster, parse_cluster
 from workloads.errors import ConfigError
 
 LOCAL = Path(clusters.__file__).with_name("local.yaml")

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import typer
 
-from orchestrator.cli import app
+from orchestrator.cli.main import app
 
 ROOT = Path(__file__).resolve().parents[2]
 KINDS = ("option", "argument")

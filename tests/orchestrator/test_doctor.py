@@ -14,7 +14,7 @@ import pytest
 from typer.testing import CliRunner
 
 from orchestrator import doctor
-from orchestrator.cli import app
+from orchestrator.cli.main import app
 from orchestrator.config.settings import Settings, load_settings
 
 

@@ -13,8 +13,9 @@ from prediction_cases import random_predictions
 
 from orchestrator.evaluate import Measured, _blocks, measure_parts, merge_measured
 from workloads.localization.cutoffs import Cutoffs
-from workloads.metrics import METRICS, MetricOptions
 from workloads.metrics.evaluation import results_json
+from workloads.metrics.options import MetricOptions
+from workloads.metrics.registry import METRICS
 from workloads.models.card import ModelCard, Preprocessing
 from workloads.predictions.store import part_files, write_predictions
 

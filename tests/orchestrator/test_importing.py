@@ -10,7 +10,7 @@ import torch
 from made_shards import made_record, made_truth, write_shards
 from typer.testing import CliRunner
 
-from orchestrator.cli import app
+from orchestrator.cli.main import app
 from orchestrator.config.settings import Settings
 from orchestrator.predict import predict
 from workloads.backbones.torchvision_classifier import TorchvisionClassifier

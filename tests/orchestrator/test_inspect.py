@@ -13,7 +13,7 @@ from made_shards import made_record, made_truth, plain_image, write_shards
 from PIL import Image
 from typer.testing import CliRunner
 
-from orchestrator.cli import app
+from orchestrator.cli.main import app
 from orchestrator.config.settings import Settings
 from orchestrator.data.inspect import CONTACT_SHEET, PAGE, inspect
 from workloads.artifacts import write_json

@@ -7,10 +7,10 @@ import json
 import pytest
 from typer.testing import CliRunner
 
-from orchestrator.benchmarks import BENCHMARKS
-from orchestrator.cli import app
+from orchestrator.benchmarks.registry import BENCHMARKS
+from orchestrator.cli.main import app
 from orchestrator.listing import KINDS, option_facts, summary_of
-from workloads.methods import METHODS
+from workloads.methods.registry import METHODS
 from workloads.options import Options
 
 

@@ -13,7 +13,7 @@ from made_shards import made_record, made_truth, write_shards
 from typer.testing import CliRunner
 
 import orchestrator.proposals
-from orchestrator.cli import app
+from orchestrator.cli.main import app
 from orchestrator.config.settings import Settings
 from orchestrator.proposals import propose, result_of
 from workloads.artifacts import MANIFEST, verify

@@ -22,7 +22,7 @@ from orchestrator.pages.job.tables import metric_rows, per_class
 from orchestrator.pages.panels import data_uri
 from workloads.artifacts import read_json, write_json
 from workloads.errors import NotFound
-from workloads.metrics import METRICS
+from workloads.metrics.registry import METRICS
 
 MAX_BYTES = 3_000_000
 HOSTILE = '<img src=x onerror="alert(1)">&\'$x$'

@@ -11,9 +11,10 @@ from orchestrator.pipeline.reproduce import compare, reproduce
 from orchestrator.pipeline.smoke import smoke_settings
 from orchestrator.pipeline.stages import Stages
 from workloads.errors import ConfigError, NotFound
-from workloads.methods import METHODS, build_method
-from workloads.recipes import Published, load_recipe, recipe_names
+from workloads.methods.registry import METHODS, build_method
+from workloads.recipes.load import load_recipe, recipe_names
 from workloads.recipes.miniature import NETWORK, miniature
+from workloads.recipes.schema import Published
 
 
 def test_ours_stands_in_the_papers_unit() -> None:

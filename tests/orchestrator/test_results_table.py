@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from orchestrator.pipeline.table import results_table
-from workloads.metrics import METRICS
+from workloads.metrics.registry import METRICS
 
 
 def metric(value: float | None, centre: float | None, counted: int = 5) -> dict[str, Any]:

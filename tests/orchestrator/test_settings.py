@@ -9,7 +9,7 @@ import pytest
 import yaml
 from typer.testing import CliRunner
 
-from orchestrator.cli import app
+from orchestrator.cli.main import app
 from orchestrator.config.names import check_names
 from orchestrator.config.settings import Settings, load_settings, settings_file
 from workloads.errors import ConfigError, NotFound

@@ -13,8 +13,9 @@ from orchestrator.train import train as module
 from orchestrator.train.spec import make_spec
 from orchestrator.train.train import train
 from workloads.artifacts import seal, write_json
-from workloads.datasets import open_dataset
-from workloads.datasets.digits import SingleDigitsOptions, make_digits
+from workloads.datasets.digit_options import SingleDigitsOptions
+from workloads.datasets.digits import make_digits
+from workloads.datasets.registry import open_dataset
 from workloads.errors import ConfigError, Conflict, NotFound
 from workloads.images.decode import ImageLimits
 from workloads.shards.write import finish_shards, ingest_shard

@@ -11,9 +11,10 @@ from made_shards import made_record, made_truth, write_shards
 from orchestrator.config.settings import Settings
 from orchestrator.train.initial import parse_initial, pretraining
 from orchestrator.train.spec import build, make_spec, needs_proposals
-from workloads.backbones import BACKBONES
+from workloads.backbones.registry import BACKBONES
 from workloads.errors import ConfigError, NotFound
-from workloads.recipes import Recipe, load_recipe
+from workloads.recipes.load import load_recipe
+from workloads.recipes.schema import Recipe
 
 
 @pytest.fixture(scope="module")

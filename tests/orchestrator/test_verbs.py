@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from orchestrator.cli import app
+from orchestrator.cli.main import app
 from orchestrator.config.settings import Settings, load_settings
 from orchestrator.config.workspace import RunPaths, Workspace
 from orchestrator.register import register_run

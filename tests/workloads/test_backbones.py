@@ -10,12 +10,12 @@ import torch
 from torch import Tensor, nn
 from torchvision import models
 
-from workloads.backbones import BACKBONES
 from workloads.backbones.alexnet import AlexNet
 from workloads.backbones.base import Backbone
 from workloads.backbones.cnn_s import CnnS
 from workloads.backbones.googlenet import GoogLeNet
 from workloads.backbones.inception import InceptionV3, InceptionV3At14, Reduction
+from workloads.backbones.registry import BACKBONES
 from workloads.backbones.resnet import ResNet50
 from workloads.backbones.tiny import Tiny
 from workloads.backbones.torchvision_backbone import SequentialBackbone, TorchvisionBackbone

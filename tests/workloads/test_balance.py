@@ -15,13 +15,13 @@ from made_shards import made_record, write_shards
 
 from workloads.errors import ConfigError, NotFound
 from workloads.images.decode import ImageLimits
-from workloads.methods import build_method
+from workloads.methods.registry import build_method
 from workloads.records import GroundTruth
 from workloads.training.augmentation import Augmentation
 from workloads.training.balance import Balance
 from workloads.training.options import TrainOptions
-from workloads.training.run import Share, TrainingRun
-from workloads.training.shard_loader import ShardLoader
+from workloads.training.run import TrainingRun
+from workloads.training.shard_loader import ShardLoader, Share
 
 LIMITS = ImageLimits()
 # 12 images of class 0, 5 of class 1 (one beside class 0), 2 of class 2, one with nothing. Where a

@@ -6,7 +6,8 @@ import cv2
 import numpy as np
 import pytest
 
-from workloads.benchmarks import BENCHMARKS, contours, protocols
+from workloads.benchmarks import contours, protocols
+from workloads.benchmarks.registry import BENCHMARKS
 from workloads.localization.boxes import best_iou_per_box
 from workloads.localization.component_tree import best_iou, even_thresholds, largest_iou
 from workloads.localization.contour_kernels import best_outer

@@ -6,7 +6,8 @@ import cv2
 import numpy as np
 import pytest
 
-from workloads.benchmarks import BENCHMARKS, cutoffs
+from workloads.benchmarks import cutoffs
+from workloads.benchmarks.registry import BENCHMARKS
 from workloads.localization.component_tree import best_iou, even_thresholds
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from workloads.benchmarks import BENCHMARKS, inference_cost
+from workloads.benchmarks import inference_cost
+from workloads.benchmarks.registry import BENCHMARKS
 
 
 def test_the_report(monkeypatch: pytest.MonkeyPatch) -> None:

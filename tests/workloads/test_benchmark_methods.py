@@ -7,8 +7,9 @@ from functools import partial
 import pytest
 import torch
 
-from workloads.benchmarks import BENCHMARKS, oquab_scales
+from workloads.benchmarks import oquab_scales
 from workloads.benchmarks import soft_proposal as benchmark
+from workloads.benchmarks.registry import BENCHMARKS
 
 
 def test_all_baselines_find_the_proposal_of_the_closed_form() -> None:

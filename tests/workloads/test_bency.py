@@ -10,16 +10,17 @@ import pytest
 import torch
 from torch import Tensor
 
-from workloads.backbones import BACKBONES
 from workloads.backbones.base import Backbone, Stage
-from workloads.benchmarks import BENCHMARKS, bency
+from workloads.backbones.registry import BACKBONES
+from workloads.benchmarks import bency
+from workloads.benchmarks.registry import BENCHMARKS
 from workloads.errors import ConfigError
 from workloads.localization.maps import upsample
 from workloads.localization.points import peak
-from workloads.methods import build_method
 from workloads.methods.base import Localization
 from workloads.methods.bency.beam_search import Tracks
 from workloads.methods.bency.bency import Bency, BencyOptions, shared_probability_loss
+from workloads.methods.registry import build_method
 
 CLASSES = 3
 # Small enough for seconds, large enough that beams of classes differ.

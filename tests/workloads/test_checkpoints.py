@@ -11,8 +11,8 @@ from torch import Tensor
 from workloads import artifacts
 from workloads.errors import ConfigError, IntegrityError, NotFound
 from workloads.localization.cutoffs import Cutoffs
-from workloads.methods import build_method
 from workloads.methods.base import Method, Targets
+from workloads.methods.registry import build_method
 from workloads.models.card import ModelCard, Preprocessing
 from workloads.models.version import save_model
 from workloads.tensors import WEIGHTS_FILE, is_channels_last

@@ -7,8 +7,9 @@ import pytest
 from prediction_cases import box_map, prediction_of, random_predictions, truth_of
 
 from workloads.localization.cutoffs import Cutoffs
-from workloads.metrics import MetricOptions, build_metrics
 from workloads.metrics.evaluation import evaluate_predictions
+from workloads.metrics.options import MetricOptions
+from workloads.metrics.registry import build_metrics
 from workloads.search.class_cutoffs import PRIOR_OBJECTS, best_class_cutoffs, with_class_cutoffs
 from workloads.search.objective import objective
 from workloads.search.table import SearchTable

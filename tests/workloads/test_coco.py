@@ -18,12 +18,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from ingesting import ingest_split
 
-from workloads.datasets import coco_json, open_dataset
+from workloads.datasets import coco_json
 from workloads.datasets.base import DatasetOptions, Item
 from workloads.datasets.coco import Coco2014, Coco2017, CocoDataset
 from workloads.datasets.coco_json import Document, read_objects
-from workloads.datasets.digits import CLASSES, DigitsOptions, draw_all
+from workloads.datasets.digit_options import DigitsOptions
+from workloads.datasets.digits import CLASSES, draw_all
 from workloads.datasets.json_arrays import read_arrays
+from workloads.datasets.registry import open_dataset
 from workloads.errors import InputRejected, NotFound
 from workloads.images.decode import ImageLimits, decode
 from workloads.records import GroundTruth, Record

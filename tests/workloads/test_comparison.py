@@ -24,9 +24,9 @@ from workloads.comparison.plan import (
 )
 from workloads.comparison.summary import Spread, table, verdicts
 from workloads.errors import ConfigError
-from workloads.methods import METHODS
-from workloads.metrics import METRICS
-from workloads.recipes import load_recipe
+from workloads.methods.registry import METHODS
+from workloads.metrics.registry import METRICS
+from workloads.recipes.load import load_recipe
 
 
 def test_the_plan_names_what_exists() -> None:

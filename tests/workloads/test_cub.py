@@ -15,7 +15,8 @@ from ingesting import ingest_all
 
 from workloads.datasets.base import DatasetOptions, Item
 from workloads.datasets.cub import Cub
-from workloads.datasets.digits import CLASSES, SingleDigitsOptions, draw_all
+from workloads.datasets.digit_options import SingleDigitsOptions
+from workloads.datasets.digits import CLASSES, draw_all
 from workloads.errors import InputRejected, NotFound
 from workloads.images.decode import ImageLimits, decode
 from workloads.records import GroundTruth, Record

@@ -10,17 +10,11 @@ import pytest
 from PIL import Image
 
 from workloads.artifacts import sha256
-from workloads.datasets import digit_scenes, open_dataset
-from workloads.datasets.digit_options import MAX_OBJECTS, SPLITS
+from workloads.datasets import digit_scenes
+from workloads.datasets.digit_options import MAX_OBJECTS, SPLITS, DigitsOptions, SingleDigitsOptions
 from workloads.datasets.digit_scenes import draw, material
-from workloads.datasets.digits import (
-    CLASSES,
-    DigitsOptions,
-    SingleDigitsOptions,
-    draw_all,
-    made_with,
-    make_digits,
-)
+from workloads.datasets.digits import CLASSES, draw_all, made_with, make_digits
+from workloads.datasets.registry import open_dataset
 from workloads.errors import ConfigError
 from workloads.images.decode import ImageLimits, decode
 from workloads.images.drawing import contact_sheet

@@ -7,8 +7,9 @@ import pyarrow as pa
 from prediction_cases import PLAIN, prediction_of, random_predictions, truth_of
 
 from workloads.localization.cutoffs import Cutoffs
-from workloads.metrics import METRICS, MetricOptions, build_metrics
 from workloads.metrics.evaluation import case_schema, case_table, evaluate_predictions
+from workloads.metrics.options import MetricOptions
+from workloads.metrics.registry import METRICS, build_metrics
 
 NAMES = ("gt_known", "top1_error", "box_f1")
 PREDICTIONS = [

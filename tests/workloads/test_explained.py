@@ -9,12 +9,12 @@ from small_methods import CLASSES, class_map, tiny
 
 from workloads.backbones.whole_network import WholeNetwork
 from workloads.errors import ConfigError
-from workloads.methods import build_method
 from workloads.methods.cam import Cam
 from workloads.methods.classification import class_response
 from workloads.methods.explained import ExplainedClassifier
 from workloads.methods.grad_cam import weighted_maps
 from workloads.methods.gradient_saliency import gaussian_smooth
+from workloads.methods.registry import build_method
 
 
 def test_the_gradient_is_the_one_that_finite_differences_give() -> None:

@@ -13,8 +13,9 @@ from pycocotools.coco import COCO
 
 from workloads.detections import Detections
 from workloads.errors import ConfigError
-from workloads.formats import FORMATS, AnnotatedImage
 from workloads.formats import parquet as parquet_module
+from workloads.formats.base import AnnotatedImage
+from workloads.formats.registry import FORMATS
 
 CLASSES = ("zero", "ünï 'quoted'", "two")
 

@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 from small_methods import tiny
 from torch import Tensor
 
-from workloads.methods import METHODS
 from workloads.methods.hide_and_seek import HideAndSeekOptions, hidden_patches
+from workloads.methods.registry import METHODS
 
 
 def test_patches_are_hidden_as_a_whole_and_cut_off_at_the_edges() -> None:

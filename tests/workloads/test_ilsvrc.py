@@ -12,12 +12,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from ingesting import ingest_all
 
-from workloads.datasets import open_dataset
 from workloads.datasets.base import Dataset, Item
-from workloads.datasets.digits import CLASSES, SingleDigitsOptions, draw_all
+from workloads.datasets.digit_options import SingleDigitsOptions
+from workloads.datasets.digits import CLASSES, draw_all
 from workloads.datasets.ilsvrc import Ilsvrc
 from workloads.datasets.ilsvrc_tree import find_blacklist, solved
 from workloads.datasets.pascal_xml import as_text
+from workloads.datasets.registry import open_dataset
 from workloads.errors import ConfigError, InputRejected, NotFound
 from workloads.images.decode import ImageLimits, decode
 from workloads.records import GroundTruth, Record

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 from ingesting import ingest_all
 
-from workloads.datasets import DATASETS, open_dataset
-from workloads.datasets.digits import DigitsOptions, draw_all, make_digits, options_for
+from workloads.datasets.digit_options import DigitsOptions
+from workloads.datasets.digits import draw_all, make_digits, options_for
+from workloads.datasets.registry import DATASETS, open_dataset
 from workloads.errors import NotFound
 from workloads.images.decode import ImageLimits, decode
 from workloads.records import Record

@@ -17,8 +17,8 @@ from workloads import artifacts
 from workloads.errors import ConfigError, IntegrityError, NotFound, ResourceError
 from workloads.images.decode import resize_square
 from workloads.localization.cutoffs import Cutoffs
-from workloads.methods import build_method
 from workloads.methods.base import Method
+from workloads.methods.registry import build_method
 from workloads.models.card import SCHEMA_VERSION, ModelCard, Preprocessing
 from workloads.models.localizer import Localizer, Response
 from workloads.models.version import CARD_FILE, read_card, retune_model, save_model

@@ -10,7 +10,7 @@ import torch
 
 from workloads.images.decode import ten_crops
 from workloads.localization.cutoffs import Cutoffs
-from workloads.methods import build_method
+from workloads.methods.registry import build_method
 from workloads.models.card import ModelCard, Preprocessing
 from workloads.models.localizer import Localizer
 

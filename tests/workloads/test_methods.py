@@ -9,12 +9,12 @@ import pytest
 import torch
 from torch import Tensor
 
-from workloads.backbones import BACKBONES
+from workloads.backbones.registry import BACKBONES
 from workloads.errors import ConfigError
 from workloads.localization.cutoffs import Cutoffs
-from workloads.methods import METHODS, backbones_of, build_method
 from workloads.methods.base import Localization, Method, Targets
 from workloads.methods.classification import class_scores, classification_loss
+from workloads.methods.registry import METHODS, backbones_of, build_method
 from workloads.methods.spn.spn import Spn, SpnOptions
 from workloads.models.card import ModelCard, Preprocessing
 from workloads.models.localizer import Localizer

@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 from prediction_cases import PLAIN, evaluated, image_of, measure, random_predictions, truth_of
 
-from workloads.metrics import METRICS, MetricOptions, build_metrics
 from workloads.metrics.bootstrap import (
     class_mean,
     image_weights,
@@ -19,6 +18,8 @@ from workloads.metrics.bootstrap import (
     ratios,
 )
 from workloads.metrics.evaluation import results_json
+from workloads.metrics.options import MetricOptions
+from workloads.metrics.registry import METRICS, build_metrics
 
 CLASSES = 6
 IMAGES = random_predictions(seed=11, images=60, classes=CLASSES)

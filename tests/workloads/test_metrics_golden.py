@@ -11,9 +11,10 @@ from prediction_cases import PLAIN, image_of, measure, prediction_of, truth_of
 
 from workloads.errors import ConfigError, NotFound
 from workloads.localization.cutoffs import Cutoffs
-from workloads.metrics import METRICS, MetricOptions, build_metrics
 from workloads.metrics.base import Metric
 from workloads.metrics.evaluation import evaluate_predictions, results_json
+from workloads.metrics.options import MetricOptions
+from workloads.metrics.registry import METRICS, build_metrics
 
 MIDDLE = truth_of((0, 0, 5, 5, 0))
 

@@ -10,7 +10,7 @@ from prediction_cases import evaluated, measure, random_predictions
 
 from workloads.images.masks import decode_mask, encode_mask
 from workloads.localization.maps import upsample
-from workloads.metrics import METRICS
+from workloads.metrics.registry import METRICS
 
 CLASSES, SIDE, FACTOR = 3, 24, 3
 CUTOFFS = {"cutoff": 0.45, "box_rule": "all"}

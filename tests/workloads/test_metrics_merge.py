@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 from prediction_cases import random_predictions
 
 from workloads.localization.cutoffs import Cutoffs
-from workloads.metrics import METRICS, MetricOptions, build_metrics
 from workloads.metrics.evaluation import case_table, evaluate_predictions, results_json
+from workloads.metrics.options import MetricOptions
+from workloads.metrics.registry import METRICS, build_metrics
 
 CLASSES = 6
 OPTIONS = MetricOptions(

@@ -7,7 +7,9 @@ import numpy as np
 import pytest
 
 from workloads.localization.cutoffs import Cutoffs
-from workloads.metrics import METRICS, Evaluated, MetricOptions
+from workloads.metrics.evaluated import Evaluated
+from workloads.metrics.options import MetricOptions
+from workloads.metrics.registry import METRICS
 from workloads.predictions.store import Prediction
 from workloads.records import GroundTruth
 

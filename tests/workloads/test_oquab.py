@@ -12,10 +12,10 @@ from torch import Tensor
 from workloads.errors import ConfigError
 from workloads.localization.maps import upsample
 from workloads.localization.points import peak
-from workloads.methods import build_method
 from workloads.methods.base import Targets
 from workloads.methods.oquab import oquab
 from workloads.methods.oquab.oquab import Oquab
+from workloads.methods.registry import build_method
 from workloads.training.epoch import make_optimizer
 from workloads.training.options import TrainOptions
 

@@ -16,7 +16,7 @@ from PIL import Image
 
 from workloads.errors import ConfigError, IntegrityError, NotFound
 from workloads.images.decode import Fit, ImageLimits
-from workloads.methods import build_method
+from workloads.methods.registry import build_method
 from workloads.proposals.make import (
     plan_parts,
     propose,

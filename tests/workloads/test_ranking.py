@@ -15,7 +15,7 @@ from torchvision.transforms import functional as transforms
 from workloads.backbones.torchvision_classifier import TorchvisionClassifier
 from workloads.errors import ConfigError, NotFound
 from workloads.localization.cutoffs import Cutoffs
-from workloads.methods import build_method
+from workloads.methods.registry import build_method
 from workloads.models import ranking
 from workloads.models.card import ModelCard, Preprocessing
 from workloads.models.localizer import Localizer

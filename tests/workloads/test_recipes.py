@@ -12,16 +12,13 @@ import pytest
 import torch
 import torchvision
 
-from workloads.backbones import BACKBONES
-from workloads.datasets import DATASETS
+from workloads.backbones.registry import BACKBONES
+from workloads.datasets.registry import DATASETS
 from workloads.errors import ConfigError
-from workloads.methods import METHODS, build_method
-from workloads.metrics import METRICS
+from workloads.methods.registry import METHODS, build_method
+from workloads.metrics.registry import METRICS
 from workloads.options import Options
-from workloads.recipes import (
-    Published,
-    Quotation,
-    Recipe,
+from workloads.recipes.load import (
     load_entries,
     load_quotation,
     load_recipe,
@@ -30,6 +27,7 @@ from workloads.recipes import (
     recipe_names,
     with_bases,
 )
+from workloads.recipes.schema import Published, Quotation, Recipe
 
 ROOT = Path(__file__).resolve().parents[2]
 FOLDER = ROOT / "workloads/recipes"
@@ -228,8 +226,8 @@ def test_the_folders_are_packaged() -> None:
     config = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]
     assert config["packages"]["find"].get("namespaces", True)
     assert "*.yaml" in config["package-data"]["*"]
-    found = {f"workloads.recipes.{name}" for name in find_namespace_packages(str(FOLDER))}
-    assert found >= {f"workloads.recipes.{file.parent.name}" for file in FILES}
+    found = {f"workloads.recipes.load.{name}" for name in find_namespace_packages(str(FOLDER))}
+    assert found >= {f"workloads.recipes.load.{file.parent.name}" for file in FILES}
 
 
 @pytest.mark.parametrize("recipe", RUNNABLE, ids=lambda r: r.name)

@@ -8,11 +8,11 @@ import pytest
 import torch
 from torch import Tensor
 
-from workloads.backbones import BACKBONES
 from workloads.backbones.base import Backbone
+from workloads.backbones.registry import BACKBONES
 from workloads.errors import ConfigError
-from workloads.methods import build_method
 from workloads.methods.base import Targets
+from workloads.methods.registry import build_method
 from workloads.methods.saliency_aware.decoder import SaliencyDecoder
 from workloads.methods.saliency_aware.perceptual_triplet import Perceptual, triplet_loss
 from workloads.methods.saliency_aware.saliency_aware import Saliency, map_loss

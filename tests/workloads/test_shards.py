@@ -16,7 +16,8 @@ import pytest
 
 from workloads.artifacts import is_sealed, verify
 from workloads.datasets.base import Item
-from workloads.datasets.digits import Digits, DigitsOptions, draw_all, make_digits
+from workloads.datasets.digit_options import DigitsOptions
+from workloads.datasets.digits import Digits, draw_all, make_digits
 from workloads.errors import InputRejected, IntegrityError, NotFound
 from workloads.images.decode import ImageLimits
 from workloads.records import RECORD_SCHEMA, GroundTruth

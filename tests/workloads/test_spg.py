@@ -8,10 +8,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from workloads.backbones import BACKBONES
+from workloads.backbones.registry import BACKBONES
 from workloads.errors import ConfigError
-from workloads.methods import build_method
 from workloads.methods.base import Targets
+from workloads.methods.registry import build_method
 from workloads.methods.spg import Spg, SpgOptions
 
 CLASSES = 3

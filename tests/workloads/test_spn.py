@@ -8,8 +8,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from workloads.errors import ConfigError
-from workloads.methods import build_method
 from workloads.methods.base import Localization
+from workloads.methods.registry import build_method
 from workloads.methods.spn.soft_proposal import SoftProposal
 from workloads.methods.spn.spn import Spn
 

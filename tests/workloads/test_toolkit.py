@@ -17,9 +17,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from ingesting import ingest_split
 
-from workloads.datasets import open_dataset
 from workloads.datasets.base import Item
-from workloads.datasets.digits import CLASSES, SingleDigitsOptions, draw_all
+from workloads.datasets.digit_options import SingleDigitsOptions
+from workloads.datasets.digits import CLASSES, draw_all
+from workloads.datasets.registry import open_dataset
 from workloads.datasets.toolkit import ToolkitMetadata, ToolkitOptions
 from workloads.datasets.toolkit_lines import box_lines, line_id, read_places
 from workloads.errors import ConfigError, InputRejected, NotFound, TooLarge

@@ -10,19 +10,20 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from workloads.datasets import open_dataset
-from workloads.datasets.digits import DigitsOptions, make_digits
+from workloads.datasets.digit_options import DigitsOptions
+from workloads.datasets.digits import make_digits
+from workloads.datasets.registry import open_dataset
 from workloads.errors import ConfigError
 from workloads.images.decode import ImageLimits
 from workloads.images.view import View
-from workloads.methods import build_method
+from workloads.methods.registry import build_method
 from workloads.shards.read import read_shards, row_groups
 from workloads.shards.write import finish_shards, ingest_shard
 from workloads.training.augmentation import Augmentation
 from workloads.training.epoch import learning_rate_at
 from workloads.training.options import TrainOptions
-from workloads.training.run import Share, TrainingRun
-from workloads.training.shard_loader import ShardLoader, validation_batches
+from workloads.training.run import TrainingRun
+from workloads.training.shard_loader import ShardLoader, Share, validation_batches
 
 CLASSES = 10
 LIMITS = ImageLimits()

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from workloads.datasets import DATASETS, open_dataset
 from workloads.datasets.base import Item
+from workloads.datasets.registry import DATASETS, open_dataset
 from workloads.datasets.voc import Voc2007
 from workloads.errors import ConfigError, InputRejected, NotFound, TooLarge
 from workloads.records import GroundTruth, Record

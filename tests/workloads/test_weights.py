@@ -12,11 +12,11 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
-from workloads.backbones import BACKBONES
 from workloads.backbones import weights as weights_module
 from workloads.backbones.base import Backbone
 from workloads.backbones.cnn_s import CnnS
 from workloads.backbones.googlenet import GoogLeNet
+from workloads.backbones.registry import BACKBONES
 from workloads.backbones.tiny import Tiny
 from workloads.backbones.torchvision_backbone import TorchvisionBackbone
 from workloads.backbones.vgg import Vgg16

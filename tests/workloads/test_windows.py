@@ -7,7 +7,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from workloads.backbones import BACKBONES
+from workloads.backbones.registry import BACKBONES
 from workloads.methods.oquab.scan import Scan, highest_map
 from workloads.methods.oquab.windows import Frame, Windows, map_rows
 

@@ -13,7 +13,7 @@ from workloads.annotation.listing import ListedFile, read_image_file
 from workloads.annotation.parts import ChunkResult, QuarantinedFile
 from workloads.detections import Detections
 from workloads.errors import InputRejected
-from workloads.formats import AnnotatedImage
+from workloads.formats.base import AnnotatedImage
 from workloads.images.decode import ImageLimits, decode
 
 # At most this much is decoded at the same time: photographs of a phone have 12 million pixels.

@@ -20,7 +20,7 @@ from workloads.annotation.listing import Listing
 from workloads.artifacts import atomic_file
 from workloads.detections import Detections
 from workloads.errors import IntegrityError
-from workloads.formats import AnnotatedImage
+from workloads.formats.base import AnnotatedImage
 from workloads.records import no_boxes
 
 PART_SCHEMA = pa.schema(

@@ -19,11 +19,11 @@ from torch import Tensor
 from workloads.benchmarks.interleaved import interleaved_ms, one_torch_thread
 from workloads.localization.boxes import boxes_at
 from workloads.localization.maps import normalize, upsample
-from workloads.methods import build_method
 from workloads.methods.bency.beam_search import Level, Tracks
 from workloads.methods.bency.bency import Bency
 from workloads.methods.bency.region_heat import region_heat, with_central_peak
 from workloads.methods.bency.sub_grids import axis_weights, crops
+from workloads.methods.registry import build_method
 
 CLASSES, SIZE = 20, 64
 REPEATS = 2

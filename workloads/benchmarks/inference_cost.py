@@ -12,8 +12,8 @@ import torch
 from torch import Tensor
 
 from workloads.benchmarks.interleaved import interleaved_ms, one_torch_thread
-from workloads.methods import build_method
 from workloads.methods.base import Method
+from workloads.methods.registry import build_method
 
 CLASSES = 20
 # Preset and number of runs by backbone, on its own input size.

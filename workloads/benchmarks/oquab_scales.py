@@ -12,9 +12,9 @@ import torch
 from torch import Tensor
 
 from workloads.benchmarks.interleaved import interleaved_ms, one_torch_thread
-from workloads.methods import build_method
 from workloads.methods.multiscale import rescale
 from workloads.methods.oquab.oquab import Oquab
+from workloads.methods.registry import build_method
 
 BACKBONE, SIZE, CLASSES, REPEATS = "alexnet", 500, 20, 3
 

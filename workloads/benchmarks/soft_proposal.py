@@ -13,8 +13,8 @@ import torch
 from torch import Tensor
 
 from workloads.benchmarks.interleaved import interleaved_ms, one_torch_thread
-from workloads.methods import build_method
 from workloads.methods.base import Targets
+from workloads.methods.registry import build_method
 from workloads.methods.spn.soft_proposal import (
     MAX_ITERATIONS,
     SoftProposal,

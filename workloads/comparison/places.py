@@ -11,7 +11,7 @@ from pathlib import Path
 
 from workloads.artifacts import digest
 from workloads.comparison.plan import Plan, Trial, recipe_of
-from workloads.recipes import load_recipe
+from workloads.recipes.load import load_recipe
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,8 @@ from pydantic import Field, JsonValue, model_validator
 
 from workloads.errors import ConfigError, unknown_name
 from workloads.options import Options
-from workloads.recipes import Recipe, load_recipe
+from workloads.recipes.load import load_recipe
+from workloads.recipes.schema import Recipe
 
 
 class Data(Options):

@@ -13,22 +13,23 @@ import numpy as np
 import torch
 
 from workloads.artifacts import is_sealed
-from workloads.backbones import BACKBONES
+from workloads.backbones.registry import BACKBONES
 from workloads.comparison.plan import Data, Plan, Reading
-from workloads.datasets import DATASETS, open_dataset
 from workloads.datasets.digits import Digits, make_digits
+from workloads.datasets.registry import DATASETS, open_dataset
 from workloads.images.decode import ImageLimits
 from workloads.localization.cutoffs import Cutoffs
-from workloads.methods import METHODS, build_method
 from workloads.methods.base import Method
-from workloads.metrics import MetricOptions, build_metrics
+from workloads.methods.registry import METHODS, build_method
 from workloads.metrics.evaluation import evaluate_predictions
+from workloads.metrics.options import MetricOptions
+from workloads.metrics.registry import build_metrics
 from workloads.models.card import ModelCard, Preprocessing
 from workloads.models.localizer import Localizer
 from workloads.models.version import load_network, read_card, save_model
 from workloads.predictions.predict import predict_records
 from workloads.predictions.store import Prediction
-from workloads.recipes import Recipe
+from workloads.recipes.schema import Recipe
 from workloads.search.objective import objective
 from workloads.search.table import SearchTable
 from workloads.shards.cooccurrence import cooccurrence

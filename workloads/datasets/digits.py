@@ -18,18 +18,6 @@ from workloads.datasets.digit_scenes import draw
 from workloads.datasets.voc import VocDataset
 from workloads.records import Record, Task
 
-__all__ = [
-    "CLASSES",
-    "Digits",
-    "DigitsOptions",
-    "SingleDigits",
-    "SingleDigitsOptions",
-    "draw_all",
-    "made_with",
-    "make_digits",
-    "options_for",
-]
-
 CLASSES = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 FACTS = "digits.json"
 SCHEMA_VERSION = 2

@@ -12,7 +12,7 @@ from workloads.backbones.torchvision_classifier import open_classifier
 from workloads.backbones.whole_network import WholeNetwork
 from workloads.errors import ConfigError
 from workloads.localization.cutoffs import Cutoffs
-from workloads.methods import build_method
+from workloads.methods.registry import build_method
 from workloads.models.card import ModelCard, Preprocessing
 from workloads.models.version import read_card, save_model
 from workloads.shards.manifest import read_shard_manifest

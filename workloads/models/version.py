@@ -17,8 +17,8 @@ from pydantic import JsonValue
 from workloads.artifacts import atomic_folder, read_json, seal, verify, write_json
 from workloads.errors import ConfigError
 from workloads.localization.cutoffs import Cutoffs
-from workloads.methods import METHODS, build_method
 from workloads.methods.base import Method
+from workloads.methods.registry import METHODS, build_method
 from workloads.models.card import SCHEMA_VERSION, ModelCard
 from workloads.tensors import WEIGHTS_FILE, load_exactly, read_tensors, write_tensors
 

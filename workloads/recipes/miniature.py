@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from workloads.methods import METHODS
-from workloads.recipes import Evaluation, Recipe
+from workloads.methods.registry import METHODS
+from workloads.recipes.schema import Evaluation, Recipe
 
 NETWORK = "tiny"  # of the backbone, and of the preset that every method has for it
 TRAIN: dict[str, Any] = {

@@ -31,8 +31,6 @@ from workloads.training.epoch import Position, class_scores, make_optimizer, tra
 from workloads.training.options import TrainOptions
 from workloads.training.shard_loader import ShardLoader, Share, validation_batches
 
-__all__ = ["Share", "TrainingRun"]
-
 
 def alone(value: Any) -> list[Any]:
     """The gather of a worker without others."""

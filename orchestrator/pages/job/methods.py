@@ -12,7 +12,7 @@ from orchestrator.tracking.events import learning_curves
 from workloads.artifacts import read_json
 from workloads.models.card import ModelCard
 from workloads.models.version import read_card
-from workloads.recipes import Recipe
+from workloads.recipes.schema import Recipe
 
 
 @dataclass(frozen=True, slots=True)

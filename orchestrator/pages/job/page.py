@@ -17,8 +17,6 @@ from orchestrator.pages.job.pictures import rows_of
 from orchestrator.pages.job.tables import metric_rows, metric_title, per_class
 from workloads.artifacts import write_text
 
-__all__ = ["write_report"]
-
 TEMPLATE = "job/report.html.j2"
 
 

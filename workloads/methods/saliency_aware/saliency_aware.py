@@ -12,8 +12,8 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from workloads.backbones import BACKBONES
 from workloads.backbones.base import Backbone
+from workloads.backbones.registry import BACKBONES
 from workloads.methods.base import Need, SearchSpace, Targets
 from workloads.methods.cam import Cam, CamOptions
 from workloads.methods.saliency_aware.decoder import SaliencyDecoder

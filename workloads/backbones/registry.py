@@ -1,0 +1,26 @@
+"""All backbones by name; adding one is one file and one line here."""
+
+from __future__ import annotations
+
+from workloads.backbones.alexnet import AlexNet
+from workloads.backbones.cnn_s import CnnS
+from workloads.backbones.googlenet import GoogLeNet
+from workloads.backbones.inception import InceptionV3, InceptionV3At14
+from workloads.backbones.resnet import ResNet50
+from workloads.backbones.tiny import Tiny
+from workloads.backbones.vgg import Vgg16
+from workloads.backbones.whole_network import Backbones
+
+BACKBONES = Backbones(
+    "backbone",
+    {
+        Tiny.name: Tiny,
+        AlexNet.name: AlexNet,
+        CnnS.name: CnnS,
+        Vgg16.name: Vgg16,
+        GoogLeNet.name: GoogLeNet,
+        InceptionV3.name: InceptionV3,
+        InceptionV3At14.name: InceptionV3At14,
+        ResNet50.name: ResNet50,
+    },
+)

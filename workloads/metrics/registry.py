@@ -1,0 +1,66 @@
+"""Metrics: what is measured on stored predictions. Adding one is one module and one line here."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from workloads.metrics.base import Metric
+from workloads.metrics.box_f1 import BoxF1
+from workloads.metrics.classification import ClassificationMap, Top1Error, Top5Error
+from workloads.metrics.coco_ap import CocoAp
+from workloads.metrics.corloc import Corloc, CorlocAny
+from workloads.metrics.detection_ap import VocAp, VocAp11pt
+from workloads.metrics.gt_known import GtKnown
+from workloads.metrics.max_box_acc import MaxBoxAcc, MaxBoxAccV2
+from workloads.metrics.object_energy import ObjectEnergy
+from workloads.metrics.options import MetricOptions
+from workloads.metrics.pointing import Pointing, PointingDifficult
+from workloads.metrics.pointing_prediction import PointingMap, PointingMap11pt
+from workloads.metrics.pxap import PxAP
+from workloads.metrics.top_k_localization import (
+    Top1Localization,
+    Top5Localization,
+    Top5StarLocalization,
+)
+from workloads.registry import Registry
+
+METRICS: Registry[type[Metric]] = Registry(
+    "metric",
+    {
+        metric.name: metric
+        for metric in (
+            ClassificationMap,
+            Top1Error,
+            Top5Error,
+            Top1Localization,
+            Top5Localization,
+            Top5StarLocalization,
+            GtKnown,
+            MaxBoxAcc,
+            MaxBoxAccV2,
+            PxAP,
+            Pointing,
+            PointingDifficult,
+            PointingMap,
+            PointingMap11pt,
+            Corloc,
+            CorlocAny,
+            BoxF1,
+            VocAp,
+            VocAp11pt,
+            CocoAp,
+            ObjectEnergy,
+        )
+    },
+)
+
+
+def build_metrics(
+    names: Iterable[str], num_classes: int, options: MetricOptions | None = None
+) -> dict[str, Metric]:
+    """Empty accumulators by name.
+
+    Raises:
+        ConfigError: an unknown name; the message has the nearest match and all names.
+    """
+    return {name: METRICS[name](num_classes, options) for name in names}
