@@ -12,7 +12,7 @@ import yaml
 from orchestrator.config.settings import Settings
 from workloads.options import Options
 
-FILE = Path(__file__).parents[2] / "ray_config.yaml"
+FILE = Path(__file__).parents[3] / "ray_config.yaml"
 TEXT = FILE.read_text(encoding="utf-8")
 
 

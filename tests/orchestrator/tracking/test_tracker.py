@@ -18,7 +18,7 @@ from orchestrator.tracking.events import EventLog, read_events
 from orchestrator.tracking.mlflow_store import MlflowStore, tag_of
 from orchestrator.tracking.tracker import Tracker, sent_path
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 
 
 def test_a_run_is_stored_with_everything(

@@ -8,7 +8,7 @@ import pytest
 
 from orchestrator.tracking.mlflow_store import clean_key, flat, root_cause
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 
 
 def test_parameters_are_flattened_and_cut() -> None:

@@ -14,7 +14,7 @@ import pytest
 from orchestrator.tracking.events import EventLog, events_after, read_events
 from workloads.errors import IntegrityError, ResourceError
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 
 
 def test_events_are_read_as_written(tmp_path: Path) -> None:

@@ -29,7 +29,7 @@ from workloads.recipes.load import (
 )
 from workloads.recipes.schema import Published, Quotation, Recipe
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 FOLDER = ROOT / "workloads/recipes"
 FILES = sorted(FOLDER.glob("*/*.yaml"))
 ENTRIES = load_entries()

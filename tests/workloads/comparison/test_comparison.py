@@ -173,7 +173,7 @@ def test_a_change_of_the_plan_moves_what_it_touches(tmp_path) -> None:
 
 
 def test_the_page_shows_every_claim_and_every_reading() -> None:
-    page = (Path(__file__).resolve().parents[2] / "docs" / "comparison.md").read_text()
+    page = (Path(__file__).resolve().parents[3] / "docs" / "comparison.md").read_text()
     plan, sections = load_plan(), dict(part.split("\n", 1) for part in page.split("\n## ")[1:])
     for claim in plan.claims:
         assert f"| {claim.paper} | {claim.text} | {claim.data} | {claim.metric} |" in page
