@@ -49,7 +49,7 @@ def compare_ingest_memory() -> dict[str, object]:
 
 def _measure(folder: Path, images: int) -> dict[str, float]:
     _make(folder / "raw", images)
-    command = [sys.executable, "-m", "orchestrator.cli.main", "ingest"]
+    command = [sys.executable, "-m", "orchestrator.cli", "ingest"]
     command += ["--dataset", Voc2007.name, "--root", "raw", "--out", "shards", "-o", "json"]
     started = time.monotonic()
     process = subprocess.Popen(

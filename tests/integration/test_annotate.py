@@ -254,8 +254,7 @@ SCRIPT = """
 import sys
 from pathlib import Path
 from orchestrator.annotate import AnnotateResult, annotate
-from orchestrator.settings import Settings
-from orchestrator.settings import Settings
+from orchestrator.config.settings import Settings
 
 settings = Settings.model_validate({
     "workspace": sys.argv[4], "resources": {"annotate": {"actors": 1, "chunk_images": 2}}

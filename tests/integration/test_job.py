@@ -52,7 +52,7 @@ def command(folder: Path, *arguments: str) -> list[str]:
     config = folder / "ray_config.yaml"
     if not config.exists():
         config.write_text(SETTINGS.format(workspace=folder / "workspace"))
-    return [sys.executable, "-m", "orchestrator.cli.main", "--config", str(config), *arguments]
+    return [sys.executable, "-m", "orchestrator.cli", "--config", str(config), *arguments]
 
 
 def wsol(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:

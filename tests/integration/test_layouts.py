@@ -28,7 +28,8 @@ job:
     digits: {train: 48, val: 16, test: 16}
   metrics: {thresholds: 100, bootstrap: 20}
 """
-# One of each: years share a layout, and its module; tests/workloads/test_layouts.py reads all.
+# One of each: years share a layout, and its module; all are read in
+# tests/workloads/datasets/test_layouts.py.
 LAYOUTS = {k.__module__: name for name, k in DATASETS.items() if not issubclass(k, Digits)}
 
 

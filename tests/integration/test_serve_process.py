@@ -47,7 +47,7 @@ def process(model_folder, tmp_path) -> Iterator[tuple[subprocess.Popen, str, Pat
     log = tmp_path / "stderr"
     with log.open("w") as stream:
         process = subprocess.Popen(
-            [sys.executable, "-m", "orchestrator.cli.main", *words], stderr=stream, stdout=stream
+            [sys.executable, "-m", "orchestrator.cli", *words], stderr=stream, stdout=stream
         )
     try:
         wait_for(lambda: "Ctrl-C" in log.read_text(), process, log)

@@ -27,7 +27,7 @@ RUN = "digits-pretrain-tiny"
 
 def wsol(folder: Path, *words: str, code: int = 0) -> Any:
     done = subprocess.run(
-        [sys.executable, "-m", "orchestrator.cli.main", *words, "-o", "json"],
+        [sys.executable, "-m", "orchestrator.cli", *words, "-o", "json"],
         cwd=folder,
         capture_output=True,
         text=True,

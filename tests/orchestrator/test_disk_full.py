@@ -28,7 +28,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 def test_a_full_disk_is_one_line_and_leaves_nothing_half_written(small_disk: Path) -> None:
     out = small_disk / "digits"
     done = subprocess.run(
-        [sys.executable, "-m", "orchestrator.cli.main", "data", "make", "--out", str(out)],
+        [sys.executable, "-m", "orchestrator.cli", "data", "make", "--out", str(out)],
         capture_output=True, text=True, timeout=120,
     )  # fmt: skip
     assert done.returncode == 7, done.stderr

@@ -175,7 +175,7 @@ def test_debug_stands_anywhere(words, rest, debug):
 
 def run(*words: str, **environment: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-m", "orchestrator.cli.main", *words],
+        [sys.executable, "-m", "orchestrator.cli", *words],
         capture_output=True,
         text=True,
         env={"PATH": "/usr/bin:/bin", "PYTHONPATH": ".", **environment},
@@ -209,7 +209,7 @@ def test_debug_shows_the_traceback():
 def test_ctrl_c_ends_a_verb_with_130(tmp_path):
     words = ["data", "make", "digits", "--out", str(tmp_path / "made")]
     with subprocess.Popen(
-        [sys.executable, "-m", "orchestrator.cli.main", *words], stderr=subprocess.PIPE, text=True
+        [sys.executable, "-m", "orchestrator.cli", *words], stderr=subprocess.PIPE, text=True
     ) as process:
         while not list(tmp_path.glob(".made.*/JPEGImages/*")):
             assert process.poll() is None

@@ -13,7 +13,7 @@ import pytest
 HEAVY = ("ray", "torch", "torchvision", "mlflow", "sklearn", "matplotlib")
 PROBE = """
 import json, sys
-from orchestrator.cli import main
+from orchestrator.cli.main import main
 try:
     main({words!r})
 except SystemExit as end:
@@ -23,7 +23,7 @@ except SystemExit as end:
 
 EVERY_HELP = """
 import json, sys
-from orchestrator.cli import main
+from orchestrator.cli.main import main
 for words in {verbs!r}:
     try:
         main([*words, "--help"])

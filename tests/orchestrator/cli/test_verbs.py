@@ -242,7 +242,7 @@ def test_sync(monkeypatch, sent, code):
             assert events == Path("events.jsonl")
             return sent
 
-    monkeypatch.setattr(orchestrator.tracking, "Tracker", Tracker)
+    monkeypatch.setattr(orchestrator.tracking.tracker, "Tracker", Tracker)
     assert invoke("sync", "events.jsonl", code=code)["sent"] is sent
 
 

@@ -64,7 +64,7 @@ def test_what_was_appended_survives_sigkill(tmp_path: Path) -> None:
     path = tmp_path / "events.jsonl"
     code = (
         "import os, signal, sys, pathlib\n"
-        "from orchestrator.events import EventLog\n"
+        "from orchestrator.tracking.events import EventLog\n"
         "log = EventLog(pathlib.Path(sys.argv[1]))\n"
         "for epoch in range(100): log.append({'epoch': epoch})\n"
         "os.kill(os.getpid(), signal.SIGKILL)\n"

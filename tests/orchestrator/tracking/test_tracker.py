@@ -16,7 +16,8 @@ from tracked import history, warnings_in
 from orchestrator.config.settings import Settings
 from orchestrator.tracking.events import EventLog, read_events
 from orchestrator.tracking.mlflow_store import MlflowStore, tag_of
-from orchestrator.tracking.tracker import Tracker, sent_path
+from orchestrator.tracking.tracked_run import sent_path
+from orchestrator.tracking.tracker import Tracker
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -231,8 +232,8 @@ def test_nothing_is_printed(settings: Settings, tmp_path: Path) -> None:
     """A new database with all its migrations, in a process of its own: not a word."""
     code = (
         "import sys, pathlib\n"
-        "from orchestrator.settings import Settings\n"
-        "from orchestrator.tracking import Tracker\n"
+        "from orchestrator.config.settings import Settings\n"
+        "from orchestrator.tracking.tracker import Tracker\n"
         "tracker = Tracker(Settings(workspace=pathlib.Path(sys.argv[1])))\n"
         "run = tracker.start_run('x', {}, {})\n"
         "tracker.log_artifact(run, pathlib.Path(sys.argv[2]))\n"

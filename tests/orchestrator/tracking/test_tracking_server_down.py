@@ -15,7 +15,8 @@ from tracked import history, warnings_in
 from orchestrator.config.settings import Settings, Tracking
 from orchestrator.tracking.events import EventLog
 from orchestrator.tracking.mlflow_store import MlflowStore, tag_of
-from orchestrator.tracking.tracker import Tracker, sent_path
+from orchestrator.tracking.tracked_run import sent_path
+from orchestrator.tracking.tracker import Tracker
 from workloads.errors import ConfigError, NotFound
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from workloads.annotation import parts as annotation
+from workloads.annotation import chunk, parts
 from workloads.annotation.chunk import annotate_chunk
 from workloads.annotation.listing import Listing, list_images
 from workloads.annotation.parts import part_path, read_part, read_parts, write_part
@@ -111,7 +111,7 @@ def test_batches_are_bounded_by_images_and_by_pixels(folder, listing, monkeypatc
     detector = BrightestCorner()
     annotate_chunk(detector, folder, listing.files, 1, LIMITS)
     assert detector.batches == [16, 2]
-    monkeypatch.setattr(annotation, "BATCH_PIXELS", 500)
+    monkeypatch.setattr(chunk, "BATCH_PIXELS", 500)
     detector = BrightestCorner()
     annotate_chunk(detector, folder, listing.files, 1, LIMITS)
     assert detector.batches == [3] * 6
@@ -121,7 +121,7 @@ def test_an_error_of_the_machine_is_not_the_files_fault(folder, listing, monkeyp
     def broken(path, limits):
         raise OSError(5, "Input/output error")
 
-    monkeypatch.setattr(annotation, "read_image_file", broken)
+    monkeypatch.setattr(chunk, "read_image_file", broken)
     with pytest.raises(OSError, match="Input/output error"):
         annotate_chunk(BrightestCorner(), folder, listing.files, 1, LIMITS)
 
@@ -182,7 +182,7 @@ def test_a_failed_write_leaves_no_part(folder, listing, tmp_path, monkeypatch):
     def full(*args, **kwargs):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(annotation.pq, "write_table", full)
+    monkeypatch.setattr(parts.pq, "write_table", full)
     with pytest.raises(OSError, match="No space left"):
         annotate(folder, listing, tmp_path / "parts", 0)
     assert list((tmp_path / "parts").iterdir()) == []
