@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 import orchestrator
+import workloads
 from orchestrator.config.settings import Settings
 from workloads.backbones.registry import BACKBONES
 from workloads.methods.registry import METHODS
@@ -162,3 +163,28 @@ def test_every_method_is_on_the_list_of_the_import_check():
     (listed,) = (c["forbidden_modules"] for c in contracts if "no particular method" in c["name"])
     # A method with parts is a folder, and all of it is meant.
     assert set(listed) == {".".join(m.__module__.split(".")[:3]) for m in METHODS.values()}
+
+
+HALVES = (ROOT, Path(workloads.__file__).parent)
+FACES = sorted(p for half in HALVES for p in half.rglob("__init__.py"))
+# The environment must be set before Ray is imported; the library's face names its objects.
+FACES_WITH_CODE = {half / "__init__.py" for half in HALVES}
+
+
+@pytest.mark.parametrize("path", FACES, ids=lambda p: str(p.relative_to(ROOT.parent)))
+def test_a_face_says_what_its_room_is_and_holds_no_code(path):
+    body = ast.parse(path.read_text(encoding="utf-8")).body
+    assert isinstance(body[0], ast.Expr), "a docstring"
+    assert path in FACES_WITH_CODE or len(body) == 1
+
+
+@pytest.mark.parametrize(("half", "most"), [(HALVES[0], 10), (HALVES[1], 12)], ids=["o", "w"])
+def test_a_newcomer_finds_rooms_not_a_floor_of_loose_files(half, most):
+    assert len(list(half.glob("*.py"))) <= most
+
+
+def test_tests_stand_in_the_rooms_of_what_they_test():
+    tests = ROOT.parent / "tests"
+    for half in HALVES:
+        rooms = {p.name for p in (tests / half.name).iterdir() if p.is_dir()} - {"__pycache__"}
+        assert rooms <= {p.name for p in half.iterdir() if p.is_dir()}
