@@ -1,1 +1,1 @@
-"""Where jobs run: resources only, no hyperparameters."""
+"""Clusters: places where verbs run. Resources only, no hyperparameters."""

@@ -1,4 +1,4 @@
-"""Where jobs run: one YAML file for each cluster, resources only, no hyperparameters."""
+"""Descriptions of clusters: one YAML file each, resources only, no hyperparameters."""
 
 from __future__ import annotations
 
@@ -8,16 +8,19 @@ from typing import Any, Literal
 import yaml
 from pydantic import Field
 
-from workloads.errors import ConfigError, unknown_name
+from workloads.errors import ConfigError, one_line, unknown_name
 from workloads.options import Options
 
 
 class Cluster(Options):
-    """One place where jobs run."""
+    """One place where verbs run."""
 
     name: str
     summary: str
-    kind: Literal["local"] = Field(description="local: Ray starts on this machine for the job")
+    kind: Literal["local", "inline"] = Field(
+        description="local: Ray starts on this machine for each command; inline: no Ray at all, "
+        "everything in the command's own process"
+    )
     cpus: int | None = Field(
         default=None, ge=1, description="null: this machine's cores, at least 2 logical"
     )
@@ -52,7 +55,7 @@ def parse_cluster(text: str, where: str, name: str) -> Cluster:
     try:
         values: Any = yaml.safe_load(text)
     except yaml.YAMLError as error:
-        raise ConfigError(f"{where}: not valid YAML: {' '.join(str(error).split())}") from None
+        raise ConfigError(f"{where}: not valid YAML: {one_line(str(error))}") from None
     if not isinstance(values, dict):
         raise ConfigError(f"{where}: must hold keys and values, see clusters/local.yaml")
     cluster = Cluster.parse(values, where)

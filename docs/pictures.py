@@ -63,7 +63,7 @@ def photograph_report(report: Path) -> None:
 def main() -> None:
     """Both pictures, from the job of the settings."""
     settings = load_settings()
-    job = Workspace(settings.workspace).job(settings.job.name)
+    job = Workspace(settings.workspace).job(settings.pipeline.name)
     if not job.report.exists():
         sys.exit(f"{job.report}: not there yet; run make demo first")
     shards = Path(read_json(job.stage("ingest"))["output"]["folder"])

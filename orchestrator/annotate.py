@@ -2,7 +2,7 @@
 
 An annotation folder holds
 
-    listing.json            what was asked: files, model, limits; written first
+    listing.json            the files, in their order, with model and limits
     parts/                  one part per chunk of the listing: the ledger
     annotations.coco.json   the exports, made from the parts alone
     annotations.parquet
@@ -15,19 +15,17 @@ nodes see under the same path.
 
 from __future__ import annotations
 
-import fcntl
 import json
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
-from orchestrator.config.settings import Settings
-from orchestrator.engine.cluster import connect
+from orchestrator.config.settings import Machine
+from orchestrator.engine.claims import Verb, claim
+from orchestrator.engine.engine import connect
 from orchestrator.engine.progress import Progress
-from orchestrator.engine.units import run_pool
 from orchestrator.tracking.registry import fetch_model
 from workloads.annotation.chunk import annotate_chunk
 from workloads.annotation.listing import ListedFile, Listing, list_images
@@ -42,7 +40,7 @@ from workloads.artifacts import (
     write_json,
     write_text,
 )
-from workloads.errors import ConfigError, Conflict, IntegrityError, NotFound
+from workloads.errors import ConfigError, IntegrityError, NotFound
 from workloads.formats.base import AnnotatedImage
 from workloads.formats.registry import FORMATS
 from workloads.images.decode import ImageLimits
@@ -50,6 +48,11 @@ from workloads.models.localizer import Localizer
 from workloads.models.version import read_card
 
 KIND = "annotation"
+VERB = Verb(
+    "annotate",
+    "an annotation",
+    "restore what differs, choose another --out, or remove the folder to start over",
+)
 LISTING = "listing.json"
 PARTS = "parts"
 QUARANTINE = "quarantine.jsonl"
@@ -60,6 +63,7 @@ class AnnotateResult:
     """A finished annotation folder. `listed` is always `read + quarantined`.
 
     Attributes:
+        images: the folder that was annotated.
         model: the model's content digest.
         boxes: boxes in all images together.
         images_per_s: speed of the run that finished it, from the start of its workers; 0 if an
@@ -69,6 +73,7 @@ class AnnotateResult:
     """
 
     out: Path
+    images: Path
     model: str
     listed: int
     read: int
@@ -80,7 +85,7 @@ class AnnotateResult:
 
 
 def annotate(
-    settings: Settings,
+    machine: Machine,
     folder: Path,
     model: str,
     out: Path,
@@ -104,10 +109,13 @@ def annotate(
     """
     wanted = _checked_formats(formats)
     folder, out = folder.resolve(), out.resolve()
-    request = _request(settings, folder, out, fetch_model(settings, model))
-    with _claim(out, request) as listing:
+    request = _request(machine, folder, out, fetch_model(machine, model))
+    with claim(out, _deciding(request), VERB):
+        if not (out / LISTING).exists():
+            write_json(out / LISTING, request)
+        listing = _read_listing(out)
         if not _is_finished(out, wanted):
-            speed = _annotate_missing(settings, out, listing, request)
+            speed = _annotate_missing(machine, out, listing, request)
             _finish(out, listing, request, wanted, speed)
     return _result(out)
 
@@ -157,11 +165,21 @@ class Annotator:
 
 
 def _checked_formats(formats: Sequence[str] | None) -> list[str]:
-    """Each format once; an unknown name is said before any work."""
+    """Each format once; fail early on unknown names."""
     return [FORMATS[name].name for name in dict.fromkeys(formats or sorted(FORMATS))]
 
 
-def _request(settings: Settings, folder: Path, out: Path, model: Path) -> dict[str, Any]:
+def _deciding(request: dict[str, Any]) -> dict[str, Any]:
+    """The part of a request that decides the annotation; places of files do not."""
+    listing = Listing(tuple(ListedFile(*values) for values in request["files"]), 1)
+    return {
+        "model": request["model"]["digest"],
+        "files of the folder": listing.digest,
+        "images": request["limits"],
+    }
+
+
+def _request(machine: Machine, folder: Path, out: Path, model: Path) -> dict[str, Any]:
     """Everything that decides the annotation, as it stands in listing.json."""
     if out.is_relative_to(folder):
         raise ConfigError(f"{out}: is in the image folder {folder}; choose an --out beside it")
@@ -178,55 +196,10 @@ def _request(settings: Settings, folder: Path, out: Path, model: Path) -> dict[s
             "backbone": card.backbone,
         },
         "classes": list(card.classes),
-        "limits": settings.images.model_dump(mode="json"),
-        "chunk_images": settings.resources.annotate.chunk_images,
+        "limits": machine.images.model_dump(mode="json"),
+        "chunk_images": machine.resources.annotate.chunk_images,
         "files": [list(asdict(file).values()) for file in files],
     }
-
-
-@contextmanager
-def _claim(out: Path, request: dict[str, Any]) -> Iterator[Listing]:
-    """The listing of the job, as long as this process is the only one that works on it."""
-    path = out / LISTING
-    if not path.exists():
-        _refuse_foreign(out)
-        write_json(path, request)
-    with path.open("r+") as stream:
-        _lock(stream, out)
-        _refuse_changed(out, read_json(path), request)
-        yield _read_listing(out)
-
-
-def _refuse_foreign(out: Path) -> None:
-    if out.exists() and (not out.is_dir() or any(p.suffix != ".tmp" for p in out.iterdir())):
-        raise Conflict(
-            f"{out}: not an annotation folder (it has no {LISTING}) and not empty; "
-            "choose another --out"
-        )
-
-
-def _lock(stream: IO[str], out: Path) -> None:
-    # The system lets go of the lock when the process ends, in whatever way.
-    try:
-        fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        raise Conflict(
-            f"{out}: another process is annotating there; wait for it or choose another --out"
-        ) from None
-
-
-def _refuse_changed(out: Path, started: dict[str, Any], request: dict[str, Any]) -> None:
-    changes = {
-        "the model": started["model"]["digest"] != request["model"]["digest"],
-        "the files of the folder": started["files"] != request["files"],
-        "images.max_bytes or images.max_pixels": started["limits"] != request["limits"],
-    }
-    changed = [what for what, differs in changes.items() if differs]
-    if changed:
-        raise Conflict(
-            f"{out}: was started before {' and '.join(changed)} changed; "
-            "restore that, choose another --out, or remove the folder to start over"
-        )
 
 
 def _read_listing(out: Path) -> Listing:
@@ -243,27 +216,28 @@ def _is_finished(out: Path, formats: Sequence[str]) -> bool:
 
 
 def _annotate_missing(
-    settings: Settings, out: Path, listing: Listing, request: dict[str, Any]
+    machine: Machine, out: Path, listing: Listing, request: dict[str, Any]
 ) -> float:
     """Write the parts that are missing; images per second."""
     missing = [i for i in listing.chunks if not part_path(out / PARTS, i).exists()]
     if not missing:
         return 0.0
-    resources = settings.resources.annotate
+    resources = machine.resources.annotate
     options = {
         "model": request["model"]["path"],
         "digest": request["model"]["digest"],
         "folder": request["folder"],
         "out": str(out),
         "limits": request["limits"],
-        "device": "cuda" if resources.gpus_per_actor else "cpu",
-        "threads": max(1, int(resources.cpus_per_actor)),
+        "device": resources.device,
+        "threads": resources.threads,
     }
     units = [{"index": index} for index in missing]
     total = len(listing.files)
     done = total - sum(len(listing.chunk(index)) for index in missing)
-    with connect(settings), Progress(total, "images", "annotate", done) as progress:
-        for row in run_pool(units, Annotator, options, resources, "annotate"):
+    shown = Progress(total, "images", "annotate", done)
+    with connect(machine) as engine, shown as progress:
+        for row in engine.pool(units, Annotator, options, resources, "annotate"):
             progress.advance(row["images"])
         return progress.per_second
 
@@ -318,6 +292,7 @@ def _result(out: Path) -> AnnotateResult:
     manifest = read_manifest(out, KIND)
     return AnnotateResult(
         out=out,
+        images=Path(read_json(out / LISTING)["folder"]),
         model=manifest["model"]["digest"],
         listed=manifest["listed"],
         read=manifest["read"],

@@ -1,4 +1,4 @@
-"""What `wsol doctor` looks at. No check changes anything, and none imports Ray or torch."""
+"""Checks of `wsol doctor`. No check changes anything, and none imports Ray or torch."""
 
 from __future__ import annotations
 
@@ -156,7 +156,7 @@ def check_gpu(settings: Settings) -> Check:
         resources.train.workers * resources.train.gpus_per_worker,
         resources.evaluate.gpus_per_actor,
         resources.annotate.gpus_per_actor,
-        settings.serving.gpus_per_replica,
+        settings.serve.gpus_per_replica,
     )
     detail = "; ".join(found) or "none"
     if wanted > len(found):
@@ -170,14 +170,14 @@ def check_gpu(settings: Settings) -> Check:
 
 def check_port(settings: Settings) -> Check:
     """The endpoint's address is free."""
-    host, port = settings.serving.host, settings.serving.port
+    host, port = settings.serve.host, settings.serve.port
     try:
         family, kind, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
         with socket.socket(family, kind) as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             probe.bind(address)
     except OSError as error:
-        fix = "set another serving.host or serving.port; only `wsol serve` needs it"
+        fix = "set another serve.host or serve.port; only `wsol serve` needs it"
         return Check("port", "warn", f"{host}:{port}: {error.strerror}", fix)
     return Check("port", "ok", f"{host}:{port} is free")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pickle
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -15,12 +15,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from orchestrator.config.settings import Settings
+from orchestrator.config.settings import Evaluate, Machine
 from orchestrator.config.workspace import METRICS_FILE, PER_IMAGE_FILE, Workspace
-from orchestrator.engine.cluster import connect
+from orchestrator.engine.claims import Verb
+from orchestrator.engine.engine import Engine, connect
 from orchestrator.engine.progress import Progress
-from orchestrator.engine.units import run_tasks
-from orchestrator.predict import predict
+from orchestrator.predict import PredictRequest, predict
 from orchestrator.tracking.registry import fetch_model
 from workloads.artifacts import atomic_file, read_manifest, write_json
 from workloads.artifacts import digest as digest_of
@@ -34,6 +34,9 @@ from workloads.models.version import read_card
 from workloads.predictions.store import part_files, read_part
 
 BLOCKS_PER_ACTOR = 8
+VERB = Verb(
+    "evaluate", "predictions", "choose another --predictions folder, or remove what is there"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +67,7 @@ class EvaluateResult:
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """What one block of images came to."""
+    """Result of one block of images."""
 
     metrics: dict[str, Metric]
     per_image: pa.Table
@@ -72,10 +75,11 @@ class Measured:
 
 
 def evaluate(
-    settings: Settings,
+    machine: Machine,
     model: str,
     shards: Path,
     split: str,
+    measure: Evaluate,
     out: Path | None = None,
     predictions: Path | None = None,
     names: Sequence[str] = (),
@@ -86,6 +90,7 @@ def evaluate(
     Stored predictions are reused when they are of the same model, shards and settings.
 
     Args:
+        measure: what is stored of each image, and the options of the metrics.
         out: where `metrics.json` and `per_image.parquet` go; else a folder in the workspace.
         predictions: where scores and maps are stored; else a folder in the workspace.
         names: the metrics; all if empty.
@@ -94,24 +99,24 @@ def evaluate(
     Raises:
         ConfigError: an unknown metric, or a classifier of other classes.
         NotFound, IntegrityError: as `fetch_model` and `predict`.
+        Conflict: `predictions` holds something else, or another process makes them.
     """
     chosen = tuple(names) or tuple(METRICS)
-    build_metrics(chosen, 1)  # a wrong name is said before any work
-    folder = fetch_model(settings, model)
+    build_metrics(chosen, 1)  # fail early on unknown names
+    folder = fetch_model(machine, model)
     digest = read_manifest(folder, "model")["digest"]
-    workspace = Workspace(settings.workspace)
-    key = "-".join(
-        [shards.name, split, *([digest_of({"ranking": list(ranking)})[:8]] if ranking else [])]
-    )
+    data = read_manifest(shards, "shards")["digest"]
+    wanted = PredictRequest(split, measure.stored_maps, ranking=tuple(ranking))
+    workspace, key = Workspace(machine.workspace), _key(data, wanted)
     place = predictions or workspace.predictions(digest, key)
-    stored = predict(settings, folder, shards, split, place, ranking)
+    stored = predict(machine, folder, shards, wanted, place, VERB)
     card = read_card(folder)
-    found = measure_stored(settings, stored, card, chosen, split)
+    found = measure_stored(machine, stored, card, chosen, measure.metrics, split)
     result = EvaluateResult(
         model=digest,
         method=card.method,
         backbone=card.backbone,
-        shards=read_manifest(shards, "shards")["digest"],
+        shards=data,
         split=split,
         cutoffs=card.cutoffs,
         images=found.images,
@@ -124,6 +129,11 @@ def evaluate(
         pq.write_table(_named(found.per_image, card.classes), temporary)
     save_metrics(result.out / METRICS_FILE, result)
     return result
+
+
+def _key(shards: str, wanted: PredictRequest) -> str:
+    """Names the folders of what is asked of some shards: of their content, not of their place."""
+    return f"{wanted.split}-{digest_of({'shards': shards, **asdict(wanted)})[:12]}"
 
 
 def save_metrics(path: Path, result: EvaluateResult) -> None:
@@ -183,28 +193,33 @@ def merge_measured(blocks: Iterable[Measured]) -> Measured:
 
 
 def measure_stored(
-    settings: Settings, stored: Path, card: ModelCard, names: Sequence[str], split: str
+    machine: Machine,
+    stored: Path,
+    card: ModelCard,
+    names: Sequence[str],
+    options: MetricOptions,
+    split: str,
 ) -> Measured:
     """Map over blocks of parts and merge; a single block needs no cluster."""
-    resources = settings.resources.evaluate
+    resources = machine.resources.evaluate
     total = int(read_manifest(stored, "predictions")["rows"])
     # Each block sends its counts, many with a thousand classes: so not too many blocks.
     size = max(resources.images_per_task, -(-total // (BLOCKS_PER_ACTOR * resources.actors)))
     blocks = _blocks(part_files(stored), size)
-    options = settings.job.metrics
     if len(blocks) == 1:
         return measure_parts(blocks[0], card, names, options)
     units = [{"parts": [str(part) for part in block]} for block in blocks]
     work = partial(_work, card=card, names=tuple(names), options=options)
 
-    def measured() -> Iterator[Measured]:
-        for row in run_tasks(units, work, resources.cpus_per_actor, "evaluate"):
+    def measured(engine: Engine, progress: Progress) -> Iterator[Measured]:
+        for row in engine.tasks(units, work, resources.cpus_per_actor, "evaluate"):
             block = _unpack(row["measured"])
             yield block
             progress.advance(block.images)
 
-    with connect(settings), Progress(total, "images", f"metrics of {split}") as progress:
-        return merge_measured(measured())
+    shown = Progress(total, "images", f"metrics of {split}")
+    with connect(machine) as engine, shown as progress:
+        return merge_measured(measured(engine, progress))
 
 
 def _work(
@@ -214,7 +229,7 @@ def _work(
 
 
 def _pack(measured: Measured) -> bytes:
-    """What a worker sends: counts of many classes are mostly zeros.
+    """A result as a worker sends it: counts of many classes are mostly zeros.
 
     Ray Data starts fewer tasks at a time than there are CPUs when their results are large.
     """

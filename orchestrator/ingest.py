@@ -5,18 +5,17 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, astuple, dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from orchestrator.config.settings import Settings
-from orchestrator.engine.claims import REQUEST, claim
-from orchestrator.engine.cluster import connect
+from orchestrator.config.settings import Machine
+from orchestrator.engine.claims import Verb, claim, is_finished
+from orchestrator.engine.engine import Engine, connect
 from orchestrator.engine.progress import Progress
-from orchestrator.engine.units import run_tasks
-from workloads.artifacts import is_sealed, read_json, read_manifest, write_json
+from workloads.artifacts import read_json, read_manifest, write_json
 from workloads.datasets.base import Dataset, Item
 from workloads.datasets.registry import open_dataset
 from workloads.errors import InputRejected, NotFound
@@ -29,6 +28,8 @@ from workloads.shards.write import (
     plan_shards,
     split_duplicates,
 )
+
+VERB = Verb("ingest", "shards", "choose another --out or remove the folder")
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,11 +44,12 @@ class IngestResult:
 
 
 def ingest(
-    settings: Settings,
+    machine: Machine,
     dataset: str,
     root: Path,
     out: Path,
     splits: Sequence[str] = (),
+    options: Mapping[str, Any] | None = None,
     *,
     strict: bool = False,
 ) -> IngestResult:
@@ -55,47 +57,52 @@ def ingest(
 
     Args:
         splits: which ones; all that the layout has if empty.
+        options: those of the layout.
         strict: fail at the first image that would be quarantined. What was finished before
             stays, so the same command continues once the image is mended.
 
     Raises:
         NotFound: no such folder or split, or it does not hold the layout.
         InputRejected: strict, and an image cannot be used.
-        Conflict: `out` holds shards of something else.
+        Conflict: `out` holds shards of something else, or another process works there.
         IntegrityError: read + quarantined is not listed.
     """
     root, out = (path.expanduser().resolve() for path in (root, out))  # workers may be elsewhere
-    source = open_dataset(dataset, root, settings.job.data.options)
+    source = open_dataset(dataset, root, options)
     chosen = tuple(splits) or source.splits()
     listed = [item for split in chosen for item in source.items(split)]
     if not listed:
         raise NotFound(f"{root}: data set '{dataset}' lists no images there")
-    if _claim(out, _request(settings, dataset, source, listed)):
-        result = _result(out)
-        if strict and result.quarantined:
-            _refuse(next(quarantined(out)), result.quarantined)
-        return result
-    items, repeated = split_duplicates(listed)
-    if strict and repeated:
-        _refuse(repeated[0], len(repeated))
-    with connect(settings):
-        results = _ingest_shards(settings, source, items, len(listed), out, strict=strict)
-    counts = Counter(item.split for item in listed)
-    finish_shards(out, source, {split: counts[split] for split in chosen}, results, repeated)
-    return _result(out)
+    request = _request(machine, dataset, source, listed)
+    if not is_finished(out, request, VERB):
+        # An unfinished folder follows its data: a user who mends an image changes the listing,
+        # and only the shards that it touches are made anew.
+        with claim(out, request, VERB, may_change=["listing"]):
+            items, repeated = split_duplicates(listed)
+            if strict and repeated:
+                _refuse(repeated[0], len(repeated))
+            with connect(machine) as engine:
+                results = _ingest_shards(
+                    engine, machine, source, items, len(listed), out, strict=strict
+                )
+            counts = Counter(item.split for item in listed)
+            listed_in = {split: counts[split] for split in chosen}
+            finish_shards(out, source, listed_in, results, repeated)
+    result = _result(out)
+    if strict and result.quarantined:
+        _refuse(next(quarantined(out)), result.quarantined)
+    return result
 
 
-def _request(
-    settings: Settings, dataset: str, source: Dataset, listed: list[Item]
-) -> dict[str, Any]:
+def _request(machine: Machine, dataset: str, source: Dataset, listed: list[Item]) -> dict[str, Any]:
     return {
         "dataset": dataset,
         "classes": hashlib.sha256("\n".join(source.classes).encode()).hexdigest(),
         "options": source.options.model_dump(mode="json"),
         "root": str(source.root.resolve()),
         "listing": _digest(listed),
-        "shard_mb": settings.resources.ingest.shard_mb,
-        "limits": settings.images.model_dump(mode="json"),
+        "shard_mb": machine.resources.ingest.shard_mb,
+        "limits": machine.images.model_dump(mode="json"),
     }
 
 
@@ -106,21 +113,9 @@ def _digest(items: Iterable[Item]) -> str:
     return listing.hexdigest()
 
 
-def _claim(out: Path, request: dict[str, Any]) -> bool:
-    """Own a folder; whether it is finished. An unfinished one follows its data.
-
-    A user who mends an image changes the listing; only the shards that it touches are made anew.
-    """
-    file = out / REQUEST
-    if file.exists() and not is_sealed(out):
-        before = read_json(file)
-        if {**before, "listing": request["listing"]} == request:
-            write_json(file, request)
-    return claim(out, request, "shards")
-
-
 def _ingest_shards(
-    settings: Settings,
+    engine: Engine,
+    machine: Machine,
     source: Dataset,
     items: list[Item],
     total: int,
@@ -129,13 +124,13 @@ def _ingest_shards(
     strict: bool,
 ) -> list[ShardResult]:
     """Every shard with its result beside it, so that a stopped ingest can continue."""
-    units = _units(items, int(settings.resources.ingest.shard_mb * 2**20))
+    units = _units(items, int(machine.resources.ingest.shard_mb * 2**20))
     _remove_others(out, units)
     missing = [unit for unit in units if not _is_finished(out, unit, strict=strict)]
-    work = partial(_work, dataset=source, out=out, limits=settings.images, strict=strict)
+    work = partial(_work, dataset=source, out=out, limits=machine.images, strict=strict)
     before = total - sum(len(unit["items"]) for unit in missing)
     with Progress(total, "images", "ingest", done=before) as progress:
-        for row in run_tasks(missing, work, settings.resources.ingest.cpus_per_task, "ingest"):
+        for row in engine.tasks(missing, work, machine.resources.ingest.cpus_per_task, "ingest"):
             if row["refused"]:
                 _refuse(Quarantined(**json.loads(row["refused"])), row["count"])
             progress.advance(row["images"])

@@ -1,4 +1,4 @@
-"""What `wsol list` knows: everything that can be named in a setting, with typed facts.
+"""Everything that can be named in a setting, with typed facts: the answers of `wsol list`.
 
 Each kind is imported only when it is asked for: methods and backbones bring torch with them.
 """
@@ -96,7 +96,7 @@ def datasets() -> list[Entry]:
 
 
 def metrics() -> list[Entry]:
-    """What `wsol evaluate` measures."""
+    """Metrics of `wsol evaluate`."""
     from workloads.metrics.registry import METRICS
 
     return [Entry(n, summary_of(m), {"title": m.title}) for n, m in METRICS.items()]
@@ -156,11 +156,11 @@ def benchmarks() -> list[Entry]:
 KINDS: dict[str, Kind] = {
     "methods": Kind("localization methods, for recipes", methods),
     "backbones": Kind("networks that methods are built on, for recipes", backbones),
-    "datasets": Kind("data sets, for job.data.dataset and wsol ingest", datasets),
+    "datasets": Kind("data sets, for data.dataset and wsol ingest", datasets),
     "metrics": Kind("what wsol evaluate measures", metrics),
     "formats": Kind("export formats of wsol annotate", formats),
     "recipes": Kind(
-        "trainings and rows of the papers, for job.recipes, wsol train and wsol reproduce",
+        "trainings and rows of the papers, for pipeline.recipes, wsol train and wsol reproduce",
         recipes,
         ("method", "backbone", "dataset", "published", "quoted"),
     ),

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import cached_property
 from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
-from orchestrator.config.settings import Settings
-from orchestrator.engine.claims import claim
-from orchestrator.engine.cluster import connect
+from orchestrator.config.settings import Machine
+from orchestrator.engine.claims import Verb, claim, is_finished
+from orchestrator.engine.engine import Engine, connect
 from orchestrator.engine.progress import Progress
-from orchestrator.engine.units import run_pool
 from workloads.artifacts import read_manifest, seal
 from workloads.errors import ConfigError, IntegrityError
 from workloads.images.decode import ImageLimits
@@ -25,46 +24,61 @@ from workloads.shards.manifest import read_shard_manifest
 from workloads.shards.read import RowGroup, row_groups
 
 
+@dataclass(frozen=True, slots=True)
+class PredictRequest:
+    """Everything that decides stored predictions, beside the model's and the shards' content.
+
+    Attributes:
+        split: whose images.
+        stored_maps: maps kept of each image beside those of its true classes.
+        limit: about so many images are enough. They come from row groups that are spread evenly
+            over the split.
+        ranking: classifiers whose mean probabilities take the place of the model's own scores;
+            names as `open_ranker` takes them.
+    """
+
+    split: str
+    stored_maps: int
+    limit: int | None = None
+    ranking: tuple[str, ...] = ()
+
+
 def predict(
-    settings: Settings,
+    machine: Machine,
     model: Path,
     shards: Path,
-    split: str,
+    wanted: PredictRequest,
     out: Path,
-    ranking: Sequence[str] = (),
-    limit: int | None = None,
+    verb: Verb,
 ) -> Path:
     """Stored predictions of a model on a split; continues where it was stopped.
 
     Args:
-        ranking: classifiers whose mean probabilities take the place of the model's own scores;
-            names as `open_ranker` takes them.
-        limit: about so many images are enough. They come from row groups that are spread evenly
-            over the split.
+        verb: whose predictions they are, for advice.
 
     Raises:
         NotFound: no such model, shards or split.
-        Conflict: `out` holds the predictions of another model, other shards or other settings.
+        Conflict: `out` holds something else, or another process works there.
         IntegrityError: parts and shards do not add up.
     """
     model, shards, out = (p.resolve() for p in (model, shards, out))  # workers may be elsewhere
     _check_classes(model, shards)
-    groups = spread(row_groups(shards, split), limit)
+    groups = spread(row_groups(shards, wanted.split), wanted.limit)
     request = {
         "model": read_manifest(model, "model")["digest"],
         "shards": read_manifest(shards, "shards")["digest"],
-        "split": split,
-        "stored_maps": settings.job.stored_maps,
+        "split": wanted.split,
+        "stored_maps": wanted.stored_maps,
         "schema": SCHEMA_VERSION,
-        "ranking": [_content(name) for name in ranking],
+        "ranking": [_content(name) for name in wanted.ranking],
         "row_groups": len(groups),
     }
-    if claim(out, request, "predictions"):
-        return out
-    with connect(settings):
-        _compute(settings, model, groups, split, out, ranking)
-    rows = sum(group.rows for group in groups)
-    seal(out, kind="predictions", rows=rows, request=request)
+    if not is_finished(out, request, verb):
+        with claim(out, request, verb):
+            with connect(machine) as engine:
+                _compute(engine, machine, model, groups, wanted, out)
+            rows = sum(group.rows for group in groups)
+            seal(out, kind="predictions", rows=rows, request=request)
     return out
 
 
@@ -99,12 +113,12 @@ def _content(ranker: str) -> str:
 
 
 def _compute(
-    settings: Settings,
+    engine: Engine,
+    machine: Machine,
     model: Path,
     groups: list[RowGroup],
-    split: str,
+    wanted: PredictRequest,
     out: Path,
-    ranking: Sequence[str],
 ) -> None:
     parts = [out / f"part-{index:05d}.parquet" for index in range(len(groups))]
     missing = [i for i, part in enumerate(parts) if not part.exists()]
@@ -112,19 +126,19 @@ def _compute(
         {"path": str(groups[i].path), "index": groups[i].index, "part": str(parts[i])}
         for i in missing
     ]
-    resources = settings.resources.evaluate
+    resources = machine.resources.evaluate
     options = {
         "model": str(model),
-        "ranking": tuple(str(Path(r).resolve()) if Path(r).is_dir() else r for r in ranking),
-        "top": settings.job.stored_maps,
-        "limits": settings.images.model_dump(),
-        "device": "cuda" if resources.gpus_per_actor else "cpu",
-        "threads": max(1, int(resources.cpus_per_actor)),
+        "ranking": tuple(str(Path(r).resolve()) if Path(r).is_dir() else r for r in wanted.ranking),
+        "top": wanted.stored_maps,
+        "limits": machine.images.model_dump(),
+        "device": resources.device,
+        "threads": resources.threads,
     }
     total = sum(group.rows for group in groups)
     before = total - sum(groups[i].rows for i in missing)
-    with Progress(total, "images", f"maps of {split}", done=before) as progress:
-        for row in run_pool(units, Predictor, options, resources, "evaluate"):
+    with Progress(total, "images", f"maps of {wanted.split}", done=before) as progress:
+        for row in engine.pool(units, Predictor, options, resources, "evaluate"):
             progress.advance(row["rows"])
     absent = [part.name for part in parts if not part.exists()]
     if absent:
@@ -157,7 +171,7 @@ class Predictor:
 
     @cached_property
     def ranker(self) -> Ranker | None:
-        """What ranks the classes, if not the model itself."""
+        """The classifier that ranks the classes, if not the model itself."""
         if not self.ranking:
             return None
         return open_ranker(self.ranking, self.localizer.card.classes, self.device, self.threads)

@@ -11,12 +11,11 @@ from typing import Any
 
 import cv2
 
-from orchestrator.config.settings import Settings
+from orchestrator.config.settings import Machine
 from orchestrator.config.workspace import Workspace
-from orchestrator.engine.claims import claim
-from orchestrator.engine.cluster import connect
+from orchestrator.engine.claims import Verb, claim, is_finished
+from orchestrator.engine.engine import Engine, connect
 from orchestrator.engine.progress import Progress
-from orchestrator.engine.units import run_tasks
 from workloads.artifacts import digest, read_manifest
 from workloads.images.decode import ImageLimits
 from workloads.proposals.make import Part, plan_parts, seal_proposals, write_part
@@ -24,6 +23,8 @@ from workloads.proposals.options import ProposalOptions
 from workloads.proposals.store import SCHEMA_VERSION
 from workloads.shards.manifest import read_shard_manifest
 from workloads.shards.read import RowGroup
+
+VERB = Verb("proposals", "object proposals", "choose another --out or remove the folder")
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +37,11 @@ class ProposeResult:
 
 
 def propose(
-    settings: Settings, shards: Path, splits: Sequence[str] = (), out: Path | None = None
+    machine: Machine,
+    shards: Path,
+    options: ProposalOptions,
+    splits: Sequence[str] = (),
+    out: Path | None = None,
 ) -> Path:
     """The folder of a shard folder's proposals; finished ones are a no-op, started ones continue.
 
@@ -47,12 +52,11 @@ def propose(
 
     Raises:
         NotFound: no such shards or split.
-        Conflict: `out` holds proposals of other shards, splits or options, or something else.
+        Conflict: `out` holds something else, or another process works there.
         IntegrityError: a part was not written.
     """
     shards = shards.expanduser().resolve()  # workers may be elsewhere
     chosen = tuple(dict.fromkeys(splits)) or tuple(read_shard_manifest(shards).splits)
-    options = settings.job.proposals
     request = {
         "shards": read_manifest(shards, "shards")["digest"],
         "splits": list(chosen),
@@ -60,17 +64,18 @@ def propose(
         "schema": SCHEMA_VERSION,
     }
     plan = plan_parts(shards, chosen)
-    folder = out or Workspace(settings.workspace).proposals(digest(request))
+    folder = out or Workspace(machine.workspace).proposals(digest(request))
     folder = folder.expanduser().resolve()
-    if not claim(folder, request, "proposals"):
-        with connect(settings):
-            _compute(settings, plan, folder)
-        seal_proposals(folder, plan, shards, options)
+    if not is_finished(folder, request, VERB):
+        with claim(folder, request, VERB):
+            with connect(machine) as engine:
+                _compute(engine, machine, options, plan, folder)
+            seal_proposals(folder, plan, shards, options)
     return folder
 
 
 def result_of(folder: Path) -> ProposeResult:
-    """What a finished folder holds.
+    """The contents of a finished folder.
 
     Raises:
         NotFound: it is missing or unfinished.
@@ -79,7 +84,13 @@ def result_of(folder: Path) -> ProposeResult:
     return ProposeResult(folder, manifest["digest"], manifest["images"])
 
 
-def _compute(settings: Settings, plan: Mapping[str, Sequence[Part]], folder: Path) -> None:
+def _compute(
+    engine: Engine,
+    machine: Machine,
+    options: ProposalOptions,
+    plan: Mapping[str, Sequence[Part]],
+    folder: Path,
+) -> None:
     parts = list(chain.from_iterable(plan.values()))
     missing = [part for part in parts if not (folder / part.file).exists()]
     units = [
@@ -91,12 +102,12 @@ def _compute(settings: Settings, plan: Mapping[str, Sequence[Part]], folder: Pat
         }
         for part in missing
     ]
-    work = partial(_work, options=settings.job.proposals, limits=settings.images)
+    work = partial(_work, options=options, limits=machine.images)
     total = sum(part.group.rows for part in parts)
     before = total - sum(part.group.rows for part in missing)
-    cpus = settings.resources.proposals.cpus_per_task
+    cpus = machine.resources.proposals.cpus_per_task
     with Progress(total, "images", "proposals", done=before) as progress:
-        for row in run_tasks(units, work, cpus, "proposals"):
+        for row in engine.tasks(units, work, cpus, "proposals"):
             progress.advance(row["rows"])
 
 

@@ -1,4 +1,4 @@
-"""Where a result came from: what decides it (stable) and when and where it was made."""
+"""Provenance of a result: what decides it (stable), and when and where it was made."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def provenance() -> dict[str, JsonValue]:
 
 
 def stable_provenance() -> dict[str, JsonValue]:
-    """What is equal whenever the same code runs again: part of a model's digest.
+    """Facts that are equal whenever the same code runs again: part of a model's digest.
 
     Keys: git_commit (40 hex digits, or None outside a checkout), git_dirty (uncommitted changes
     of tracked files, or None), python, packages (name to version, None if not installed).
@@ -41,7 +41,7 @@ def stable_provenance() -> dict[str, JsonValue]:
 
 
 def run_provenance() -> dict[str, JsonValue]:
-    """What differs from run to run: kept beside a model, never in its digest.
+    """Facts that differ from run to run: kept beside a model, never in its digest.
 
     Keys: time (UTC, ISO-8601, seconds), host, platform, cpus (those this process may use),
     gpu (name of the first one, or None).

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from orchestrator.config.settings import Settings
+from orchestrator.config.settings import Machine
 from orchestrator.config.workspace import RunPaths
 from orchestrator.tracking.mlflow_store import MlflowStore, root_cause
 from orchestrator.tracking.registry import ModelVersion, register, set_champion
@@ -11,8 +11,13 @@ from workloads.artifacts import is_sealed, read_json
 from workloads.errors import ClusterError, NotFound
 
 
-def register_run(settings: Settings, paths: RunPaths, alias: str | None) -> ModelVersion:
+def register_run(
+    machine: Machine, paths: RunPaths, name: str, alias: str | None = None
+) -> ModelVersion:
     """Register the tuned model of a run, and point an alias at it if one is given.
+
+    Args:
+        name: of the registered model.
 
     Raises:
         NotFound: no such run, or it is not finished or not tuned.
@@ -23,14 +28,13 @@ def register_run(settings: Settings, paths: RunPaths, alias: str | None) -> Mode
         raise NotFound(f"run '{paths.name}' is not tuned; first: wsol tune {paths.name}")
     measured = read_json(paths.search)["values"]
     tags = {"recipe": spec.recipe.name, **{f"val.{k}": v for k, v in measured.items()}}
-    model = settings.job.registry.model
-    version = register(settings, paths.tuned_model, model, tags, _tracked(settings, paths))
-    return set_champion(settings, model, version.version, alias) if alias else version
+    version = register(machine, paths.tuned_model, name, tags, _tracked(machine, paths))
+    return set_champion(machine, name, version.version, alias) if alias else version
 
 
-def _tracked(settings: Settings, paths: RunPaths) -> str | None:
+def _tracked(machine: Machine, paths: RunPaths) -> str | None:
     """MLflow's id of the training run."""
-    store = MlflowStore(settings)
+    store = MlflowStore(machine)
     try:
         return store.find_run(paths.tracking_uid())
     except Exception as error:  # MLflow, its databases and file stores raise all kinds

@@ -114,6 +114,14 @@ def unknown_name(kind: str, given: str, allowed: Iterable[str]) -> str:
 _MAX_CHARACTERS = 2000
 
 
+_DISK_FULL = ("no space left on device", "disk is full", "disk quota exceeded")
+
+
+def says_disk_full(text: str) -> bool:
+    """Whether an error's words mean a full disk; libraries in C and Rust give no number."""
+    return any(words in text.lower() for words in _DISK_FULL)
+
+
 def one_line(text: str) -> str:
     """Printable text on one line, without passwords of addresses, cut if it is very long."""
     flat = " ".join(text.split())

@@ -1,4 +1,4 @@
-"""How long `wsol evaluate` takes for as many maps as ILSVRC's validation split has."""
+"""Time of `wsol evaluate` for as many maps as ILSVRC's validation split has."""
 
 from __future__ import annotations
 
@@ -48,10 +48,10 @@ def measure_evaluation() -> dict[str, object]:
 
 
 def _time(folder: Path, stored: Path, protocol: str) -> float:
-    overrides = {"workspace": folder, "job": {"metrics": {"protocol": protocol}}}
-    settings = Settings.model_validate(overrides).resolved()
+    settings = Settings(workspace=folder).resolved()
+    options = settings.evaluate.metrics.model_copy(update={"protocol": protocol})
     started = time.monotonic()
-    measured = measure_stored(settings, stored, _card(), tuple(METRICS), "bench")
+    measured = measure_stored(settings, stored, _card(), tuple(METRICS), options, "bench")
     for metric in measured.metrics.values():
         metric.result()
     assert measured.images == IMAGES

@@ -1,4 +1,4 @@
-"""How much memory ingestion takes for ten times as many images."""
+"""Memory of ingestion for ten times as many images."""
 
 from __future__ import annotations
 

@@ -9,9 +9,8 @@ from typing import Any
 
 from orchestrator.config.settings import Settings, load_settings
 from orchestrator.config.workspace import Workspace
-from orchestrator.engine.cluster import connect
+from orchestrator.engine.engine import Engine, connect
 from orchestrator.engine.progress import Progress
-from orchestrator.engine.units import run_tasks
 from orchestrator.proposals import propose
 from orchestrator.train.initial import pretraining
 from orchestrator.train.spec import needs_proposals
@@ -36,11 +35,11 @@ def compare_methods() -> dict[str, object]:
     from workloads.comparison.summary import table, verdicts
 
     settings, plan = load_settings(), load_plan()
-    folder = Workspace(settings.workspace).folder / "bench" / "methods"
+    folder = Workspace(settings.workspace).benchmark("methods")
     places, started = Places(folder, plan), time.monotonic()
-    with connect(settings):
-        _prepare(settings, places)
-        _run(places)
+    with connect(settings) as engine:
+        _prepare(settings, engine, places)
+        _run(engine, places)
     trials = [read_json(places.result(trial)) for trial in plan.trials()]
     report: dict[str, object] = {
         "name": "methods",
@@ -56,7 +55,7 @@ def compare_methods() -> dict[str, object]:
     return report
 
 
-def _prepare(settings: Settings, places: Places) -> None:
+def _prepare(settings: Settings, engine: Engine, places: Places) -> None:
     """Data sets, what recipes start from, and proposals: what trials share."""
     plan = places.plan
     starts = {
@@ -65,13 +64,13 @@ def _prepare(settings: Settings, places: Places) -> None:
     units: list[dict[str, Any]] = [{"what": "data", "name": name} for name in plan.data]
     units += [{"what": "start", "name": name} for name in sorted(starts)]
     with Progress(len(units), "parts", "prepare") as progress:
-        for _ in run_tasks(units, partial(_prepare_one, places=places), 1, "bench"):
+        for _ in engine.tasks(units, partial(_prepare_one, places=places), 1, "bench"):
             progress.advance(1)
     for training in plan.trainings.values():
         for data in training.data:
             shards = places.data(data)
             if needs_proposals(load_recipe(training.recipe), read_shard_manifest(shards).task):
-                propose(settings, shards, ["train"], places.proposals(data))
+                propose(settings, shards, settings.proposals, ["train"], places.proposals(data))
 
 
 def _prepare_one(unit: dict[str, Any], *, places: Places) -> dict[str, Any]:
@@ -87,12 +86,12 @@ def _prepare_one(unit: dict[str, Any], *, places: Places) -> dict[str, Any]:
     return unit
 
 
-def _run(places: Places) -> None:
+def _run(engine: Engine, places: Places) -> None:
     trials = places.plan.trials()
     units = [t._asdict() for t in trials if not places.result(t).exists()]
     done = len(trials) - len(units)
     with Progress(len(trials), "trials", "compare methods", done=done) as progress:
-        for _ in run_tasks(units, partial(_trial, places=places), 1, "bench"):
+        for _ in engine.tasks(units, partial(_trial, places=places), 1, "bench"):
             progress.advance(1)
 
 

@@ -61,7 +61,7 @@ def read_settings(
 
 
 def given_before(context: typer.Context) -> Given:
-    """What the user gave before the verb."""
+    """Options that stood before the verb."""
     given = context.find_root().obj
     return given if isinstance(given, Given) else Given()
 
@@ -112,11 +112,11 @@ def run_name(text: str) -> str:
     Raises:
         ConfigError: it has other characters than letters, digits, dot, dash and underscore.
     """
-    from orchestrator.config.settings import Job
+    from orchestrator.config.settings import Pipeline
 
-    return Job.parse({"name": text}, "run").name
+    return Pipeline.parse({"name": text}, "run").name
 
 
 def champion(settings: Settings) -> str:
     """The model that the settings call the champion."""
-    return f"{settings.job.registry.model}@{settings.job.registry.alias}"
+    return f"{settings.registry.model}@{settings.registry.alias}"

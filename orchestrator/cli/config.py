@@ -76,7 +76,7 @@ def schema() -> None:
 def _names(settings: Settings) -> dict[str, Any]:
     return {
         "cluster": settings.cluster,
-        "dataset": settings.job.data.dataset,
-        "recipes": list(settings.job.recipes),
+        "dataset": settings.data.dataset,
+        "recipes": list(settings.pipeline.recipes),
         "workspace": Path(settings.workspace),
     }

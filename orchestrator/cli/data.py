@@ -35,7 +35,7 @@ app = group("Make data, and look at what was ingested; nothing is downloaded.")
 def make(
     context: typer.Context,
     dataset: Annotated[
-        str | None, typer.Argument(help="digits or single-digits; else job.data.dataset.")
+        str | None, typer.Argument(help="digits or single-digits; else data.dataset.")
     ] = None,
     out: Annotated[
         Path | None,
@@ -57,7 +57,9 @@ def make(
     from orchestrator.data.make import make as work
 
     with working():
-        result = work(settings, dataset or settings.job.data.dataset, out, layout)
+        result = work(
+            settings, dataset or settings.data.dataset, settings.data.embedded, out, layout
+        )
     report(result, output)
 
 

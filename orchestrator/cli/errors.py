@@ -12,11 +12,16 @@ from dataclasses import dataclass
 
 import typer
 
-from workloads.errors import EXIT_INTERRUPTED, ClusterError, ResourceError, WsolError, one_line
+from workloads.errors import (
+    EXIT_INTERRUPTED,
+    ClusterError,
+    ResourceError,
+    WsolError,
+    one_line,
+    says_disk_full,
+)
 
 _NO_SPACE = {errno.ENOSPC, errno.EDQUOT}
-# Libraries in C and Rust give the words without the number.
-_NO_SPACE_WORDS = ("no space left on device", "database or disk is full", "disk quota exceeded")
 _RAY_ERRORS: dict[str, type[WsolError]] = {
     "OutOfMemoryError": ResourceError,
     "OutOfDiskError": ResourceError,
@@ -34,7 +39,7 @@ _RAY_ERRORS: dict[str, type[WsolError]] = {
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """How a command ends.
+    """The end of a command that failed.
 
     Attributes:
         exit_code: as drawn in `workloads.errors`; 2 for wrong usage.
@@ -85,7 +90,7 @@ def causes(error: BaseException) -> Iterator[BaseException]:
 
 
 def _wrapped(error: BaseException) -> list[BaseException]:
-    """What a wrapper holds: Ray's task error, Train's failures, an exception group."""
+    """Errors inside a wrapper: Ray's task error, Train's failures, an exception group."""
     failures = getattr(error, "worker_failures", None)
     found = [
         getattr(error, "cause", None),
@@ -113,7 +118,7 @@ def _disk_full(chain: list[BaseException]) -> WsolError | None:
         if isinstance(error, OSError) and error.errno in _NO_SPACE:
             where = f": {error.filename}" if error.filename else ""
             return ResourceError(f"disk full{where}; free some space and run it again")
-        if any(words in str(error).lower() for words in _NO_SPACE_WORDS):
+        if says_disk_full(str(error)):
             return ResourceError(f"disk full: {error}; free some space and run it again")
     return None
 

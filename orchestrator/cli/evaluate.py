@@ -22,7 +22,7 @@ def evaluate(
     ],
     shards: Annotated[Path, typer.Option(metavar="FOLDER", help="What `wsol ingest` wrote.")],
     split: Annotated[
-        str | None, typer.Option(help="Else job.data.test_split.", show_default=False)
+        str | None, typer.Option(help="Else data.test_split.", show_default=False)
     ] = None,
     out: Annotated[
         Path | None,
@@ -71,10 +71,12 @@ def evaluate(
     from orchestrator.evaluate import evaluate as work
 
     with working():
-        used = split or settings.job.data.test_split
-        value = plain(
-            work(settings, model, shards, used, out, predictions, metric or (), ranking or ())
-        )
+        used = split or settings.data.test_split
+        result = work(
+            settings, model, shards, used, settings.evaluate, out, predictions, metric or (),
+            ranking or (),
+        )  # fmt: skip
+        value = plain(result)
     subject = f"{value['method']} on {value['backbone']}"
     note(f"{subject}: {value['images']} images of split {value['split']}")
     emit(value, output, lambda: _table(value, per_class))

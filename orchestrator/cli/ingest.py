@@ -25,7 +25,7 @@ def ingest(
     out: Annotated[Path, typer.Option(metavar="FOLDER", help="Where the shards go.")],
     dataset: Annotated[
         str | None,
-        typer.Option(help="Its layout, see `wsol list datasets`; else job.data.dataset."),
+        typer.Option(help="Its layout, see `wsol list datasets`; else data.dataset."),
     ] = None,
     split: Annotated[
         list[str] | None,
@@ -47,6 +47,7 @@ def ingest(
     from orchestrator.ingest import ingest as work
 
     with working():
-        name = dataset or settings.job.data.dataset
-        result = work(settings, name, root, out, split or (), strict=strict)
+        name = dataset or settings.data.dataset
+        options = settings.ingest.options
+        result = work(settings, name, root, out, split or (), options, strict=strict)
     report(result, output)

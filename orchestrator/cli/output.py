@@ -6,19 +6,18 @@ is not a terminal or NO_COLOR is set.
 
 from __future__ import annotations
 
-import dataclasses
 import json
-import math
 import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, redirect_stdout
-from enum import Enum, StrEnum
-from pathlib import PurePath
+from enum import StrEnum
 from typing import Any
 
+from pydantic_core import to_jsonable_python
 from rich import box
 from rich.console import Console, RenderableType
+from rich.markup import escape
 from rich.table import Table
 
 EXIT_BROKEN_PIPE = 141  # as the shell reports SIGPIPE
@@ -97,31 +96,13 @@ def cell(value: object) -> str:
     return escape(str(value))
 
 
-def escape(text: str) -> str:
-    """Text that Rich does not read as markup."""
-    return text.replace("[", r"\[")
-
-
 def plain(value: Any) -> Any:
     """A value as JSON has it: dataclasses as objects, paths as strings, NaN as null."""
-    match value:
-        case Enum():
-            return plain(value.value)
-        case None | bool() | int() | str():
-            return value
-        case float():
-            return value if math.isfinite(value) else None
-        case PurePath():
-            return str(value)
-        case Mapping():
-            return {str(k): plain(v) for k, v in value.items()}
-        case list() | tuple():
-            return [plain(v) for v in value]
-    if dataclasses.is_dataclass(value):
-        return {f.name: plain(getattr(value, f.name)) for f in dataclasses.fields(value)}
-    if hasattr(value, "model_dump"):
-        return plain(value.model_dump(mode="json"))
-    if hasattr(value, "tolist"):  # numpy's arrays and scalars
+    return to_jsonable_python(value, inf_nan_mode="null", fallback=_of_numpy)
+
+
+def _of_numpy(value: Any) -> Any:
+    if hasattr(value, "tolist"):  # arrays and scalars
         return plain(value.tolist())
     raise TypeError(f"no JSON form of {type(value).__name__}")
 

@@ -45,5 +45,5 @@ def proposals(
     from orchestrator.proposals import propose, result_of
 
     with working():
-        result = result_of(propose(settings, shards, split or (), out))
+        result = result_of(propose(settings, shards, settings.proposals, split or (), out))
     report(result, output)

@@ -34,5 +34,6 @@ def register(
     from orchestrator.register import register_run
 
     with working():
-        result = register_run(settings, Workspace(settings.workspace).run(run_name(run)), alias)
+        paths = Workspace(settings.workspace).run(run_name(run))
+        result = register_run(settings, paths, settings.registry.model, alias)
     report(result, output)

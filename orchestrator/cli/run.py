@@ -1,4 +1,4 @@
-"""`wsol run`: the main job."""
+"""`wsol run`: everything."""
 
 from __future__ import annotations
 
@@ -23,10 +23,11 @@ if TYPE_CHECKING:
 def run(
     context: typer.Context,
     name: Annotated[
-        str | None, typer.Option(help="Name of the job; else job.name.", show_default=False)
+        str | None,
+        typer.Option(help="Name of the pipeline; else pipeline.name.", show_default=False),
     ] = None,
     fresh: Annotated[
-        bool, typer.Option("--fresh", help="Throw away what an earlier job of that name made.")
+        bool, typer.Option("--fresh", help="Throw away what an earlier one of that name made.")
     ] = False,
     config: ConfigOption = None,
     overrides: SetOption = None,
@@ -34,10 +35,10 @@ def run(
 ) -> None:
     """Do everything: data, shards, training, search, registry, metrics, annotation, report.
 
-    A stopped job continues with its first unfinished stage. Exit code 3 if any input was
+    A stopped pipeline continues with its first unfinished stage. Exit code 3 if any input was
     quarantined.
     """
-    wanted = [] if name is None else [f"job.name={name}"]
+    wanted = [] if name is None else [f"pipeline.name={name}"]
     settings = read_settings(context, config, [*(overrides or ()), *wanted])
     from orchestrator.pipeline.run import run as work
 

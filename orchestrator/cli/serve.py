@@ -20,18 +20,18 @@ def serve(
             show_default=False,
         ),
     ] = None,
-    host: Annotated[str | None, typer.Option(help="Else serving.host.", show_default=False)] = None,
+    host: Annotated[str | None, typer.Option(help="Else serve.host.", show_default=False)] = None,
     port: Annotated[
-        int | None, typer.Option(help="Else serving.port.", min=1, max=65535, show_default=False)
+        int | None, typer.Option(help="Else serve.port.", min=1, max=65535, show_default=False)
     ] = None,
     config: ConfigOption = None,
     overrides: SetOption = None,
 ) -> None:
     """Serve a registered model over HTTP until Ctrl-C."""
     given = {"host": host, "port": port}
-    wanted = [f"serving.{key}={value}" for key, value in given.items() if value is not None]
+    wanted = [f"serve.{key}={value}" for key, value in given.items() if value is not None]
     settings = read_settings(context, config, [*(overrides or ()), *wanted])
     from orchestrator.serve.serve import serve as work
 
     with working():
-        work(settings, model or champion(settings), block=True)
+        work(settings, model or champion(settings), settings.serve)

@@ -58,18 +58,19 @@ def train(
     settings = read_settings(context, config, overrides)
     from orchestrator.config.workspace import Workspace
     from orchestrator.train.initial import parse_initial
+    from orchestrator.train.spec import make_spec
     from orchestrator.train.train import train as work
 
     paths = Workspace(settings.workspace).run(run_name(name or recipe))
     with working():
-        result = work(
+        spec = make_spec(
             settings,
             recipe,
             shards,
-            paths,
-            resume=resume,
-            epochs=epochs,
+            (settings.data.train_split, settings.data.val_split),
+            epochs=epochs or settings.train.epochs,
             initial=parse_initial(initial or []),
             proposals=proposals,
         )
+        result = work(settings, spec, paths, resume=resume)
     report(result, output)

@@ -33,5 +33,6 @@ def tune(
     from orchestrator.tune.tune import tune_run
 
     with working():
-        result = tune_run(settings, Workspace(settings.workspace).run(run_name(run)))
+        paths = Workspace(settings.workspace).run(run_name(run))
+        result = tune_run(settings, paths, settings.tune, settings.evaluate)
     report(result, output, hidden=("trials", "curve", "class_cutoffs"))

@@ -16,7 +16,7 @@ def check_names(settings: Settings) -> None:
     from workloads.recipes.load import load_recipe
 
     load_cluster(settings.cluster)
-    data = settings.job.data
-    DATASETS[data.dataset].options_type.parse(data.options, "job.data.options")
-    for recipe in settings.job.recipes:
+    kind = DATASETS[settings.data.dataset]
+    kind.options_type.parse(settings.ingest.options, "ingest.options")
+    for recipe in settings.pipeline.recipes:
         load_recipe(recipe)

@@ -8,24 +8,26 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import yaml
 from pydantic import Field
 
+from orchestrator.config.renamed import refuse_renamed
 from workloads.datasets.digit_options import DigitsOptions, SingleDigitsOptions
-from workloads.errors import ConfigError, NotFound
+from workloads.errors import ConfigError, NotFound, one_line
 from workloads.images.decode import ImageLimits
 from workloads.metrics.options import MetricOptions
 from workloads.options import Options
 from workloads.proposals.options import ProposalOptions
+from workloads.search.options import SearchMetric, SearchOptions
 
 CONFIG_VARIABLE = "WSOL_CONFIG"
 CONFIG_FILE = "ray_config.yaml"
 
 
 class Tracking(Options):
-    """Where MLflow keeps runs and models."""
+    """The MLflow server, and how long it is waited for."""
 
     uri: str | None = Field(
         default=None, description="tracking server; null means SQLite in the workspace"
@@ -36,7 +38,7 @@ class Tracking(Options):
 
 
 class TrainResources(Options):
-    """What one training run takes."""
+    """Workers of one training."""
 
     workers: int = Field(default=2, ge=1, description="data-parallel training processes")
     cpus_per_worker: float = Field(default=1, gt=0, description="CPUs, and threads, of each")
@@ -46,17 +48,32 @@ class TrainResources(Options):
     max_failures: int = Field(default=2, ge=0, description="restarts from the last checkpoint")
     start_timeout_s: float = Field(default=120, gt=0, description="wait for workers to start")
 
+    @property
+    def threads(self) -> int:
+        """Threads of a worker: as many as its CPUs, at least one."""
+        return max(1, int(self.cpus_per_worker))
+
 
 class PoolResources(Options):
-    """What a pool of inference actors takes."""
+    """A pool of inference actors."""
 
     actors: int = Field(default=2, ge=1, description="actors at the same time")
     cpus_per_actor: float = Field(default=1, gt=0, description="CPUs of each actor")
     gpus_per_actor: float = Field(default=0, ge=0, description="GPUs of each actor")
 
+    @property
+    def device(self) -> str:
+        """The device of an actor, as torch calls it."""
+        return "cuda" if self.gpus_per_actor else "cpu"
+
+    @property
+    def threads(self) -> int:
+        """Threads of an actor: as many as its CPUs, at least one."""
+        return max(1, int(self.cpus_per_actor))
+
 
 class EvaluateResources(PoolResources):
-    """What storing maps and measuring them takes."""
+    """Actors that store maps, and tasks that measure them."""
 
     images_per_task: int = Field(
         default=2048, ge=1, description="images measured by one task; fewer need no cluster"
@@ -64,7 +81,7 @@ class EvaluateResources(PoolResources):
 
 
 class AnnotateResources(PoolResources):
-    """What annotation takes, and how fine its ledger is."""
+    """Actors that annotate, and the size of a unit of the ledger."""
 
     chunk_images: int = Field(
         default=128, ge=1, description="images per unit of work; what a crash can cost"
@@ -72,32 +89,25 @@ class AnnotateResources(PoolResources):
 
 
 class IngestResources(Options):
-    """What ingestion takes and how large its shards are."""
+    """Tasks of ingestion, and the size of its shards."""
 
     cpus_per_task: float = Field(default=1, gt=0, description="CPUs of each task")
     shard_mb: float = Field(default=64.0, gt=0, description="image bytes per shard, MiB")
 
 
 class ProposalResources(Options):
-    """What the search for object proposals takes."""
+    """Tasks of the search for object proposals."""
 
     cpus_per_task: float = Field(default=1, gt=0, description="CPUs of each task")
 
 
-class TuneResources(Options):
-    """What the search on stored maps takes."""
-
-    concurrent_trials: int = Field(default=2, ge=1, description="trials at the same time")
-
-
 class Resources(Options):
-    """Resources per job, by verb."""
+    """Resources of the cluster, by verb."""
 
     ingest: IngestResources = IngestResources()
     proposals: ProposalResources = ProposalResources()
     train: TrainResources = TrainResources()
     evaluate: EvaluateResources = EvaluateResources()
-    tune: TuneResources = TuneResources()
     annotate: AnnotateResources = AnnotateResources()
 
 
@@ -117,14 +127,11 @@ class Serving(Options):
 
 
 class Data(Options):
-    """The data set of the job."""
+    """The data set, and the splits that verbs take from its shards."""
 
     dataset: str = Field(default="digits", description="a name from `wsol list datasets`")
     root: Path | None = Field(
         default=None, description="its folder; null: an embedded data set, made in the workspace"
-    )
-    options: dict[str, Any] = Field(
-        default={}, description="options of its layout, see `wsol list datasets`"
     )
     train_split: str = Field(default="train", description="split to learn from")
     val_split: str = Field(default="val", description="split to tune and choose on")
@@ -132,66 +139,76 @@ class Data(Options):
     digits: DigitsOptions = DigitsOptions()
     single_digits: SingleDigitsOptions = SingleDigitsOptions()
 
+    @property
+    def embedded(self) -> dict[str, DigitsOptions]:
+        """Data sets that the project makes, each with what it is made of."""
+        return {"digits": self.digits, "single-digits": self.single_digits}
 
-class Search(Options):
+
+class Ingest(Options):
+    """Reading of a data set."""
+
+    options: dict[str, Any] = Field(
+        default={}, description="options of its layout, see `wsol list datasets`"
+    )
+
+
+class Train(Options):
+    """Training, where it differs from the recipe."""
+
+    epochs: int | None = Field(default=None, ge=1, description="instead of the recipe's epochs")
+
+
+class Evaluate(Options):
+    """Maps stored of each image, and options of the metrics."""
+
+    stored_maps: int = Field(
+        default=10, ge=1, description="maps kept per image beside those of its true classes"
+    )
+    metrics: MetricOptions = MetricOptions(pointing_tolerance_px=4.0, prediction_tolerance_px=4.0)
+
+
+class Tune(SearchOptions):
     """The search of cut-offs and the co-occurrence weight on the validation split."""
 
-    trials: int = Field(default=30, ge=1, description="trials per method")
     images: int = Field(
         default=10_000, ge=1, description="images of the validation split, spread over it"
-    )
-    seed: int = Field(default=0, description="seed of the random trials")
-    metric: Literal["box_f1", "gt_known", "classification_map"] = Field(
-        default="box_f1", description="what a trial maximises"
-    )
-    cutoff_range: tuple[float, float] = Field(
-        default=(0.05, 0.8), description="cut-offs, relative to the normalised map"
-    )
-    alpha_range: tuple[float, float] = Field(
-        default=(0.0, 0.5), description="co-occurrence weights"
-    )
-    per_class: bool = Field(
-        default=False, description="a cut-off for each class where that gains, drawn to all's"
     )
 
 
 class Registry(Options):
-    """Where model versions go."""
+    """The registry of model versions."""
 
     model: str = Field(default="wsol-digits", description="name of the registered model")
     alias: str = Field(default="champion", description="alias of the winner")
-    select_by: Literal["box_f1", "gt_known", "classification_map"] = Field(
+    select_by: SearchMetric = Field(
         default="box_f1", description="validation metric that chooses the winner"
     )
 
 
-class Job(Options):
-    """The main job: what `wsol run` does, in order."""
+class Annotate(Options):
+    """Images that `wsol run` annotates with the winner."""
+
+    folder: Path | None = Field(
+        default=None, description="a folder of images; null: the test images without labels"
+    )
+
+
+class Pipeline(Options):
+    """A pipeline of `wsol run`: every recipe through all verbs."""
 
     name: str = Field(
-        default="demo", pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$", description="run name"
+        default="demo", pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$", description="its name"
     )
-    data: Data = Data()
     recipes: tuple[str, ...] = Field(
         default=("digits-cam-tiny", "digits-spn-tiny"),
         min_length=1,
         description="what to train, names from `wsol list recipes`",
     )
-    epochs: int | None = Field(default=None, ge=1, description="instead of the recipes' epochs")
-    stored_maps: int = Field(
-        default=10, ge=1, description="maps kept per image beside those of its true classes"
-    )
-    proposals: ProposalOptions = ProposalOptions()
-    search: Search = Search()
-    metrics: MetricOptions = MetricOptions(pointing_tolerance_px=4.0, prediction_tolerance_px=4.0)
-    registry: Registry = Registry()
-    annotate: Path | None = Field(
-        default=None, description="folder to annotate; null: the test images without labels"
-    )
 
 
-class Settings(Options):
-    """All of `ray_config.yaml`."""
+class Machine(Options):
+    """The machine that verbs run on; what to do is told to each of them."""
 
     cluster: str = Field(default="local", description="a name from `wsol list clusters`")
     workspace: Path = Field(
@@ -200,11 +217,24 @@ class Settings(Options):
     tracking: Tracking = Tracking()
     resources: Resources = Resources()
     images: ImageLimits = ImageLimits()
-    serving: Serving = Serving()
-    job: Job = Job()
+
+
+class Settings(Machine):
+    """All of `ray_config.yaml`: the machine, and a section for each verb."""
+
+    data: Data = Data()
+    ingest: Ingest = Ingest()
+    proposals: ProposalOptions = ProposalOptions()
+    train: Train = Train()
+    evaluate: Evaluate = Evaluate()
+    tune: Tune = Tune()
+    registry: Registry = Registry()
+    annotate: Annotate = Annotate()
+    serve: Serving = Serving()
+    pipeline: Pipeline = Pipeline()
 
     def resolved(self) -> Settings:
-        """The same with an absolute workspace, as it is shipped to workers."""
+        """Settings with an absolute workspace, as they are shipped to workers."""
         return self.model_copy(update={"workspace": self.workspace.expanduser().resolve()})
 
 
@@ -221,7 +251,9 @@ def load_settings(path: Path | None = None, overrides: tuple[str, ...] = ()) -> 
     values = _read_yaml(path) if path else {}
     for override in overrides:
         _apply(values, override)
-    return Settings.parse(values, str(path or "settings")).resolved()
+    where = str(path or "settings")
+    refuse_renamed(values, where)
+    return Settings.parse(values, where).resolved()
 
 
 def settings_file(given: Path | None) -> Path | None:
@@ -238,7 +270,7 @@ def _read_yaml(path: Path) -> dict[str, Any]:
     except FileNotFoundError:
         raise NotFound(f"{path}: no such configuration file") from None
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        problem = " ".join(str(error).split())
+        problem = one_line(str(error))
         raise ConfigError(f"{path}: not valid YAML: {problem}") from None
     if values is None:
         return {}

@@ -24,7 +24,7 @@ class RunPaths:
 
     @property
     def spec(self) -> Path:
-        """What was asked for; written first."""
+        """The training that was asked for."""
         return self.folder / "spec.json"
 
     def tracking_uid(self) -> str:
@@ -45,6 +45,11 @@ class RunPaths:
     def ray_storage(self) -> Path:
         """Ray Train's own storage: checkpoints and their bookkeeping."""
         return self.folder / "ray"
+
+    @property
+    def checkpoint(self) -> Path:
+        """The last checkpoint of a training without Ray."""
+        return self.folder / "checkpoint"
 
     @property
     def model(self) -> Path:
@@ -75,17 +80,13 @@ class RunPaths:
 
 
 @dataclass(frozen=True, slots=True)
-class JobPaths:
-    """Paths of one `wsol run`."""
+class PipelinePaths:
+    """Paths of one `wsol run` or `wsol reproduce`."""
 
     folder: Path
 
-    @property
-    def settings(self) -> Path:
-        return self.folder / "settings.json"
-
     def tracking_uid(self) -> str:
-        """Names this job in the tracker, for ever and on every server."""
+        """Names this pipeline in the tracker, for ever and on every server."""
         return _uid(self.folder)
 
     @property
@@ -159,9 +160,17 @@ class Workspace:
         """A training run started on its own (`wsol train`)."""
         return RunPaths(self.folder / "runs" / name)
 
-    def job(self, name: str) -> JobPaths:
+    def pipeline(self, name: str) -> PipelinePaths:
         """A `wsol run`."""
-        return JobPaths(self.folder / "jobs" / name)
+        return PipelinePaths(self.folder / "pipelines" / name)
+
+    def reproduction(self, name: str) -> PipelinePaths:
+        """A `wsol reproduce`."""
+        return PipelinePaths(self.folder / "reproductions" / name)
+
+    def benchmark(self, name: str) -> Path:
+        """The folder of a benchmark that goes on where it was stopped."""
+        return self.folder / "bench" / name
 
 
 def _uid(folder: Path) -> str:

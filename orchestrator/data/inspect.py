@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from orchestrator.config.settings import Settings
+from orchestrator.config.settings import Machine
 from orchestrator.config.workspace import Workspace
 from orchestrator.engine.progress import Progress
 from orchestrator.pages.data.page import write_data_page
@@ -31,7 +31,7 @@ class Inspected:
 
 
 def inspect(
-    settings: Settings,
+    machine: Machine,
     shards: Path,
     split: str | None = None,
     out: Path | None = None,
@@ -51,7 +51,7 @@ def inspect(
     """
     shards = shards.expanduser().resolve()
     _require_shards(shards)
-    out = (out or Workspace(settings.workspace).inspection(shards.name)).expanduser().resolve()
+    out = (out or Workspace(machine.workspace).inspection(shards.name)).expanduser().resolve()
     _require_free(out)
     chosen = () if split is None else (split,)
     with Progress(_rows(shards, split), "images", "inspect") as progress:
@@ -59,9 +59,9 @@ def inspect(
     records = sample(shards, [found.split for found in data.splits], images)
     with atomic_folder(out) as folder:
         if records:
-            sheet = contact_sheet(records, data.classes, captions=True, limits=settings.images)
+            sheet = contact_sheet(records, data.classes, captions=True, limits=machine.images)
             sheet.save(folder / CONTACT_SHEET)
-        write_data_page(folder / PAGE, data, records, shards, settings.images)
+        write_data_page(folder / PAGE, data, records, shards, machine.images)
     return Inspected(out / PAGE, out / CONTACT_SHEET if records else None, data)
 
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from orchestrator.config.settings import Settings
+from orchestrator.config.settings import Machine
 from orchestrator.config.workspace import Workspace
 from orchestrator.engine.progress import Progress
 from workloads.artifacts import digest
@@ -31,11 +32,16 @@ class MadeData:
 
 
 def make(
-    settings: Settings, dataset: str, out: Path | None = None, layout: str | None = None
+    machine: Machine,
+    dataset: str,
+    embedded: Mapping[str, DigitsOptions],
+    out: Path | None = None,
+    layout: str | None = None,
 ) -> MadeData:
     """Make an embedded data set; an equal one that is there already is kept.
 
     Args:
+        embedded: what each embedded data set is made of, see `Data.embedded`.
         layout: the real data set in whose layout it is written, to try that one's reader; else
             its own, which is VOC's.
 
@@ -44,8 +50,8 @@ def make(
         Conflict: `out` holds something else.
     """
     kind = DATASETS[layout or dataset]
-    options = options_for(kind, _options(settings, dataset))
-    root = out.expanduser().resolve() if out else _default_root(settings, dataset, kind, options)
+    options = options_for(kind, _options(embedded, dataset))
+    root = out.expanduser().resolve() if out else _default_root(machine, dataset, kind, options)
     if not root.exists():
         total = sum(options.count(split) for split in SPLITS)
         with Progress(total, "images", f"make {dataset}") as progress:
@@ -61,19 +67,18 @@ def made_names() -> list[str]:
     return [name for name, kind in DATASETS.items() if issubclass(kind, Digits)]
 
 
-def _options(settings: Settings, dataset: str) -> DigitsOptions:
-    if dataset not in made_names():
-        raise ConfigError(unknown_name("embedded data set", dataset, made_names()))
-    options: DigitsOptions = getattr(settings.job.data, dataset.replace("-", "_"))
-    return options
+def _options(embedded: Mapping[str, DigitsOptions], dataset: str) -> DigitsOptions:
+    if dataset not in embedded:
+        raise ConfigError(unknown_name("embedded data set", dataset, embedded))
+    return embedded[dataset]
 
 
 def _default_root(
-    settings: Settings, dataset: str, kind: type[Dataset], options: DigitsOptions
+    machine: Machine, dataset: str, kind: type[Dataset], options: DigitsOptions
 ) -> Path:
     """In the workspace, one folder for each choice of options."""
     key = digest({"layout": kind.name, **options.model_dump(mode="json")})[:12]
-    return Workspace(settings.workspace).made_data(f"{dataset}-{key}")
+    return Workspace(machine.workspace).made_data(f"{dataset}-{key}")
 
 
 def _is_made_with(root: Path, kind: type[Dataset], options: DigitsOptions) -> bool:

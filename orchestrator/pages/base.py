@@ -1,4 +1,4 @@
-"""What makes a page: templates whose values are escaped, and numbers as people read them."""
+"""Shell of all pages: templates with escaped values, and numbers as people read them."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ TASKS = {"multilabel": "several labels per image", "singlelabel": "one label per
 
 @dataclass(frozen=True, slots=True)
 class Fact:
-    """One thing to know about a job, with smaller lines below it."""
+    """A named fact, with smaller lines below it."""
 
     name: str
     value: str

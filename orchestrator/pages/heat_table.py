@@ -1,4 +1,4 @@
-"""How often classes occur together, as a table of shades."""
+"""Co-occurrence of classes, as a table of shades."""
 
 from __future__ import annotations
 

@@ -2,33 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from orchestrator.config.settings import Settings
-from orchestrator.config.workspace import JobPaths, Workspace
-from orchestrator.data.make import make
-from orchestrator.engine.cluster import connect
+from orchestrator.config.settings import Data, Evaluate, Settings, Tune
+from orchestrator.config.workspace import PipelinePaths, Workspace
+from orchestrator.engine.claims import Verb, claim
 from orchestrator.evaluate import evaluate
 from orchestrator.pipeline.smoke import Scale, smoke_settings
-from orchestrator.pipeline.stages import Stages
-from orchestrator.pipeline.steps import check_weights, ingested, pretrained, trained
-from orchestrator.tracking.tracker import Tracker
+from orchestrator.pipeline.steps import Steps, check_weights
 from orchestrator.train.initial import pretraining
-from orchestrator.tune.tune import tune_run
-from workloads.artifacts import digest, read_json, write_json
+from workloads.artifacts import digest, write_json
 from workloads.datasets.registry import open_dataset
-from workloads.errors import ConfigError, Conflict
+from workloads.errors import ConfigError
 from workloads.metrics.options import MetricOptions
 from workloads.recipes.load import load_recipe
 from workloads.recipes.miniature import PIXELS, miniature
 from workloads.recipes.schema import Published, Recipe
 
 DIGITS = "digits"
+VERB = Verb("reproduce", "a reproduction", "remove the folder to start over")
 # What the search of cut-offs maximises for the metric of a row; boxes of known classes otherwise.
 SEARCHED = {
     "classification_map": "classification_map",
@@ -56,6 +53,13 @@ class Line:
     interval: tuple[float, float] | None
     paper: float
     difference: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """All numbers of a row."""
+
+    lines: tuple[Line, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +95,7 @@ def reproduce(
 
     Args:
         data: folder of the recipe's data set, or "digits": digits made in its layout.
-        scale: "smoke" for the miniature of `scaling`, on made digits only.
+        scale: "smoke" for a miniature, on made digits only.
         initial: as in `make_spec`.
 
     Raises:
@@ -103,118 +107,99 @@ def reproduce(
         raise ConfigError(f"--scale smoke runs on made digits; use --data {DIGITS}")
     if scale == "smoke":
         recipe, settings = miniature(recipe), smoke_settings(settings)
-    with ExitStack() as leaving:
-        return _Reproduction(settings, recipe, data, scale, initial or {}, leaving).run()
+    source = None if data == DIGITS else Path(data).expanduser().resolve()
+    request = {
+        "recipe": recipe.model_dump(mode="json"),
+        "data": str(source or DIGITS),
+        "scale": scale,
+        "initial": dict(initial or {}),
+    }
+    name = f"{recipe.name}-{digest(request)[:8]}"
+    paths = Workspace(settings.workspace).reproduction(name)
+    with claim(paths.folder, request, VERB), ExitStack() as leaving:
+        wanted = settings.data.model_copy(update={"dataset": recipe.dataset, "root": source})
+        return _Reproduction(settings, wanted, paths, leaving, recipe, scale, initial or {}).run()
 
 
-class _Reproduction:
-    """One stage per method; each stage takes what it needs from the outputs before it."""
+class _Reproduction(Steps):
+    """One method for each stage."""
 
     def __init__(
         self,
         settings: Settings,
-        recipe: Recipe,
-        data: str,
-        scale: Scale,
-        initial: dict[str, str],
+        data: Data,
+        paths: PipelinePaths,
         leaving: ExitStack,
+        recipe: Recipe,
+        scale: Scale,
+        initial: Mapping[str, str],
     ) -> None:
-        self.recipe, self.data, self.scale = recipe, data, scale
-        self.initial, self.leaving = initial, leaving
-        self.base = settings
-        self.paths = _claim(settings, recipe, data, scale, initial)
-        self.stages = Stages(self.paths, self.prepare)
-
-    def prepare(self) -> None:
-        """Start Ray and the tracker once for all stages."""
-        self.leaving.enter_context(connect(self.base))
-        self.tracker = Tracker(self.base)
+        super().__init__(settings, data, paths, leaving)
+        self.recipe, self.scale, self.initial = recipe, scale, initial
 
     def run(self) -> Reproduction:
+        """Every stage in its order."""
         self.check_weights()
-        root = Path(self.stages.run("data", self.make_data)["root"])
-        self.settings = _settings_of(self.base, self.recipe, root)
-        shards = Path(self.stages.run("ingest", partial(self.ingest, root))["folder"])
-        for start in pretraining(self.recipe, self.initial).values():
-            self.stages.run(f"pretrain-{start}", partial(self.pretrain, start))
-        self.stages.run("train", partial(self.train, shards))
-        self.stages.run("search", self.search)
-        measured = self.stages.run("evaluate", partial(self.evaluate, shards))
-        lines = tuple(Line(**line) for line in measured["lines"])
+        layout = None if self.recipe.dataset == DIGITS else self.recipe.dataset
+        root = self.make(DIGITS, layout)
+        self.data = self.data.model_copy(update=_splits(self.recipe, root))
+        data, recipe = self.data, self.recipe
+        splits = tuple(dict.fromkeys((data.train_split, data.val_split, data.test_split)))
+        shards = self.ingest(root, splits).folder
+        starts = self.pretrain(pretraining(recipe, self.initial).values())
+        self.train("train", recipe, shards, starts, self.initial)
+        self.tune("search", recipe.name, _search_of(recipe, self.settings.tune), self.measure)
+        measured = self.stages.run("evaluate", Measured, partial(self.evaluate, shards))
         result = Reproduction(
-            recipe=self.recipe.name,
-            data=self.data,
+            recipe=recipe.name,
+            data=str(data.root or DIGITS),
             scale=self.scale,
-            comparable=self.data != DIGITS,
-            lines=lines,
+            comparable=data.root is not None,
+            lines=measured.lines,
             folder=self.paths.folder,
             seconds=self.stages.seconds,
         )
         write_json(self.paths.folder / "reproduction.json", {**asdict(result), "folder": "."})
         return result
 
+    @property
+    def measure(self) -> Evaluate:
+        """Maps stored of each image, and the settings' own options of metrics."""
+        return self.settings.evaluate
+
     def check_weights(self) -> None:
         """Look for all weights that are still needed, before hours are spent on images."""
         from workloads.backbones.torchvision_classifier import published_weights
 
-        if not self.paths.stage("train").exists():
-            check_weights(self.recipe, self.recipe.dataset, self.initial)
-        if self.scale == "full" and not self.paths.stage("evaluate").exists():
+        if not self.stages.has("train"):
+            check_weights(self.recipe, self.data, self.initial)
+        if self.scale == "full" and not self.stages.has("evaluate"):
             for classifier in self.recipe.evaluation.ranking:
                 published_weights(classifier)
 
     @property
     def ranking(self) -> tuple[str, ...]:
-        """What ranks the classes; a miniature has no published classifier, but itself."""
+        """Classifiers that rank the classes; a miniature has no published one, but itself."""
         wanted = self.recipe.evaluation.ranking
         itself = str(self.paths.run(self.recipe.name).model)
         return (itself,) if wanted and self.scale == "smoke" else wanted
 
-    def make_data(self) -> dict[str, Any]:
-        if self.data != DIGITS:
-            return {"root": str(Path(self.data).expanduser().resolve())}
-        layout = None if self.recipe.dataset == DIGITS else self.recipe.dataset
-        return {"root": str(make(self.base, DIGITS, layout=layout).root)}
-
-    def ingest(self, root: Path) -> dict[str, Any]:
-        data = self.settings.job.data
-        splits = tuple(dict.fromkeys((data.train_split, data.val_split, data.test_split)))
-        return ingested(self.settings, self.recipe.dataset, root, splits)
-
-    def pretrain(self, name: str) -> dict[str, Any]:
-        """What the recipe starts from."""
-        return pretrained(self.base, name, self.paths.run(name), self.tracker)
-
-    def train(self, shards: Path) -> dict[str, Any]:
-        started = {
-            part: str(self.stages.outputs[f"pretrain-{start}"]["model"])
-            for part, start in pretraining(self.recipe, self.initial).items()
-        }
-        return trained(
-            self.settings,
-            self.recipe,
-            shards,
-            self.paths.run(self.recipe.name),
-            self.tracker,
-            {**started, **self.initial},
-        )
-
-    def search(self) -> dict[str, Any]:
-        return tune_run(self.settings, self.paths.run(self.recipe.name), self.tracker).best()
-
-    def evaluate(self, shards: Path) -> dict[str, Any]:
-        return {"lines": [asdict(line) for line in self._lines(shards)]}
+    def evaluate(self, shards: Path) -> Measured:
+        """Every published number, measured as it was published."""
+        return Measured(tuple(self._lines(shards)))
 
     def _lines(self, shards: Path) -> Iterator[Line]:
-        paths, split = self.paths.run(self.recipe.name), self.settings.job.data.test_split
+        run, split = self.paths.run(self.recipe.name), self.data.test_split
         for published in self.recipe.published:
+            options = _metric_options(self.measure.metrics, self.recipe, published, self.scale)
             result = evaluate(
-                _measured_with(self.settings, self.recipe, published, self.scale),
-                str(paths.tuned_model),
+                self.settings,
+                str(run.tuned_model),
                 shards,
                 split,
-                out=paths.evaluation(split) / digest(published.model_dump(mode="json"))[:8],
-                predictions=paths.predictions(split),
+                self.measure.model_copy(update={"metrics": options}),
+                out=run.evaluation(split) / digest(published.model_dump(mode="json"))[:8],
+                predictions=run.predictions(split),
                 names=[published.metric],
                 ranking=self.ranking,
             )
@@ -239,18 +224,11 @@ def _line(published: Published, ours: float | None, interval: tuple[float, float
     )
 
 
-def _settings_of(settings: Settings, recipe: Recipe, root: Path) -> Settings:
-    """The settings with the recipe's data set and splits, and with what it leaves to search."""
-    data = settings.job.data.model_copy(
-        update={"dataset": recipe.dataset, "root": root, **_splits(recipe, root)}
-    )
+def _search_of(recipe: Recipe, search: Tune) -> Tune:
+    """The search of what a recipe leaves open."""
     fixed = recipe.evaluation.cutoffs
     ranges = {f"{name}_range": (fixed[name],) * 2 for name in ("cutoff", "alpha") if name in fixed}
-    search = settings.job.search.model_copy(
-        update={"metric": SEARCHED.get(recipe.metric, "gt_known"), **ranges}
-    )
-    job = settings.job.model_copy(update={"data": data, "search": search})
-    return settings.model_copy(update={"job": job})
+    return search.model_copy(update={"metric": SEARCHED.get(recipe.metric, "gt_known"), **ranges})
 
 
 def _splits(recipe: Recipe, root: Path) -> dict[str, str]:
@@ -263,40 +241,18 @@ def _splits(recipe: Recipe, root: Path) -> dict[str, str]:
     return {f"{part}_split": wanted[part] if wanted[part] in there else own[part] for part in own}
 
 
-def _measured_with(
-    settings: Settings, recipe: Recipe, published: Published, scale: Scale
-) -> Settings:
-    """The settings with the metric options of one published number.
+def _metric_options(
+    own: MetricOptions, recipe: Recipe, published: Published, scale: Scale
+) -> MetricOptions:
+    """The metric options of one published number.
 
     What neither it nor its recipe says is the literature's, not what the settings have for small
     images; in a miniature, what is in pixels is smaller by as much as the images.
     """
-    own = settings.job.metrics
     options = MetricOptions(
         bootstrap=own.bootstrap, bootstrap_seed=own.bootstrap_seed, confidence=own.confidence
     ).model_dump()
     options |= {**recipe.evaluation.metrics, **published.options}
     if scale == "smoke":
         options |= {k: v * PIXELS for k, v in options.items() if k.endswith("_px")}
-    metrics = MetricOptions.parse(options, f"metric {published.metric}")
-    job = settings.job.model_copy(update={"metrics": metrics})
-    return settings.model_copy(update={"job": job})
-
-
-def _claim(
-    settings: Settings, recipe: Recipe, data: str, scale: Scale, initial: dict[str, str]
-) -> JobPaths:
-    """The folder of this reproduction; another request of that name is refused."""
-    source = DIGITS if data == DIGITS else str(Path(data).expanduser().resolve())
-    request = {
-        "recipe": recipe.model_dump(mode="json"),
-        "data": source,
-        "scale": scale,
-        "initial": initial,
-    }
-    name = f"{recipe.name}-{digest(request)[:8]}"
-    paths = JobPaths(Workspace(settings.workspace).folder / "reproductions" / name)
-    if paths.settings.exists() and read_json(paths.settings) != request:
-        raise Conflict(f"{paths.folder}: holds another reproduction; remove it")
-    write_json(paths.settings, request)
-    return paths
+    return MetricOptions.parse(options, f"metric {published.metric}")

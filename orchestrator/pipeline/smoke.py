@@ -1,4 +1,4 @@
-"""How much of the machine and of the data a reproduction takes."""
+"""The miniature of a reproduction: little data, few trials, few replicates."""
 
 from __future__ import annotations
 
@@ -10,13 +10,17 @@ from workloads.datasets.digit_options import DigitsOptions
 Scale = Literal["full", "smoke"]
 
 SMOKE_DATA = DigitsOptions(train=256, val=64, test=64, difficult=0.05)
+TRIALS = 4
+REPLICATES = 20
 
 
 def smoke_settings(settings: Settings) -> Settings:
-    """The same machine with few trials and few replicates, on little data."""
-    job = settings.job
-    search = job.search.model_copy(update={"trials": 4})
-    metrics = job.metrics.model_copy(update={"bootstrap": 20})
-    data = job.data.model_copy(update={"digits": SMOKE_DATA})
-    smaller = job.model_copy(update={"search": search, "metrics": metrics, "data": data})
-    return settings.model_copy(update={"job": smaller})
+    """Settings of the same machine for the miniature."""
+    metrics = settings.evaluate.metrics.model_copy(update={"bootstrap": REPLICATES})
+    return settings.model_copy(
+        update={
+            "data": settings.data.model_copy(update={"digits": SMOKE_DATA}),
+            "tune": settings.tune.model_copy(update={"trials": TRIALS}),
+            "evaluate": settings.evaluate.model_copy(update={"metrics": metrics}),
+        }
+    )

@@ -1,47 +1,60 @@
-"""Stages of a job: each records what it made, and a recorded stage is never run again."""
+"""Stages of a pipeline: each records its result, and a recorded stage is never run again."""
 
 from __future__ import annotations
 
-import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TypeVar
 
-from orchestrator.config.workspace import JobPaths
+from pydantic import TypeAdapter
+
+from orchestrator.config.workspace import PipelinePaths
+from orchestrator.engine.progress import say
 from workloads.artifacts import read_json, write_json
+
+T = TypeVar("T")
 
 
 @dataclass
 class Stages:
-    """Runs stages in order and remembers their outputs (JSON values).
+    """Runs stages in order.
 
     Attributes:
         prepare: called once, before the first stage that has to run.
+        seconds: time of each stage, of the run in which it was made.
     """
 
-    paths: JobPaths
+    paths: PipelinePaths
     prepare: Callable[[], None]
-    outputs: dict[str, dict[str, Any]] = field(default_factory=dict)
     seconds: dict[str, float] = field(default_factory=dict)
     prepared: bool = False
 
-    def run(self, name: str, work: Callable[[], dict[str, Any]]) -> dict[str, Any]:
-        """The output of a stage: recorded, or made now and then recorded."""
-        record = self.paths.stage(name)
+    def run(self, name: str, kind: type[T], work: Callable[[], T]) -> T:
+        """The result of a stage: recorded, or made now and then recorded.
+
+        Args:
+            kind: a dataclass; its record is itself as JSON.
+        """
+        record, adapter = self.paths.stage(name), TypeAdapter(kind)
         if record.exists():
             saved = read_json(record)
+            self.seconds[name] = saved["seconds"]
             _say(f"{name}: done before")
-        else:
-            self._prepare_once()
-            _say(f"{name} ...")
-            started = time.monotonic()
-            saved = {"output": work(), "seconds": round(time.monotonic() - started, 1)}
-            write_json(record, saved)
-            _say(f"{name}: {saved['seconds']} s")
-        self.outputs[name] = saved["output"]
-        self.seconds[name] = saved["seconds"]
-        return self.outputs[name]
+            return adapter.validate_python(saved["output"])
+        self._prepare_once()
+        _say(f"{name} ...")
+        started = time.monotonic()
+        result = work()
+        self.seconds[name] = round(time.monotonic() - started, 1)
+        output = adapter.dump_python(result, mode="json")
+        write_json(record, {"output": output, "seconds": self.seconds[name]})
+        _say(f"{name}: {self.seconds[name]} s")
+        return result
+
+    def has(self, name: str) -> bool:
+        """Whether a stage is recorded."""
+        return self.paths.stage(name).exists()
 
     def _prepare_once(self) -> None:
         if not self.prepared:
@@ -50,5 +63,4 @@ class Stages:
 
 
 def _say(line: str) -> None:
-    sys.stderr.write(f"[{time.strftime('%H:%M:%S')}] {line}\n")
-    sys.stderr.flush()
+    say(f"[{time.strftime('%H:%M:%S')}] {line}")

@@ -1,4 +1,4 @@
-"""The table at the end of a job: methods by metrics, with the centre baseline."""
+"""The table at the end of a pipeline: methods by metrics, with the centre baseline."""
 
 from __future__ import annotations
 
@@ -17,13 +17,11 @@ def results_table(results: dict[str, dict[str, Any]]) -> list[dict[str, Any]]:
     Args:
         results: recipe name to the metrics that `wsol evaluate` gives.
     """
-    rows = [
-        {"name": name, **_values(result["metrics"], "value")} for name, result in results.items()
-    ]
+    rows = [{"name": name, **_values(metrics, "value")} for name, metrics in results.items()]
     # The centre baseline depends on the data alone: whatever method has a metric has the same.
     centre: dict[str, Any] = {}
-    for result in results.values():
-        centre = {**_values(result["metrics"], "centre"), **centre}
+    for metrics in results.values():
+        centre = {**_values(metrics, "centre"), **centre}
     rows.append({"name": CENTRE, **{name: centre[name] for name in METRICS if name in centre}})
     return rows
 

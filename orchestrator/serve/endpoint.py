@@ -52,7 +52,7 @@ class Detection(BaseModel):
 
 
 class DetectResponse(BaseModel):
-    """What was found in one image, best score first."""
+    """Detections in one image, best score first."""
 
     model: ModelInfo
     width: int = Field(description="of the upright image, in pixels")
@@ -67,13 +67,13 @@ class Status(BaseModel):
 
 
 class Error(BaseModel):
-    """What is wrong, in one line."""
+    """An error in one line."""
 
     error: str
 
 
 class Service(Protocol):
-    """What the interface needs of a loaded model.
+    """A loaded model, as the interface needs it.
 
     Attributes:
         info, classes: of the model.
@@ -177,7 +177,7 @@ async def _image_bytes(request: Request, max_bytes: int) -> bytes:
 async def _capped_body(request: Request, max_bytes: int) -> bytes:
     """The body, never holding more than the limit: the declared length may be missing or a lie."""
     too_large = TooLarge(
-        f"the body is over {max_bytes} bytes, the limit of serving.max_request_mb; "
+        f"the body is over {max_bytes} bytes, the limit of serve.max_request_mb; "
         "send a smaller image"
     )
     declared = request.headers.get("content-length", "")

@@ -1,7 +1,7 @@
-"""One copy of a served model, in a process of its own.
+"""One copy of a served model.
 
-It gathers the images of requests that come at the same time into one batch. Its boxes are those
-of `annotate`, to the last bit: both ask `Localizer.detect`, which does not depend on the batch.
+Its boxes are those of `annotate`, to the last bit: both ask `Localizer.detect`, which does not
+depend on the batch.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from fastapi import FastAPI
@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from orchestrator.config.settings import Serving
 from orchestrator.serve.endpoint import ModelInfo, create_app
 from workloads.detections import Detections
+from workloads.errors import Overloaded
 from workloads.images.decode import ImageLimits, decode
 from workloads.models.localizer import Localizer
 
@@ -37,34 +38,26 @@ class Shrunk(NamedTuple):
 
 
 class Replica:
-    """One copy of the model with its HTTP interface, in a process of its own."""
+    """One copy of the model with its HTTP interface."""
 
-    def __init__(
-        self, model: str, name: str, serving: dict[str, Any], limits: dict[str, Any]
-    ) -> None:
-        from ray.serve import batch
-
-        options = Serving(**serving)
-        threads = max(1, int(options.cpus_per_replica))
+    def __init__(self, model: Path, name: str, serving: Serving, limits: ImageLimits) -> None:
+        threads = max(1, int(serving.cpus_per_replica))
         self.localizer = Localizer.load(
-            Path(model), device="cuda" if options.gpus_per_replica else "cpu", threads=threads
+            model, device="cuda" if serving.gpus_per_replica else "cpu", threads=threads
         )
         card = self.localizer.card
         self.info = ModelInfo(
             name=name, digest=self.localizer.digest, method=card.method, backbone=card.backbone
         )
         self.classes = card.classes
-        self.max_body_bytes = int(options.max_request_mb * 2**20)
-        self.ready = False
-        self._limits = ImageLimits(**limits)
+        self.max_body_bytes = int(serving.max_request_mb * 2**20)
+        self._limits = limits
         self._suspect = False
         # Off the event loop, so that other requests are heard; few, as each decoded photograph
         # takes up to 3 bytes x images.max_pixels.
         self._decoders = ThreadPoolExecutor(threads, "decode")
-        self._batched = batch(
-            max_batch_size=options.max_batch_size, batch_wait_timeout_s=options.batch_wait_s
-        )(self._detect_batch)
-        # Ray sends requests here only after the constructor: the first user waits for nothing.
+        self._turn = asyncio.Lock()
+        self._waiting, self._most = 0, serving.max_queue
         self.localizer.warm_up()
         self.ready = True
 
@@ -80,11 +73,25 @@ class Replica:
         """
         loop = asyncio.get_running_loop()
         image = await loop.run_in_executor(self._decoders, self._shrink, data)
-        _, answer = await self._batched(image)
+        _, answer = await self.detect_one(image)
         if isinstance(answer, Exception):
             raise answer
-        found: Detections = answer
-        return found
+        return answer
+
+    async def detect_one(self, image: Shrunk) -> Answer:
+        """(True, boxes) or (False, error) of one image; others wait for their turn.
+
+        Raises:
+            Overloaded: `serve.max_queue` images wait already.
+        """
+        if self._waiting > self._most:
+            raise Overloaded("too many images wait already (serve.max_queue); ask again later")
+        self._waiting += 1
+        try:
+            async with self._turn:
+                return (await self.detect_batch([image]))[0]
+        finally:
+            self._waiting -= 1
 
     async def check_health(self) -> None:
         """After a failed forward pass, try one; if that fails too, Ray replaces the replica."""
@@ -98,7 +105,8 @@ class Replica:
         # As the localizer itself would do it: the boxes stay those of `annotate`.
         return Shrunk(self.localizer.square(image), (width, height))
 
-    async def _detect_batch(self, images: list[Shrunk]) -> list[Answer]:
+    async def detect_batch(self, images: list[Shrunk]) -> list[Answer]:
+        """The answers of images that go through the network together."""
         answers = await asyncio.to_thread(detect_each, self.localizer, images)
         self._suspect |= any(not ok for ok, _ in answers)
         return answers

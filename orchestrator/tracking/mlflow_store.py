@@ -19,7 +19,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
-from orchestrator.config.settings import Settings
+from orchestrator.config.settings import Machine
 from orchestrator.config.workspace import Workspace
 from workloads.errors import ConfigError, one_line
 
@@ -32,20 +32,20 @@ _SERVERS = ("http", "https")  # they know themselves where artifacts go
 
 
 class MlflowStore:
-    """The tracking server of the settings, or the database in the workspace.
+    """The tracking server of the machine, or the database in the workspace.
 
     Nothing is contacted before the first question. All methods raise what MLflow raises.
     """
 
-    def __init__(self, settings: Settings) -> None:
-        self._settings = settings
-        self._workspace = Workspace(settings.workspace.absolute())
+    def __init__(self, machine: Machine) -> None:
+        self._machine = machine
+        self._workspace = Workspace(machine.workspace.absolute())
         self._lock = threading.RLock()
         self._client: Any = None
         self._experiment: str | None = None
         self._parents: dict[str, str] = {}
-        self.uri = settings.tracking.uri or _sqlite_uri(self._workspace.tracking_database)
-        _load_mlflow(settings)
+        self.uri = machine.tracking.uri or _sqlite_uri(self._workspace.tracking_database)
+        _load_mlflow(machine)
 
     @property
     def shown_uri(self) -> str:
@@ -64,7 +64,7 @@ class MlflowStore:
         """Id of the experiment of all runs; it is made when it is missing."""
         with self._lock:
             if self._experiment is None:
-                name = self._settings.tracking.experiment
+                name = self._machine.tracking.experiment
                 found = self.client.get_experiment_by_name(name)
                 self._experiment = found.experiment_id if found else self._create(name)
             return self._experiment
@@ -166,11 +166,11 @@ class MlflowStore:
     @contextmanager
     def transfer(self, size: int) -> Iterator[None]:
         """Wait longer for the server's answer while `size` bytes go over the network."""
-        _limit(self._settings, extra_s=size / _SLOWEST_BYTES_PER_S)
+        _limit(self._machine, extra_s=size / _SLOWEST_BYTES_PER_S)
         try:
             yield
         finally:
-            _limit(self._settings)
+            _limit(self._machine)
 
     def _log(self, run_id: str, params: Mapping[str, str], tags: Mapping[str, str]) -> None:
         from mlflow.entities import Param, RunTag
@@ -183,7 +183,7 @@ class MlflowStore:
     def _connect(self) -> Any:
         from mlflow import MlflowClient
 
-        if self._settings.tracking.uri is None:
+        if self._machine.tracking.uri is None:
             _check_database(self._workspace.tracking_database)
         # in a thread `catch_warnings` would change the filters of all threads
         warnings.filterwarnings("ignore", "The ``noload`` loader strategy", DeprecationWarning)
@@ -205,7 +205,7 @@ class MlflowStore:
 
 
 def root_cause(error: BaseException) -> str:
-    """What went wrong at the bottom, on one short line."""
+    """The innermost cause of an error, on one short line."""
     while inner := error.__cause__ or (None if error.__suppress_context__ else error.__context__):
         error = inner
     text = one_line(str(error)) or type(error).__name__
@@ -272,7 +272,7 @@ def _check_database(path: Path) -> None:
         database.execute("PRAGMA schema_version")
 
 
-def _load_mlflow(settings: Settings) -> None:
+def _load_mlflow(machine: Machine) -> None:
     """Import MLflow with our limits; it keeps quiet and reports to nobody.
 
     Here and not at the top: what follows has to be set before the import.
@@ -280,7 +280,7 @@ def _load_mlflow(settings: Settings) -> None:
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     os.environ["MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT"] = "true"  # stdout is for answers
     os.environ["MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR"] = "false"
-    _limit(settings)
+    _limit(machine)
     import mlflow  # noqa: F401
 
     # urllib3 warns of every repeated call; one line of ours says it better
@@ -288,8 +288,8 @@ def _load_mlflow(settings: Settings) -> None:
         logging.getLogger(chatty).setLevel(logging.ERROR)
 
 
-def _limit(settings: Settings, extra_s: float = 0.0) -> None:
+def _limit(machine: Machine, extra_s: float = 0.0) -> None:
     # MLflow reads them at every call, and takes whole seconds only
-    timeout_s = math.ceil(settings.tracking.timeout_s + extra_s)
+    timeout_s = math.ceil(machine.tracking.timeout_s + extra_s)
     os.environ["MLFLOW_HTTP_REQUEST_TIMEOUT"] = str(timeout_s)
-    os.environ["MLFLOW_HTTP_REQUEST_MAX_RETRIES"] = str(settings.tracking.retries)
+    os.environ["MLFLOW_HTTP_REQUEST_MAX_RETRIES"] = str(machine.tracking.retries)

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from orchestrator.config.settings import Settings
+from orchestrator.config.settings import Machine
 from orchestrator.config.workspace import Workspace
 from orchestrator.tracking.mlflow_store import (
     MlflowStore,
@@ -34,12 +34,12 @@ from workloads.errors import (
     NotFound,
     ResourceError,
     WsolError,
+    says_disk_full,
     unknown_name,
 )
 
 DIGEST_TAG = "wsol.digest"
 KIND = "model"
-_DISK_FULL = ("No space left on device", "disk is full", "Disk quota exceeded")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _ALIAS = re.compile(r"(?!latest$)(?![vV]?[0-9]+$)[A-Za-z0-9_-]+")
 _REFERENCE = re.compile(rf"(?P<name>{_NAME.pattern})(?:@(?P<alias>[\w-]+)|/(?P<version>[0-9]+))")
@@ -65,12 +65,12 @@ class ModelVersion:
 
     @property
     def reference(self) -> str:
-        """What `fetch_model` and the command line take."""
+        """The name that `fetch_model` and the command line take."""
         return f"{self.name}/{self.version}"
 
 
 def register(
-    settings: Settings,
+    machine: Machine,
     model_folder: Path,
     name: str,
     tags: Mapping[str, Any],
@@ -90,7 +90,7 @@ def register(
     if not _NAME.fullmatch(name):
         raise ConfigError(f"model name '{name}': use letters, digits, '.', '_' and '-' only")
     manifest = verify(model_folder, KIND)
-    store = MlflowStore(settings)
+    store = MlflowStore(machine)
     with _answering(store, f"register {model_folder}"):
         _require_name(store, name)
         found = _with_digest(store, name, manifest["digest"])
@@ -107,7 +107,7 @@ def register(
         return _model_version(found)
 
 
-def set_champion(settings: Settings, name: str, version: int | str, alias: str) -> ModelVersion:
+def set_champion(machine: Machine, name: str, version: int | str, alias: str) -> ModelVersion:
     """Point an alias of a registered model at a version.
 
     Raises:
@@ -119,24 +119,24 @@ def set_champion(settings: Settings, name: str, version: int | str, alias: str) 
         raise ConfigError(
             f"alias '{alias}': use letters, digits, '_' and '-'; not 'latest', not a number"
         )
-    store = MlflowStore(settings)
+    store = MlflowStore(machine)
     with _answering(store, f"set the alias {name}@{alias}"):
         found = _version(store, name, str(version))
         store.client.set_registered_model_alias(name, alias, found.version)
         return _model_version(found)
 
 
-def champion(settings: Settings, name: str, alias: str) -> ModelVersion:
+def champion(machine: Machine, name: str, alias: str) -> ModelVersion:
     """The version that an alias points at.
 
     Raises:
         NotFound: no such model or alias; the message lists those that exist.
         ClusterError: MLflow fails.
     """
-    return find_version(settings, f"{name}@{alias}")
+    return find_version(machine, f"{name}@{alias}")
 
 
-def find_version(settings: Settings, reference: str) -> ModelVersion:
+def find_version(machine: Machine, reference: str) -> ModelVersion:
     """The version that `NAME@ALIAS` or `NAME/VERSION` stands for.
 
     Raises:
@@ -148,13 +148,13 @@ def find_version(settings: Settings, reference: str) -> ModelVersion:
         raise NotFound(
             f"model '{reference}': no such folder; give a model folder, NAME@ALIAS or NAME/VERSION"
         )
-    store = MlflowStore(settings)
+    store = MlflowStore(machine)
     with _answering(store, f"look up {reference}"):
         version = parts["version"] or _version_of_alias(store, parts["name"], parts["alias"])
         return _model_version(_version(store, parts["name"], version))
 
 
-def fetch_model(settings: Settings, reference: str) -> Path:
+def fetch_model(machine: Machine, reference: str) -> Path:
     """The verified folder of a model.
 
     Files of a local store are used where they are; those of a server are kept in the
@@ -172,8 +172,8 @@ def fetch_model(settings: Settings, reference: str) -> Path:
     if folder.is_dir():
         verify(folder, KIND)
         return folder.resolve()
-    version = find_version(settings, reference)
-    folder = _local_folder(version.source) or _downloaded(settings, version)
+    version = find_version(machine, reference)
+    folder = _local_folder(version.source) or _downloaded(machine, version)
     _check(folder, version)
     return folder
 
@@ -197,9 +197,9 @@ def _local_folder(source: str) -> Path | None:
     return Path(source) if not parts.scheme else None
 
 
-def _downloaded(settings: Settings, version: ModelVersion) -> Path:
+def _downloaded(machine: Machine, version: ModelVersion) -> Path:
     """The version's files below the workspace; damaged ones are fetched again."""
-    folder = Workspace(settings.workspace).downloaded_model(version.digest)
+    folder = Workspace(machine.workspace).downloaded_model(version.digest)
     try:
         if verify(folder, KIND)["digest"] == version.digest:
             return folder
@@ -207,7 +207,7 @@ def _downloaded(settings: Settings, version: ModelVersion) -> Path:
         shutil.rmtree(folder, ignore_errors=True)
     temporary = folder.with_name(f".{folder.name}.{uuid.uuid4().hex}.tmp")
     try:
-        files = _download(settings, version, temporary)
+        files = _download(machine, version, temporary)
         _check(files, version)
         try:
             files.replace(folder)
@@ -219,8 +219,8 @@ def _downloaded(settings: Settings, version: ModelVersion) -> Path:
     return folder
 
 
-def _download(settings: Settings, version: ModelVersion, target: Path) -> Path:
-    store = MlflowStore(settings)
+def _download(machine: Machine, version: ModelVersion, target: Path) -> Path:
+    store = MlflowStore(machine)
     with _answering(store, f"download {version.reference}"):
         return store.download(version.source, target)
 
@@ -326,7 +326,7 @@ def _answering(store: MlflowStore, doing: str) -> Iterator[None]:
         raise
     except Exception as error:  # MLflow, its databases and file stores raise all kinds
         problem = f"could not {doing}: {store.shown_uri}: {root_cause(error)}"
-        if any(words in problem for words in _DISK_FULL):
+        if says_disk_full(problem):
             raise ResourceError(f"{problem}; free some space and run it again") from error
         raise ClusterError(
             f"{problem}; see that the tracking server runs, or set tracking.uri"

@@ -1,4 +1,4 @@
-"""One run as it is wanted in MLflow, how much of it is there, and how the rest gets there."""
+"""An MLflow run and the state of its delivery."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ def kept_fields() -> list[str]:
 
 
 def sent_path(events: Path) -> Path:
-    """Where the state of delivery of an event log is kept."""
+    """The file with the state of delivery of an event log."""
     return events.with_name(f"{events.name}.sent")
 
 

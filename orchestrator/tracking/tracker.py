@@ -17,7 +17,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-from orchestrator.config.settings import Settings
+from orchestrator.config.settings import Machine
 from orchestrator.tracking.mlflow_store import RUN_TAG, MlflowStore, clean_key, flat, root_cause
 from orchestrator.tracking.tracked_run import Run, Status, deliver, restore
 from workloads.errors import one_line
@@ -35,15 +35,15 @@ class Tracker:
     after a failure none waits at all for half a minute. `sync`, which a user asks for, waits.
     """
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, machine: Machine) -> None:
         """Imports MLflow (seconds), contacts nobody.
 
         Raises:
             ConfigError: the workspace's name cannot be part of a database address.
         """
-        self._store = MlflowStore(settings)
-        self._timeout_s = settings.tracking.timeout_s
-        if settings.tracking.uri is None:
+        self._store = MlflowStore(machine)
+        self._timeout_s = machine.tracking.timeout_s
+        if machine.tracking.uri is None:
             self._timeout_s = max(self._timeout_s, NEW_DATABASE_S)
         self._runs: list[Run] = []
         self._requests: queue.SimpleQueue[tuple[Run, threading.Event]] = queue.SimpleQueue()

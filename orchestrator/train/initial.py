@@ -1,4 +1,4 @@
-"""What the pretrained networks inside a method start from."""
+"""Initial weights of the pretrained networks inside a method."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ RANDOM = "random"
 
 
 class InitialWeights(Options):
-    """Where one pretrained network inside a method starts from.
+    """Initial weights of one pretrained network inside a method.
 
     Attributes:
         part: its name among the method's `pretrained_parts`.

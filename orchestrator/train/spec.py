@@ -1,4 +1,4 @@
-"""What a training is: everything that decides its result, and the network that it starts from."""
+"""Specification of a training: everything that decides its result, and its initial network."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from orchestrator.config.settings import Settings
+from orchestrator.config.settings import Machine
 from orchestrator.config.workspace import RunPaths
+from orchestrator.engine.engine import is_inline
 from orchestrator.train.initial import InitialWeights, initial_weights, network_of
 from workloads.artifacts import digest, is_sealed, read_json, read_manifest
 from workloads.errors import NotFound, unknown_name
@@ -41,24 +42,31 @@ class TrainSpec(Options):
     proposals_digest: str | None = None
 
     def identity(self) -> str:
-        """Digest of what decides the result; where shards and weights lie does not."""
+        """Digest of what decides the result."""
+        return digest(self.deciding())
+
+    def deciding(self) -> dict[str, Any]:
+        """Everything that decides the result; places of shards and weights do not."""
         values = self.model_dump(mode="json", exclude={"shards", "initial", "proposals"})
         recipe = {k: v for k, v in values["recipe"].items() if k not in NOT_TRAINING}
         initial = [[start.part, start.digest] for start in self.initial]
-        return digest({**values, "recipe": recipe, "initial": initial})
+        return {**values, "recipe": recipe, "initial": initial}
 
 
 def make_spec(
-    settings: Settings,
+    machine: Machine,
     recipe: Recipe | str,
     shards: Path,
+    splits: tuple[str, str],
+    *,
     epochs: int | None = None,
     initial: Mapping[str, str] | None = None,
     proposals: Path | None = None,
 ) -> TrainSpec:
-    """What a training of `recipe` on `shards` would be.
+    """The specification of a training of `recipe` on `shards`.
 
     Args:
+        splits: to learn from, and to validate on.
         epochs: instead of the recipe's.
         initial: part to what it starts from: a model folder, a weights file, "imagenet" for
             torchvision's weights placed in torch's folder, or "random".
@@ -73,23 +81,22 @@ def make_spec(
         train = chosen.train.model_copy(update={"epochs": epochs})
         chosen = chosen.model_copy(update={"train": train})
     manifest = read_shard_manifest(shards)
-    data = settings.job.data
-    for key, split in (("train_split", data.train_split), ("val_split", data.val_split)):
+    for key, split in zip(("train_split", "val_split"), splits, strict=True):
         if split not in manifest.splits:
             raise NotFound(
                 f"{shards}: {unknown_name('split', split, manifest.splits)}; "
-                f"name one with --set job.data.{key}=NAME"
+                f"name one with --set data.{key}=NAME"
             )
     return TrainSpec(
         recipe=chosen,
         shards=shards.resolve(),
         shards_digest=read_manifest(shards, "shards")["digest"],
-        train_split=data.train_split,
-        val_split=data.val_split,
+        train_split=splits[0],
+        val_split=splits[1],
         classes=manifest.classes,
         task=manifest.task,
-        workers=settings.resources.train.workers,
-        limits=settings.images,
+        workers=1 if is_inline(machine) else machine.resources.train.workers,
+        limits=machine.images,
         initial=initial_weights(chosen, manifest.task, initial or {}),
         proposals=proposals.resolve() if proposals else None,
         proposals_digest=read_manifest(proposals, "proposals")["digest"] if proposals else None,
@@ -125,7 +132,7 @@ def image_size(recipe: Recipe) -> int:
 
 
 def parameters(spec: TrainSpec) -> dict[str, Any]:
-    """What the tracker is told about a training."""
+    """Parameters of a training for the tracker."""
     return {
         **spec.recipe.model_dump(mode="json", exclude={"summary", "published"}),
         "shards_digest": spec.shards_digest,
@@ -134,7 +141,7 @@ def parameters(spec: TrainSpec) -> dict[str, Any]:
 
 
 def spec_of(paths: RunPaths) -> TrainSpec:
-    """What a finished run was asked for."""
+    """The specification of a finished run."""
     if not paths.spec.exists():
         found = paths.folder.parent.glob("*")
         known = ", ".join(sorted(p.name for p in found if RunPaths(p).spec.exists())) or "none"

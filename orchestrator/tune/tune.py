@@ -1,40 +1,55 @@
-"""`wsol tune` and `wsol register`: the steps after `wsol train`, for one run by its name."""
+"""`wsol tune`: the cut-offs of a trained run, by its name."""
 
 from __future__ import annotations
 
-from orchestrator.config.settings import Settings
+from dataclasses import asdict
+
+from orchestrator.config.settings import Evaluate, Machine, Tune
 from orchestrator.config.workspace import RunPaths
-from orchestrator.predict import predict
+from orchestrator.engine.claims import Verb
+from orchestrator.engine.leases import lease
+from orchestrator.predict import PredictRequest, predict
 from orchestrator.tracking.tracker import Tracker
 from orchestrator.train.spec import spec_of
 from orchestrator.tune.stored_maps import TuneResult, log_search, tune
+from workloads.artifacts import digest
 from workloads.localization.cutoffs import Cutoffs
 from workloads.models.version import retune_model
 
+VERB = Verb("tune", "stored maps", "remove the folder")
 
-def tune_run(settings: Settings, paths: RunPaths, tracker: Tracker | None = None) -> TuneResult:
+
+def tune_run(
+    machine: Machine,
+    paths: RunPaths,
+    search: Tune,
+    measure: Evaluate,
+    tracker: Tracker | None = None,
+) -> TuneResult:
     """Store the validation maps of a finished run, search on them, write the tuned model.
+
+    Args:
+        measure: what is stored of each image, and the options of the metrics.
 
     Raises:
         NotFound: no such run, or it is not finished.
+        Conflict: another process works on the run.
     """
     spec = spec_of(paths)
-    split = spec.val_split
-    stored = predict(
-        settings,
-        paths.model,
-        spec.shards,
-        split,
-        paths.predictions(f"{split}-search"),
-        limit=settings.job.search.images,
-    )
-    result = tune(settings, paths.model, stored, paths.search, spec.recipe.evaluation.per_class)
-    searched = {
-        name: getattr(result, name)
-        for name in ("cutoff", "class_cutoffs", "alpha", "score_threshold")
-    }
-    # What the paper gives is not searched.
-    cutoffs = Cutoffs.parse({**searched, **spec.recipe.evaluation.cutoffs}, "cut-offs")
-    retune_model(paths.model, paths.tuned_model, cutoffs, {"validation": dict(result.values)})
-    log_search(tracker or Tracker(settings), result, paths)
+    with lease(paths.folder, VERB.name):
+        wanted = PredictRequest(spec.val_split, measure.stored_maps, limit=search.images)
+        # Named by what was asked for, so that another search makes its own.
+        place = paths.predictions(f"{wanted.split}-search-{digest(asdict(wanted))[:8]}")
+        stored = predict(machine, paths.model, spec.shards, wanted, place, VERB)
+        per_class = search.per_class or spec.recipe.evaluation.per_class
+        search = search.model_copy(update={"per_class": per_class})
+        result = tune(paths.model, stored, search, measure.metrics, paths.search)
+        searched = {
+            name: getattr(result, name)
+            for name in ("cutoff", "class_cutoffs", "alpha", "score_threshold")
+        }
+        # What the paper gives is not searched.
+        cutoffs = Cutoffs.parse({**searched, **spec.recipe.evaluation.cutoffs}, "cut-offs")
+        retune_model(paths.model, paths.tuned_model, cutoffs, {"validation": dict(result.values)})
+    log_search(tracker or Tracker(machine), result, paths)
     return result

@@ -39,13 +39,14 @@ def make_model(folder: Path, seed: int) -> Path:
     return folder
 
 
-def make_settings(workspace: Path) -> Settings:
+def make_settings(workspace: Path, cluster: str = "inline") -> Settings:
     """Settings with small units of work and a free port."""
     return Settings.model_validate(
         {
+            "cluster": cluster,
             "workspace": workspace,
             "resources": {"annotate": {"actors": 1, "chunk_images": 8}},
-            "serving": {"port": free_port(), "max_request_mb": 1.0},
+            "serve": {"port": free_port(), "max_request_mb": 1.0},
         }
     )
 

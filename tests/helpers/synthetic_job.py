@@ -1,4 +1,4 @@
-"""A finished job without any training: real digits, made-up maps, everything else measured."""
+"""A finished pipeline without any training: real digits, made-up maps, all else measured."""
 
 from __future__ import annotations
 
@@ -12,8 +12,9 @@ import cv2
 import numpy as np
 
 from orchestrator.config.settings import Settings
-from orchestrator.config.workspace import JobPaths, Workspace
+from orchestrator.config.workspace import PipelinePaths, Workspace
 from orchestrator.evaluate import EvaluateResult, save_metrics
+from orchestrator.pages.pipeline.outcome import Champion, Outcome, Served
 from orchestrator.pipeline.table import results_table
 from orchestrator.tracking.events import EventLog
 from workloads.artifacts import read_json, write_json
@@ -32,7 +33,6 @@ from workloads.records import Record
 from workloads.search.objective import cutoff_curve, objective
 from workloads.search.table import SearchTable
 from workloads.shards.cooccurrence import cooccurrence
-from workloads.shards.manifest import read_shard_manifest
 from workloads.shards.read import read_shards
 from workloads.shards.write import finish_shards, ingest_shard
 
@@ -48,8 +48,8 @@ class SyntheticJob:
     """The arguments of `write_report`."""
 
     settings: Settings
-    paths: JobPaths
-    outputs: dict[str, dict[str, Any]]
+    paths: PipelinePaths
+    outcome: Outcome
     table: list[dict[str, Any]]
     shards: Path
 
@@ -63,18 +63,16 @@ def make_job(
     """Write a job of `recipes` below a workspace; the later a recipe, the better its maps."""
     # Not `parse`: recipes here need not exist.
     settings = Settings(workspace=workspace)
-    job = settings.job.model_copy(update={"recipes": tuple(recipes)})
-    settings = settings.model_copy(update={"job": job})
-    paths = Workspace(workspace).job(job.name)
+    pipeline = settings.pipeline.model_copy(update={"recipes": tuple(recipes)})
+    settings = settings.model_copy(update={"pipeline": pipeline})
+    paths = Workspace(workspace).pipeline(pipeline.name)
     shards = _make_shards(workspace, images)
     for index, recipe in enumerate(recipes):
         _make_run(paths, recipe, (index + 1) / len(recipes), shards, classes)
-    outputs = _outputs(paths, recipes, shards)
-    _make_served(paths, outputs["annotate"], shards, classes)
-    for index, (name, output) in enumerate(outputs.items()):
-        write_json(paths.stage(name), {"output": output, "seconds": 1.7 * (index % 5) ** 3})
-    results = {recipe: read_json(paths.run(recipe).metrics("test")) for recipe in recipes}
-    return SyntheticJob(settings, paths, outputs, results_table(results), shards)
+    served = _make_served(paths, shards, classes)
+    outcome = _outcome(paths, recipes, served)
+    measured = {r: read_json(paths.run(r).metrics("test"))["metrics"] for r in recipes}
+    return SyntheticJob(settings, paths, outcome, results_table(measured), shards)
 
 
 def _make_shards(workspace: Path, images: dict[str, int]) -> Path:
@@ -90,7 +88,7 @@ def _make_shards(workspace: Path, images: dict[str, int]) -> Path:
 
 
 def _make_run(
-    paths: JobPaths, recipe: str, skill: float, shards: Path, classes: Sequence[str]
+    paths: PipelinePaths, recipe: str, skill: float, shards: Path, classes: Sequence[str]
 ) -> None:
     run = paths.run(recipe)
     together = cooccurrence(shards, "train", len(classes))
@@ -185,42 +183,31 @@ def _card(recipe: str, cutoffs: Cutoffs, together: np.ndarray, classes: Sequence
     )
 
 
-def _outputs(paths: JobPaths, recipes: Sequence[str], shards: Path) -> dict[str, dict[str, Any]]:
+def _outcome(paths: PipelinePaths, recipes: Sequence[str], served: Served) -> Outcome:
     values = {r: read_json(paths.run(r).search)["values"]["box_f1"] for r in recipes}
     winner = max(recipes, key=lambda recipe: values[recipe])
-    listed = sum(info.listed for info in read_shard_manifest(shards).splits.values())
-    per_recipe = {
-        f"{stage}-{recipe}": {}
-        for recipe in recipes
-        for stage in ("train", "maps", "tune", "register")
-    }
-    return {
-        "data": {"root": str(shards.parent.parent / "data")},
-        "ingest": {"folder": str(shards), "listed": listed, "read": listed, "quarantined": 0},
-        **per_recipe,
-        "champion": {
-            "name": "wsol-digits", "version": 2, "digest": "d" * 64, "alias": "champion",
-            "recipe": winner, "metric": "box_f1", "values": values,
-        },
-        **{f"evaluate-{recipe}": {} for recipe in recipes},
-        "annotate": {
-            "folder": str(paths.annotations), "images": str(paths.unlabelled),
-            "listed": 61, "read": 60, "quarantined": 1, "boxes": 97,
-        },
-        "serve": {},
-    }  # fmt: skip
+    per_recipe = [f"{s}-{r}" for r in recipes for s in ("train", "tune", "register")]
+    names = ["data", "ingest", *per_recipe, "champion", "annotate", "serve"]
+    return Outcome(
+        champion=Champion("wsol-digits", 2, "d" * 64, "champion", winner, "box_f1", values),
+        images=paths.unlabelled,
+        listed=61,
+        read=60,
+        boxes=97,
+        served=served,
+        quarantines={"annotate": paths.annotations / "quarantine.jsonl"},
+        seconds={name: 1.7 * (index % 5) ** 3 for index, name in enumerate(names)},
+    )
 
 
-def _make_served(
-    paths: JobPaths, annotated: dict[str, Any], shards: Path, classes: Sequence[str]
-) -> None:
+def _make_served(paths: PipelinePaths, shards: Path, classes: Sequence[str]) -> Served:
     record = next(r for r in read_shards(shards, "test") if len(r.truth.boxes_xyxy) > 1)
     name = f"{record.image_id}.jpg"
     paths.unlabelled.mkdir(parents=True)
     (paths.unlabelled / name).write_bytes(record.image)
     paths.annotations.mkdir()
     left_out = {"image_id": 61, "file_name": "broken <b>.jpg", "reason": "the file is empty"}
-    (Path(annotated["folder"]) / "quarantine.jsonl").write_text(json.dumps(left_out) + "\n")
+    (paths.annotations / "quarantine.jsonl").write_text(json.dumps(left_out) + "\n")
     detections = [
         {"label": int(k), "class": classes[int(k)], "score": 0.9 - 0.1 * i, "box": box.tolist()}
         for i, (box, k) in enumerate(
@@ -232,3 +219,4 @@ def _make_served(
         "model": model, "width": record.width, "height": record.height, "detections": detections
     }  # fmt: skip
     write_json(paths.served, {"image": name, "answer": answer})
+    return Served(name, answer)

@@ -18,7 +18,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.fixture(scope="session")
 def ray_cluster() -> Iterator[None]:
-    """Ray with four logical CPUs. `connect` joins it, so a job does not start its own."""
+    """Ray with four logical CPUs. `connect` joins it, so a verb does not start its own."""
     import ray
     from ray.data import DataContext
 
@@ -43,5 +43,5 @@ def model_folder(tmp_path_factory) -> Path:
 
 @pytest.fixture
 def settings(tmp_path) -> Settings:
-    """Settings of an empty workspace with small units of work and a free port."""
-    return make_settings(tmp_path / "workspace")
+    """Settings for Ray: an empty workspace, small units of work and a free port."""
+    return make_settings(tmp_path / "workspace", "local")

@@ -91,9 +91,9 @@ def test_other_settings_under_the_same_name_are_refused(
     finished: tuple[Path, dict[str, Any]],
 ) -> None:
     folder, _ = finished
-    done = wsol(folder, "run", "--set", "job.epochs=3")
+    done = wsol(folder, "run", "--set", "train.epochs=3")
     assert done.returncode == 5
-    assert "job.epochs: 2 -> 3" in done.stderr
+    assert "train.epochs: 2 -> 3" in done.stderr
     assert "--fresh" in done.stderr
     assert "Traceback" not in done.stderr
 

@@ -54,7 +54,7 @@ def test_from_the_files_to_the_metrics(layout, tmp_path, monkeypatch):
     assert seen
     assert (Path("seen") / "inspect.html").exists()
     split = sorted(made["images"].keys() - {"train"})[0]
-    few = ("--epochs", "1", "--set", f"job.data.val_split={split}")
+    few = ("--epochs", "1", "--set", f"data.val_split={split}")
     trained = wsol("train", "digits-pretrain-tiny", "--shards", "shards", *few)
     measure = ("evaluate", trained["model"], "--shards", "shards", "--split", split)
     whole = wsol(*measure, "--out", "whole")

@@ -14,7 +14,7 @@ from synthetic_job import make_job
 
 from orchestrator.config.settings import Settings
 from orchestrator.data.inspect import inspect
-from orchestrator.pages.job.page import write_report
+from orchestrator.pages.pipeline.page import write_report
 from workloads.shards.quarantine import Quarantined
 
 CHROMIUM, DRIVER = Path("/usr/bin/chromium"), Path("/usr/bin/chromedriver")
@@ -68,7 +68,7 @@ def report(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
     else:
         classes = [f"{name}{'y' * 60}" for name in "abcdefghij"]
         job = make_job(workspace, (LONG, "b", "c", "d"), classes, images)
-    write_report(job.settings, job.paths, job.outputs, job.table, job.shards)
+    write_report(job.settings, job.paths, job.outcome, job.table, job.shards)
     return job.paths.report
 
 

@@ -1,4 +1,4 @@
-"""The endpoint on Ray Serve over real HTTP: the boxes of annotate, limits, health, shutdown."""
+"""The endpoint over real HTTP, on Ray Serve and without it: boxes of annotate, limits, health."""
 
 from __future__ import annotations
 
@@ -15,7 +15,6 @@ from orchestrator.annotate import annotate
 from orchestrator.serve.serve import running, serve
 from workloads.artifacts import read_json, read_manifest
 from workloads.errors import (
-    ClusterError,
     ConfigError,
     Conflict,
     IntegrityError,
@@ -26,10 +25,12 @@ from workloads.errors import (
 RAW = {"Content-Type": "application/octet-stream"}
 
 
-@pytest.fixture(scope="module")
-def endpoint(ray_cluster, model_folder, tmp_path_factory) -> Iterator[str]:
-    settings = make_settings(tmp_path_factory.mktemp("serve"))
-    with running(settings, str(model_folder)) as url:
+@pytest.fixture(scope="module", params=["inline", "local"])
+def endpoint(request, model_folder, tmp_path_factory) -> Iterator[str]:
+    if request.param == "local":
+        request.getfixturevalue("ray_cluster")
+    settings = make_settings(tmp_path_factory.mktemp("serve"), request.param)
+    with running(settings, str(model_folder), settings.serve) as url:
         yield url
 
 
@@ -68,7 +69,8 @@ def test_the_answer_names_the_model_that_gave_it(client, model_folder):
     assert {d["class"] for d in answer["detections"]} <= set(CLASSES)
 
 
-def test_the_boxes_are_exactly_those_of_annotate(client, settings, model_folder, tmp_path):
+def test_the_boxes_are_exactly_those_of_annotate(client, model_folder, tmp_path):
+    settings = make_settings(tmp_path / "workspace")
     folder = make_images(tmp_path / "images", 20)
     result = annotate(settings, folder, str(model_folder), tmp_path / "out")
     coco = read_json(result.files["coco"])
@@ -118,7 +120,7 @@ def test_min_score(client):
 
 @pytest.mark.parametrize("size", [2**20 + 1, 30 * 2**20])
 def test_a_large_body_is_refused(client, size):
-    assert "serving.max_request_mb" in error_of(detect(client, b"x" * size), 413)
+    assert "serve.max_request_mb" in error_of(detect(client, b"x" * size), 413)
 
 
 def test_a_large_body_of_unknown_length_is_refused(client):
@@ -153,36 +155,34 @@ def test_the_description_is_served_and_pages_that_load_scripts_are_not(client):
 
 
 def test_a_taken_port_is_said_before_ray_starts(settings, model_folder):
-    where = rf"127\.0\.0\.1:{settings.serving.port}"
+    where = rf"127\.0\.0\.1:{settings.serve.port}"
     with (
-        socket.create_server(("127.0.0.1", settings.serving.port)),
+        socket.create_server(("127.0.0.1", settings.serve.port)),
         pytest.raises(ResourceError, match=rf"{where}.*--port"),
     ):
-        serve(settings, str(model_folder))
+        serve(settings, str(model_folder), settings.serve)
 
 
 def test_a_wrong_host(settings, model_folder):
-    serving = settings.serving.model_copy(update={"host": "no.such.host.invalid"})
-    with pytest.raises(ConfigError, match=r"serving\.host"):
-        serve(settings.model_copy(update={"serving": serving}), str(model_folder))
+    serving = settings.serve.model_copy(update={"host": "no.such.host.invalid"})
+    with pytest.raises(ConfigError, match=r"serve\.host"):
+        serve(settings, str(model_folder), serving)
 
 
 def test_a_model_that_is_missing_or_changed(settings, model_folder, tmp_path):
     with pytest.raises(NotFound):
-        serve(settings, str(tmp_path / "nothing@champion"))
+        serve(settings, str(tmp_path / "nothing@champion"), settings.serve)
     shutil.copytree(model_folder, tmp_path / "model")
     (tmp_path / "model" / "weights.safetensors").write_bytes(b"other")
     with pytest.raises(IntegrityError, match=r"weights\.safetensors"):
-        serve(settings, str(tmp_path / "model"))
+        serve(settings, str(tmp_path / "model"), settings.serve)
 
 
-def test_a_second_endpoint_does_not_replace_the_first(client, settings, model_folder):
+def test_a_second_endpoint_does_not_replace_the_first(
+    client, endpoint, settings, model_folder, request
+):
+    if "inline" in request.node.callspec.id:
+        pytest.skip("another process has another port")
     with pytest.raises(Conflict, match="serves something already"):
-        serve(settings, str(model_folder))
+        serve(settings, str(model_folder), settings.serve)
     assert detect(client, picture(0)).status_code == 200
-
-
-def test_not_blocking_needs_a_ray_that_stays(settings, model_folder, monkeypatch):
-    monkeypatch.setattr("ray.is_initialized", lambda: False)
-    with pytest.raises(ClusterError, match="start Ray"):
-        serve(settings, str(model_folder), block=False)

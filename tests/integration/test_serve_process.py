@@ -25,22 +25,23 @@ RAW = {"Content-Type": "application/octet-stream"}
 def test_a_replica_that_does_not_start_says_why(ray_cluster, settings, model_folder, monkeypatch):
     monkeypatch.setattr("orchestrator.serve.serve._check", lambda *_: model_folder / "nothing")
     with pytest.raises(WsolError, match=r"does not start: .*NotFound: .*no model there"):
-        serve(settings, "m@champion")
+        serve(settings, "m@champion", settings.serve)
 
 
 def test_more_than_the_cluster_has(ray_cluster, settings, model_folder):
-    serving = settings.serving.model_copy(update={"replicas": 50})
+    serving = settings.serve.model_copy(update={"replicas": 50})
     with pytest.raises(ResourceError, match="50 x 1 CPU"):
-        serve(settings.model_copy(update={"serving": serving}), str(model_folder))
+        serve(settings, str(model_folder), serving)
 
 
 @pytest.fixture
-def process(model_folder, tmp_path) -> Iterator[tuple[subprocess.Popen, str, Path]]:
+def process(request, model_folder, tmp_path) -> Iterator[tuple[subprocess.Popen, str, Path]]:
     """`wsol serve` with room for three requests: process, URL and its stderr."""
     port = free_port()
     config = {
+        "cluster": request.param,
         "workspace": str(tmp_path / "workspace"),
-        "serving": {"port": port, "max_batch_size": 1, "max_queue": 1},
+        "serve": {"port": port, "max_batch_size": 1, "max_queue": 1},
     }
     (tmp_path / "ray_config.yaml").write_text(json.dumps(config))
     words = ["--config", str(tmp_path / "ray_config.yaml"), "serve", "--model", str(model_folder)]
@@ -65,7 +66,15 @@ def wait_for(condition, process: subprocess.Popen, log: Path, timeout_s: float =
         time.sleep(0.1)
 
 
-@pytest.mark.parametrize(("sent", "code"), [(signal.SIGTERM, 0), (signal.SIGINT, 130)])
+@pytest.mark.parametrize(
+    ("process", "sent", "code"),
+    [
+        ("inline", signal.SIGTERM, 0),
+        ("inline", signal.SIGINT, 130),
+        ("local", signal.SIGTERM, 0),
+    ],
+    indirect=["process"],
+)
 def test_it_sheds_load_and_ends_cleanly(process, sent, code):
     process, url, log = process
     with httpx.Client(base_url=url, timeout=60, trust_env=False) as client:

@@ -128,7 +128,7 @@ def offences(path: Path, allowed: frozenset[str] = frozenset()) -> list[str]:
 def test_the_orchestrator_names_no_method(path):
     # A recipe's name is the name of a file; the default job has to name some.
     names_some = path == ROOT / "config" / "settings.py"
-    recipes = frozenset(Settings().job.recipes) if names_some else frozenset()
+    recipes = frozenset(Settings().pipeline.recipes) if names_some else frozenset()
     assert recipes <= set(recipe_names())
     assert offences(path, recipes) == []
 

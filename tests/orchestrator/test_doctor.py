@@ -22,7 +22,7 @@ from orchestrator.config.settings import Settings, load_settings
 def settings(tmp_path, monkeypatch) -> Settings:
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("WSOL_CONFIG", raising=False)
-    return load_settings(None, (f"serving.port={free_port()}",))
+    return load_settings(None, (f"serve.port={free_port()}",))
 
 
 def free_port() -> int:
@@ -42,7 +42,7 @@ def invoke(*words: str) -> tuple[int, dict[str, Any]]:
 
 
 def test_all_checks_are_reported_in_order(settings):
-    code, found = invoke("--set", f"serving.port={settings.serving.port}")
+    code, found = invoke("--set", f"serve.port={settings.serve.port}")
     names = [check["name"] for check in found["checks"]]
     assert names == ["python", "packages", "settings", *doctor._CHECKS]
     assert {check["status"] for check in found["checks"]} <= {"ok", "warn", "fail"}
@@ -173,7 +173,7 @@ def test_gpus_without_the_tool_of_the_driver(monkeypatch, tmp_path):
 def test_an_occupied_port(settings):
     assert doctor.check_port(settings).status == "ok"
     with socket.socket() as other:
-        other.bind((settings.serving.host, settings.serving.port))
+        other.bind((settings.serve.host, settings.serve.port))
         other.listen()
         check = doctor.check_port(settings)
     assert (check.status, "in use" in check.detail) == ("warn", True)

@@ -18,22 +18,24 @@ from orchestrator.config.settings import Settings
 from orchestrator.proposals import propose, result_of
 from workloads.artifacts import MANIFEST, verify
 from workloads.errors import Conflict, NotFound
+from workloads.proposals.options import ProposalOptions
 from workloads.proposals.store import read_proposals
 
 SPLITS = {"train": 5, "val": 2}
+ANOTHER = r"holds object proposals of another request .*choose another --out"
 
 
 class InThisProcess:
-    """Stands where Ray Data stands; counts the units and can fail like a killed job."""
+    """Stands where the engine stands; counts the units and can fail like a killed process."""
 
     def __init__(self) -> None:
         self.done: list[str] = []
         self.fail_after = 1000
 
-    def __call__(
-        self, units: Sequence[Any], function: Callable[[Any], Any], cpus: float, what: str
+    def tasks(
+        self, units: Sequence[Any], function: Callable[[Any], Any], cpus: float, verb: str
     ) -> Iterator[Any]:
-        assert (cpus, what) == (1, "proposals")
+        assert (cpus, verb) == (1, "proposals")
         for unit in units:
             if len(self.done) == self.fail_after:
                 raise KeyboardInterrupt
@@ -44,8 +46,7 @@ class InThisProcess:
 @pytest.fixture
 def tasks(monkeypatch: pytest.MonkeyPatch) -> InThisProcess:
     runner = InThisProcess()
-    monkeypatch.setattr(orchestrator.proposals, "run_tasks", runner)
-    monkeypatch.setattr(orchestrator.proposals, "connect", nullcontext)
+    monkeypatch.setattr(orchestrator.proposals, "connect", lambda _: nullcontext(runner))
     return runner
 
 
@@ -60,14 +61,18 @@ def shards(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_shards(folder, made, ["a"], rows_per_file=3, rows_per_group=2)
 
 
-def settings(workspace: Path, **options: object) -> Settings:
-    return Settings.model_validate({"workspace": workspace, "job": {"proposals": options}})
+def proposed(
+    workspace: Path, shards: Path, splits: Sequence[str] = (), out: Path | None = None,
+    **options: object,
+) -> Path:  # fmt: skip
+    settings = Settings(workspace=workspace)
+    return propose(settings, shards, ProposalOptions.model_validate(options), splits, out)
 
 
 def test_every_image_of_every_split_gets_its_proposals(
     shards: Path, tmp_path: Path, tasks: InThisProcess
 ) -> None:
-    folder = propose(settings(tmp_path), shards)
+    folder = proposed(tmp_path, shards)
     assert folder.parent == tmp_path / "proposals"
     # Files of three images in groups of two: 2 + 1, 2; and 2.
     assert tasks.done == [f"train-0000{i}.parquet" for i in range(3)] + ["val-00000.parquet"]
@@ -82,26 +87,26 @@ def test_every_image_of_every_split_gets_its_proposals(
 def test_equal_requests_share_a_folder_and_others_do_not(
     shards: Path, tmp_path: Path, tasks: InThisProcess
 ) -> None:
-    first = propose(settings(tmp_path), shards, ["train"])
+    first = proposed(tmp_path, shards, ["train"])
     count = len(tasks.done)
-    assert propose(settings(tmp_path), shards, ["train"]) == first
+    assert proposed(tmp_path, shards, ["train"]) == first
     assert len(tasks.done) == count
-    assert propose(settings(tmp_path), shards, ["val"]) != first
-    assert propose(settings(tmp_path, map_side=8), shards, ["train"]) != first
+    assert proposed(tmp_path, shards, ["val"]) != first
+    assert proposed(tmp_path, shards, ["train"], map_side=8) != first
 
 
 def test_a_stopped_job_continues(shards: Path, tmp_path: Path, tasks: InThisProcess) -> None:
     tasks.fail_after = 2
     out = tmp_path / "out"
     with pytest.raises(KeyboardInterrupt):
-        propose(settings(tmp_path), shards, out=out)
+        proposed(tmp_path, shards, out=out)
     assert not (out / MANIFEST).exists()
     with pytest.raises(NotFound, match="no proposals there"):
         result_of(out)
     tasks.fail_after = 1000
-    assert propose(settings(tmp_path), shards, out=out) == out
+    assert proposed(tmp_path, shards, out=out) == out
     assert len(tasks.done) == len(set(tasks.done)) == 4  # nothing twice
-    whole = propose(settings(tmp_path), shards)
+    whole = proposed(tmp_path, shards)
     assert result_of(whole).digest == result_of(out).digest
 
 
@@ -109,25 +114,25 @@ def test_a_folder_belongs_to_one_request(
     shards: Path, tmp_path: Path, tasks: InThisProcess
 ) -> None:
     out = tmp_path / "out"
-    propose(settings(tmp_path), shards, ["val"], out)
-    with pytest.raises(Conflict, match="holds proposals made from something else"):
-        propose(settings(tmp_path), shards, ["train"], out)
-    with pytest.raises(Conflict, match="holds proposals made from something else"):
-        propose(settings(tmp_path, mode="quality"), shards, ["val"], out)
+    proposed(tmp_path, shards, ["val"], out)
+    with pytest.raises(Conflict, match=ANOTHER):
+        proposed(tmp_path, shards, ["train"], out)
+    with pytest.raises(Conflict, match=ANOTHER):
+        proposed(tmp_path, shards, ["val"], out, mode="quality")
 
 
 def test_an_unknown_split_leaves_nothing_behind(
     shards: Path, tmp_path: Path, tasks: InThisProcess
 ) -> None:
     with pytest.raises(NotFound, match="unknown split 'tran'; did you mean 'train'"):
-        propose(settings(tmp_path), shards, ["tran"])
+        proposed(tmp_path, shards, ["tran"])
     assert list(tmp_path.iterdir()) == []
 
 
 def test_the_verb(shards: Path, tmp_path: Path, tasks: InThisProcess) -> None:
     out = tmp_path / "out"
     words = ["proposals", str(shards), "--out", str(out), "--split", "val", "-o", "json"]
-    words += ["--set", "job.proposals.map_side=8", "--set", f"workspace={tmp_path}"]
+    words += ["--set", "proposals.map_side=8", "--set", f"workspace={tmp_path}"]
     done = CliRunner().invoke(app, words, catch_exceptions=False)
     assert done.exit_code == 0
     assert json.loads(done.stdout) == {

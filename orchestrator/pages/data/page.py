@@ -164,7 +164,7 @@ def _shares(histogram: Histogram) -> list[float] | None:
 
 
 def _together(inspection: Inspection) -> dict[str, Any] | None:
-    """Of the split with most images: the others should be alike."""
+    """Co-occurrence in the split with most images; the others should be alike."""
     first = inspection.splits[0] if inspection.splits else None
     if first is None or first.cooccurrence is None:
         return None

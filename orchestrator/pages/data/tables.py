@@ -1,4 +1,4 @@
-"""What is in shards, as rows that the terminal and the page show alike."""
+"""Tables of shards, the same rows for the terminal and the page."""
 
 from __future__ import annotations
 

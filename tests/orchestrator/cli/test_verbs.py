@@ -12,7 +12,7 @@ import pytest
 from typer.testing import CliRunner
 
 from orchestrator.cli.main import app
-from orchestrator.config.settings import Settings, load_settings
+from orchestrator.config.settings import Evaluate, Settings, Tune, load_settings
 from orchestrator.config.workspace import RunPaths, Workspace
 from orchestrator.register import register_run
 from orchestrator.tune.tune import tune_run
@@ -69,11 +69,13 @@ def invoke(*words: str, code: int = 0) -> Any:
 def test_ingest(stand_in):
     called = stand_in("orchestrator.ingest.ingest")
     assert invoke("ingest", "--root", "in", "--out", "to")["folder"] == "made"
-    assert called.arguments == ("digits", Path("in"), Path("to"), ())
+    assert called.arguments == ("digits", Path("in"), Path("to"), (), {})
     assert called.options == {"strict": False}
     more = ["--split", "val", "--split", "test", "--strict"]
+    more += ["--set", "ingest.options.clip_boxes=true"]
     invoke("ingest", "--dataset", "voc2007", "--root", "in", "--out", "to", *more)
-    assert called.arguments == ("voc2007", Path("in"), Path("to"), ["val", "test"])
+    options = {"clip_boxes": True}
+    assert called.arguments == ("voc2007", Path("in"), Path("to"), ["val", "test"], options)
     assert called.options == {"strict": True}
 
 
@@ -83,22 +85,35 @@ def test_ingest_with_quarantined_images_is_code_3(stand_in):
 
 
 def test_train(stand_in):
+    specified = stand_in("orchestrator.train.spec.make_spec", "the specification")
     called = stand_in("orchestrator.train.train.train")
     invoke("train", "some-recipe", "--shards", "in", "--set", "resources.train.workers=1")
-    recipe, shards, paths = called.arguments
-    assert (recipe, shards, paths.name) == ("some-recipe", Path("in"), "some-recipe")
+    assert specified.arguments == ("some-recipe", Path("in"), ("train", "val"))
+    assert specified.options == {"epochs": None, "initial": {}, "proposals": None}
+    spec, paths = called.arguments
+    assert (spec, paths.name) == ("the specification", "some-recipe")
     assert paths.folder.parent == Path("wsol-workspace/runs").resolve()
-    plain = {"resume": False, "epochs": None, "initial": {}, "proposals": None}
-    assert called.options == plain
+    assert called.options == {"resume": False}
     assert called.settings.resources.train.workers == 1
     more = ["--name", "mine", "--resume", "--epochs", "3", "--initial", "model"]
     more += ["--initial", "other=a=b", "--proposals", "regions"]
+    more += ["--set", "data.train_split=trainval", "--set", "data.val_split=minival"]
     invoke("train", "some-recipe", "--shards", "in", *more)
-    assert called.arguments[2].name == "mine"
+    assert called.arguments[1].name == "mine"
+    assert called.options == {"resume": True}
+    assert specified.arguments[2] == ("trainval", "minival")
     initial = {"backbone": "model", "other": "a=b"}
-    assert called.options == {
-        "resume": True, "epochs": 3, "initial": initial, "proposals": Path("regions")
-    }  # fmt: skip
+    assert specified.options == {"epochs": 3, "initial": initial, "proposals": Path("regions")}
+
+
+def test_epochs_of_the_settings_count_unless_others_are_given(stand_in):
+    specified = stand_in("orchestrator.train.spec.make_spec", "the specification")
+    stand_in("orchestrator.train.train.train")
+    words = ["train", "some-recipe", "--shards", "in", "--set", "train.epochs=7"]
+    invoke(*words)
+    assert specified.options["epochs"] == 7
+    invoke(*words, "--epochs", "2")
+    assert specified.options["epochs"] == 2
 
 
 @pytest.mark.parametrize("name", ["../up", "a/b", "", ".hidden", "a b", "x" * 65, "a\n"])
@@ -135,13 +150,14 @@ def test_evaluate(stand_in):
     called = stand_in("orchestrator.evaluate.evaluate", Measured(metrics={"box_f1": METRIC}))
     found = invoke("evaluate", "m@champion", "--shards", "in")
     assert found["metrics"]["box_f1"]["per_class"] == {"0": 0.4}
-    assert called.arguments == ("m@champion", Path("in"), "test", None, None, (), ())
+    assert called.arguments == ("m@champion", Path("in"), "test", Evaluate(), None, None, (), ())
     more = ["--out", "to", "--predictions", "stored", "--metric", "box_f1"]
     invoke("evaluate", "m/3", "--shards", "in", "--split", "val", *more)
     assert called.arguments == (
         "m/3",
         Path("in"),
         "val",
+        Evaluate(),
         Path("to"),
         Path("stored"),
         ["box_f1"],
@@ -166,13 +182,13 @@ def test_evaluate_shows_a_table(stand_in, words, rows):
 
 def test_tune_and_register_take_a_run(stand_in):
     tuned = stand_in("orchestrator.tune.tune.tune_run")
-    invoke("tune", "mine", "--set", "job.search.trials=2")
+    invoke("tune", "mine", "--set", "tune.trials=2")
     assert tuned.arguments[0].folder == Path("wsol-workspace/runs/mine").resolve()
-    assert tuned.settings.job.search.trials == 2
+    assert tuned.arguments[1:] == (Tune(trials=2), Evaluate())
     registered = stand_in("orchestrator.register.register_run")
     invoke("register", "mine", "--alias", "champion")
     assert registered.arguments[0].name == "mine"
-    assert registered.arguments[1] == "champion"
+    assert registered.arguments[1:] == ("wsol-digits", "champion")
 
 
 def test_annotate(stand_in):
@@ -188,16 +204,16 @@ def test_annotate(stand_in):
 
 def test_serve(stand_in):
     called = stand_in("orchestrator.serve.serve.serve")
-    words = ["serve", "--host", "::1", "--port", "9000", "--set", "serving.replicas=2"]
+    words = ["serve", "--host", "::1", "--port", "9000", "--set", "serve.replicas=2"]
     done = CliRunner().invoke(app, words, catch_exceptions=False)
     assert (done.exit_code, done.stdout) == (0, "")
-    serving = called.settings.serving
+    model, serving = called.arguments
+    assert model == "wsol-digits@champion"
     assert (serving.host, serving.port, serving.replicas) == ("::1", 9000, 2)
-    assert called.arguments == ("wsol-digits@champion",)
 
 
 @dataclass(frozen=True)
-class Job:
+class Finished:
     table: Any
     quarantined: int = 0
     quarantine_lists: tuple[str, ...] = ("a/quarantine.jsonl",)
@@ -212,17 +228,17 @@ TABLE = [{"name": "one", "box_f1": 0.5}, {"name": "centre", "box_f1": None, "poi
 
 
 def test_run(stand_in):
-    called = stand_in("orchestrator.pipeline.run.run", Job(TABLE, champion=CHAMPION))
+    called = stand_in("orchestrator.pipeline.run.run", Finished(TABLE, champion=CHAMPION))
     assert invoke("run")["table"] == TABLE
     assert called.options == {"fresh": False}
-    assert called.settings.job.name == "demo"
+    assert called.settings.pipeline.name == "demo"
     invoke("run", "--name", "mine", "--fresh")
     assert called.options == {"fresh": True}
-    assert called.settings.job.name == "mine"
+    assert called.settings.pipeline.name == "mine"
 
 
 def test_run_shows_a_table_and_where_the_report_is(stand_in):
-    stand_in("orchestrator.pipeline.run.run", Job(TABLE, quarantined=1, champion=CHAMPION))
+    stand_in("orchestrator.pipeline.run.run", Finished(TABLE, quarantined=1, champion=CHAMPION))
     done = CliRunner().invoke(app, ["run"], catch_exceptions=False)
     assert done.exit_code == 3
     assert all(
@@ -253,14 +269,14 @@ def paths_of(settings: Settings, name: str = "mine") -> RunPaths:
 def test_a_missing_run_is_not_found_and_others_are_named():
     settings = load_settings()
     with pytest.raises(NotFound, match=r"no run 'mine' in .*\(there: none\)"):
-        tune_run(settings, paths_of(settings))
+        tune_run(settings, paths_of(settings), Tune(), Evaluate())
     write_json(paths_of(settings, "other").spec, {})
     with pytest.raises(NotFound, match="there: other"):
-        register_run(settings, paths_of(settings), None)
+        register_run(settings, paths_of(settings), "wsol-digits")
 
 
 def test_an_unfinished_run_is_not_found():
     settings = load_settings()
     write_json(paths_of(settings).spec, {})
     with pytest.raises(NotFound, match="run 'mine' is not finished; continue it"):
-        tune_run(settings, paths_of(settings))
+        tune_run(settings, paths_of(settings), Tune(), Evaluate())

@@ -45,15 +45,15 @@ def test_an_empty_file_is_the_defaults():
 
 
 def test_where_the_file_is_looked_for(monkeypatch, tmp_path):
-    write("job: {name: here}")
-    named = write("job: {name: variable}", "other.yaml")
-    given = write("job: {name: given}", "given.yaml")
-    assert load_settings().job.name == "here"
+    write("pipeline: {name: here}")
+    named = write("pipeline: {name: variable}", "other.yaml")
+    given = write("pipeline: {name: given}", "given.yaml")
+    assert load_settings().pipeline.name == "here"
     assert settings_file(None) == Path("ray_config.yaml")
     monkeypatch.setenv("WSOL_CONFIG", str(named))
-    assert load_settings().job.name == "variable"
+    assert load_settings().pipeline.name == "variable"
     assert settings_file(None) == named
-    assert load_settings(given).job.name == "given"
+    assert load_settings(given).pipeline.name == "given"
     assert settings_file(given) == given
 
 
@@ -74,15 +74,15 @@ def test_overrides_are_typed_yaml_and_the_last_wins():
             "resources.train.workers=3",
             "resources.train.workers=4",
             "tracking.uri=null",
-            "job.recipes=[one, two]",
-            "job.search.cutoff_range=[0.1, 0.2]",
-            "serving={port: 9000}",
+            "pipeline.recipes=[one, two]",
+            "tune.cutoff_range=[0.1, 0.2]",
+            "serve={port: 9000}",
         ),
     )
     assert settings.resources.train.workers == 4
-    assert settings.job.recipes == ("one", "two")
-    assert settings.job.search.cutoff_range == (0.1, 0.2)
-    assert settings.serving.port == 9000
+    assert settings.pipeline.recipes == ("one", "two")
+    assert settings.tune.cutoff_range == (0.1, 0.2)
+    assert settings.serve.port == 9000
 
 
 def test_overrides_win_over_the_file_and_keep_the_rest():
@@ -94,19 +94,19 @@ def test_overrides_win_over_the_file_and_keep_the_rest():
 @pytest.mark.parametrize(
     ("override", "message"),
     [
-        ("clutser=local", "unknown key 'clutser'; did you mean 'cluster'? (allowed: cluster,"),
+        ("clutser=local", "unknown key 'clutser'; did you mean 'cluster'? (allowed: annotate,"),
         ("resources.train.worker=1", "resources.train: unknown key 'worker'; did you mean 'work"),
-        ("job.data.digits.sead=1", "job.data.digits: unknown key 'sead'; did you mean 'seed'"),
-        ("job.search.trials=0", "job.search.trials: "),
-        ("job.search.metric=f1", "job.search.metric: "),
-        ("job.name=../up", "job.name: "),
-        ("job.recipes=[]", "job.recipes: "),
-        ("serving.port=99999", "serving.port: "),
+        ("data.digits.sead=1", "data.digits: unknown key 'sead'; did you mean 'seed'"),
+        ("tune.trials=0", "tune.trials: "),
+        ("tune.metric=f1", "tune.metric: "),
+        ("pipeline.name=../up", "pipeline.name: "),
+        ("pipeline.recipes=[]", "pipeline.recipes: "),
+        ("serve.port=99999", "serve.port: "),
         ("resources.train.workers=two", "given 'two'"),
         ("resources=none", "resources: "),
         ("workers", "--set workers: write it as key.path=value"),
         ("cluster.name=x", "cluster: "),
-        ("job.name=[", "is not a YAML value"),
+        ("pipeline.name=[", "is not a YAML value"),
     ],
 )
 def test_wrong_values_are_one_line(override, message):
@@ -124,7 +124,7 @@ def test_an_override_below_a_value_is_refused():
         ("a: [", "not valid YAML"),
         ("- a\n", "must hold keys and values, not a list"),
         ("just words", "must hold keys and values, not a str"),
-        ("job: {nam: x}", "job: unknown key 'nam'; did you mean 'name'"),
+        ("pipeline: {nam: x}", "pipeline: unknown key 'nam'; did you mean 'name'"),
         ("cluster: !!python/object/apply:os.system [ls]", "not valid YAML"),
     ],
 )
@@ -148,16 +148,18 @@ def invoke(*words: str) -> str:
 
 
 def test_show_gives_what_it_was_given(tmp_path):
-    shown = invoke("config", "show", "--set", "job.name=x")
-    assert Settings.parse(yaml.safe_load(shown), "shown") == load_settings(None, ("job.name=x",))
-    as_json = json.loads(invoke("config", "show", "--set", "job.name=x", "-o", "json"))
+    shown = invoke("config", "show", "--set", "pipeline.name=x")
+    assert Settings.parse(yaml.safe_load(shown), "shown") == load_settings(
+        None, ("pipeline.name=x",)
+    )
+    as_json = json.loads(invoke("config", "show", "--set", "pipeline.name=x", "-o", "json"))
     assert as_json == yaml.safe_load(shown)
 
 
 def test_options_before_the_verb_count_too():
-    given = write("job: {name: given}", "given.yaml")
+    given = write("pipeline: {name: given}", "given.yaml")
     shown = invoke("--config", str(given), "--set", "cluster=a", "config", "show", "-o", "json")
-    assert json.loads(shown)["job"]["name"] == "given"
+    assert json.loads(shown)["pipeline"]["name"] == "given"
     assert json.loads(shown)["cluster"] == "a"
     both = invoke("--set", "cluster=a", "config", "show", "--set", "cluster=b", "-o", "json")
     assert json.loads(both)["cluster"] == "b"
@@ -168,11 +170,11 @@ def test_validate_looks_up_every_name():
     assert facts["valid"]
     assert facts["file"] is None
     with pytest.raises(ConfigError, match="unknown recipe 'digit'"):
-        check_names(load_settings(None, ("job.recipes=[digit]",)))
+        check_names(load_settings(None, ("pipeline.recipes=[digit]",)))
     with pytest.raises(ConfigError, match="unknown cluster 'locl'; did you mean 'local'"):
         check_names(load_settings(None, ("cluster=locl",)))
     with pytest.raises(ConfigError, match="unknown data set 'digit'; did you mean 'digits'"):
-        check_names(load_settings(None, ("job.data.dataset=digit",)))
+        check_names(load_settings(None, ("data.dataset=digit",)))
 
 
 def test_the_schema_refuses_unknown_keys():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,12 +15,12 @@ from synthetic_job import RECIPES, SyntheticJob, make_job
 from orchestrator.pages.base import percent
 from orchestrator.pages.figures import Line, Trial, curves, trials
 from orchestrator.pages.heat_table import together
-from orchestrator.pages.job.cases import KINDS, Case, Kind, select
-from orchestrator.pages.job.facts import duration
-from orchestrator.pages.job.methods import read_methods
-from orchestrator.pages.job.page import write_report
-from orchestrator.pages.job.tables import metric_rows, per_class
 from orchestrator.pages.panels import data_uri
+from orchestrator.pages.pipeline.cases import KINDS, Case, Kind, select
+from orchestrator.pages.pipeline.facts import duration
+from orchestrator.pages.pipeline.methods import read_methods
+from orchestrator.pages.pipeline.page import write_report
+from orchestrator.pages.pipeline.tables import metric_rows, per_class
 from workloads.artifacts import read_json, write_json
 from workloads.errors import NotFound
 from workloads.metrics.registry import METRICS
@@ -30,7 +31,7 @@ HOSTILE_RECIPES = ('a"b<script>alert(2)</script>', "c&amp;{{ 7 * 7 }}")
 
 
 def render(job: SyntheticJob) -> str:
-    write_report(job.settings, job.paths, job.outputs, job.table, job.shards)
+    write_report(job.settings, job.paths, job.outcome, job.table, job.shards)
     return job.paths.report.read_text(encoding="utf-8")
 
 
@@ -69,9 +70,9 @@ def test_everything_has_its_place(job: SyntheticJob, html: str) -> None:
     for name in counted:
         assert METRICS[name].title in text
     assert METRICS["pxap"].title not in text  # nothing to count: there are no masks
-    winner = job.outputs["champion"]
-    assert winner["recipe"] == "digits-whole"
-    assert percent(winner["values"]["digits-whole"]) in text
+    winner = job.outcome.champion
+    assert winner.recipe == "digits-whole"
+    assert percent(winner.values["digits-whole"]) in text
     for expected in (
         "60 train · 30 val · 60 test", "wsol-digits version 2", "no GPU", "torch 2.",
         "broken <b>.jpg", "the file is empty", "train-digits-part", "all stages",
@@ -85,7 +86,7 @@ def test_the_table_holds_the_values_and_marks_the_best(job: SyntheticJob, html: 
         for key, value in row.items():
             if key != "name":
                 assert f">{percent(value)}<" in html
-    methods = read_methods(job.settings, job.paths, job.outputs["champion"]["recipe"])
+    methods = read_methods(job.settings, job.paths, job.outcome.champion.recipe)
     assert [m.name for m in methods] == ["digits-whole", "digits-part"]
     rows = metric_rows(job.table, methods)
     known = next(row for row in rows if row.title == METRICS["gt_known"].title)
@@ -121,7 +122,7 @@ def test_hostile_names_are_text(hostile_job: SyntheticJob) -> None:
 
 def test_missing_values_are_dashes(job: SyntheticJob, tmp_path: Path) -> None:
     table = [dict.fromkeys(row) | {"name": row["name"]} for row in job.table]
-    nothing = SyntheticJob(job.settings, job.paths, job.outputs, table, job.shards)
+    nothing = SyntheticJob(job.settings, job.paths, job.outcome, table, job.shards)
     html = render(nothing)
     results = html[html.index('class="results"') : html.index('id="pictures"')]
     cells = re.findall(r"<td(?: class=\"\w+\")?>([^<]*)</td>", results)
@@ -138,25 +139,25 @@ def test_a_search_without_any_case_still_gives_a_page(hostile_job: SyntheticJob)
     assert "</html>" in render(hostile_job)
 
 
-def with_annotate(job: SyntheticJob, **values: object) -> SyntheticJob:
-    outputs = {**job.outputs, "annotate": {**job.outputs["annotate"], **values}}
-    return SyntheticJob(job.settings, job.paths, outputs, job.table, job.shards)
+def with_outcome(job: SyntheticJob, **values: object) -> SyntheticJob:
+    outcome = replace(job.outcome, **values)
+    return SyntheticJob(job.settings, job.paths, outcome, job.table, job.shards)
 
 
 def test_nothing_left_out_is_said(job: SyntheticJob) -> None:
-    html = render(with_annotate(job, quarantined=0, read=61))
+    html = render(with_outcome(job, quarantines={}, read=61))
     assert "None: every listed image was read." in html
 
 
 def test_a_picture_that_is_gone_is_said(job: SyntheticJob, tmp_path: Path) -> None:
-    html = render(with_annotate(job, images=str(tmp_path)))
+    html = render(with_outcome(job, images=tmp_path))
     assert "the picture is not there any more" in html
 
 
 def test_a_failed_report_leaves_the_old_one(job: SyntheticJob, html: str) -> None:
     before = render(job)
     with pytest.raises(NotFound):
-        render(SyntheticJob(job.settings, job.paths, job.outputs, job.table, job.shards / "no"))
+        render(SyntheticJob(job.settings, job.paths, job.outcome, job.table, job.shards / "no"))
     assert job.paths.report.read_text(encoding="utf-8") == before
 
 
@@ -209,7 +210,7 @@ def test_kinds_of_cases(kinds: set[str], values: dict[str, object]) -> None:
 
 def test_tables_of_many_classes_are_cut_and_say_so(job: SyntheticJob, monkeypatch) -> None:
     methods = read_methods(job.settings, job.paths, "digits-whole")
-    monkeypatch.setattr("orchestrator.pages.job.tables.PER_CLASS_ROWS", 4)
+    monkeypatch.setattr("orchestrator.pages.pipeline.tables.PER_CLASS_ROWS", 4)
     monkeypatch.setattr("orchestrator.pages.heat_table.TOGETHER_CLASSES", 3)
     shown = per_class(methods, "box_f1")
     assert len(shown.rows) == 4

@@ -85,5 +85,5 @@ def test_every_row_has_a_miniature_that_builds(name: str) -> None:
 
 def test_a_miniature_is_small_in_everything() -> None:
     settings = smoke_settings(Settings())
-    assert settings.job.data.digits.train < 500
-    assert settings.job.search.trials < 10
+    assert settings.data.digits.train < 500
+    assert settings.tune.trials < 10

@@ -1,4 +1,4 @@
-"""What the main job says before its first stage; the job itself is in tests/integration."""
+"""`wsol run` before its first stage; whole pipelines are in tests/integration."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ def test_missing_weights_are_said_before_any_work(
     monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
     monkeypatch.setattr(Stages, "run", lambda *_: pytest.fail("a stage was begun"))
     settings = Settings(workspace=tmp_path / "workspace")
-    job = settings.job.model_copy(update={"recipes": ("digits-cam-tiny", "spn-t2-vgg16")})
+    recipes = ("digits-cam-tiny", "spn-t2-vgg16")
+    pipeline = settings.pipeline.model_copy(update={"recipes": recipes})
     with pytest.raises(NotFound, match=r"vgg16-397923af\.pth"):
-        run(settings.model_copy(update={"job": job}))
+        run(settings.model_copy(update={"pipeline": pipeline}))

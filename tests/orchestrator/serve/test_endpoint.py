@@ -154,7 +154,7 @@ def test_a_body_over_the_limit_is_refused_before_it_is_read(client):
         content=body(),
         headers={"Content-Type": "image/png", "Content-Length": str(MAX_BODY + 1)},
     )
-    assert "serving.max_request_mb" in line_of(response, 413)
+    assert "serve.max_request_mb" in line_of(response, 413)
     assert read == []
 
 

@@ -75,14 +75,14 @@ def test_hosts(host, loopback, url):
 def test_a_taken_port_names_itself_and_the_setting():
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        with pytest.raises(ResourceError, match=rf"127\.0\.0\.1:{port} .*serving\.port \(--port\)"):
+        with pytest.raises(ResourceError, match=rf"127\.0\.0\.1:{port} .*serve\.port \(--port\)"):
             module._check_port(Serving(port=port))
     module._check_port(Serving(port=port))
 
 
 @pytest.mark.parametrize("host", ["no.such.host.invalid", "203.0.113.7"])
 def test_a_host_that_is_not_here(host):
-    with pytest.raises(ConfigError, match=f"serving.host.*{host}"):
+    with pytest.raises(ConfigError, match=f"serve.host.*{host}"):
         module._check_port(Serving(host=host))
 
 

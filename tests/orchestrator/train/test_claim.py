@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
 
 from orchestrator.config.settings import Settings
 from orchestrator.config.workspace import RunPaths
+from orchestrator.engine.leases import lease
 from orchestrator.tracking.events import EventLog
 from orchestrator.train import train as module
-from orchestrator.train.spec import make_spec
+from orchestrator.train.spec import TrainSpec, make_spec
 from orchestrator.train.train import train
 from workloads.artifacts import seal, write_json
 from workloads.datasets.digit_options import SingleDigitsOptions
@@ -45,16 +47,21 @@ def no_ray(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "connect", refuse)
 
 
-def started(tmp_path: Path, shards: Path) -> RunPaths:
+def spec_of(shards: Path, **changes: object) -> TrainSpec:
+    given = {"epochs": None, **changes}
+    return make_spec(Settings(), RECIPE, shards, ("train", "val"), **given)
+
+
+def started(folder: Path, shards: Path) -> RunPaths:
     """A run that was started and then killed."""
-    paths = RunPaths(tmp_path / "run")
-    spec = make_spec(Settings(), RECIPE, shards)
-    write_json(paths.spec, {"identity": spec.identity(), **spec.model_dump(mode="json")})
+    paths = RunPaths(folder / "run")
+    with pytest.raises(AssertionError, match="Ray was started"):
+        train(Settings(), spec_of(shards), paths)
     return paths
 
 
-def finished(tmp_path: Path, shards: Path) -> RunPaths:
-    paths = started(tmp_path, shards)
+def finished(folder: Path, shards: Path) -> RunPaths:
+    paths = started(folder, shards)
     write_json(paths.model / "model.json", {})
     seal(paths.model)
     EventLog(paths.events).append({"epoch": 1, "metrics": {"loss": 0.5}})
@@ -63,38 +70,52 @@ def finished(tmp_path: Path, shards: Path) -> RunPaths:
 
 def test_a_finished_name_is_refused(tmp_path: Path, shards: Path) -> None:
     with pytest.raises(Conflict, match="is finished"):
-        train(Settings(), RECIPE, shards, finished(tmp_path, shards))
+        train(Settings(), spec_of(shards), finished(tmp_path, shards))
 
 
 def test_continuing_a_finished_run_starts_nothing(tmp_path: Path, shards: Path) -> None:
-    # A job that was killed between the model and the record of its stage comes here.
-    result = train(Settings(), RECIPE, shards, finished(tmp_path, shards), resume=True)
+    # A pipeline that was killed between the model and the record of its stage comes here.
+    result = train(Settings(), spec_of(shards), finished(tmp_path, shards), resume=True)
     assert result.metrics == {"epoch": 1, "loss": 0.5}
 
 
 def test_an_unfinished_run_is_only_continued_when_asked(tmp_path: Path, shards: Path) -> None:
+    paths = started(tmp_path, shards)
     with pytest.raises(Conflict, match="--resume"):
-        train(Settings(), RECIPE, shards, started(tmp_path, shards))
+        train(Settings(), spec_of(shards), paths)
     with pytest.raises(AssertionError, match="Ray was started"):
-        train(Settings(), RECIPE, shards, started(tmp_path, shards), resume=True)
+        train(Settings(), spec_of(shards), paths, resume=True)
 
 
-def test_other_settings_are_refused_even_to_continue(tmp_path: Path, shards: Path) -> None:
+def test_other_settings_are_refused_even_to_continue_and_said(tmp_path: Path, shards: Path) -> None:
     for paths in (started(tmp_path / "a", shards), finished(tmp_path / "b", shards)):
-        with pytest.raises(Conflict, match="other settings"):
-            train(Settings(), RECIPE, shards, paths, resume=True, epochs=3)
+        with pytest.raises(
+            Conflict, match=r"recipe\.train\.epochs: \d+ -> 3\); choose another --name"
+        ):
+            train(Settings(), spec_of(shards, epochs=3), paths, resume=True)
+
+
+def test_two_that_continue_one_run_are_one_too_many(tmp_path: Path, shards: Path) -> None:
+    paths = started(tmp_path, shards)
+    with (
+        lease(paths.folder, "train"),
+        pytest.raises(Conflict, match="'wsol train' works there"),
+    ):
+        train(Settings(), spec_of(shards), paths, resume=True)
 
 
 def test_weights_that_a_recipe_starts_from_must_be_given(tmp_path: Path, shards: Path) -> None:
-    paths = RunPaths(tmp_path / "run")
+    def spec(**given: object) -> TrainSpec:
+        return make_spec(Settings(), "digits-cam-tiny", shards, ("train", "val"), **given)
+
     with pytest.raises(ConfigError, match="--initial"):
-        train(Settings(), "digits-cam-tiny", shards, paths)
+        spec()
     with pytest.raises(NotFound, match="no such weights file"):
-        train(
-            Settings(),
-            "digits-cam-tiny",
-            shards,
-            paths,
-            initial={"backbone": str(tmp_path / "none")},
-        )
-    assert not paths.folder.exists()
+        spec(initial={"backbone": str(tmp_path / "none")})
+
+
+def test_shards_and_weights_may_move(tmp_path: Path, shards: Path) -> None:
+    moved = tmp_path / "elsewhere"
+    shutil.copytree(shards, moved)
+    assert spec_of(moved).shards != spec_of(shards).shards
+    assert spec_of(moved).identity() == spec_of(shards).identity()

@@ -16,6 +16,8 @@ from workloads.errors import ConfigError, NotFound
 from workloads.recipes.load import load_recipe
 from workloads.recipes.schema import Recipe
 
+SPLITS = ("train", "val")
+
 
 @pytest.fixture(scope="module")
 def shards(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -42,21 +44,21 @@ def test_every_part_needs_a_source(shards: Path, weights: Path) -> None:
     """The recipe names another one for both parts, so both must be given."""
     for initial in ({}, {"backbone": str(weights)}, {"perceptual": str(weights)}):
         with pytest.raises(ConfigError, match="--initial"):
-            make_spec(Settings(), recipe(), shards, initial=initial)
+            make_spec(Settings(), recipe(), shards, SPLITS, initial=initial)
 
 
 def test_an_unnamed_part_is_never_silently_random(shards: Path) -> None:
     with pytest.raises(ConfigError, match=r"part 'perceptual' needs weights; give --initial perc"):
-        make_spec(Settings(), recipe(initial=None, parts={}), shards)
+        make_spec(Settings(), recipe(initial=None, parts={}), shards, SPLITS)
     spec = make_spec(
-        Settings(), recipe(initial=None, parts={}), shards, initial={"perceptual": "random"}
+        Settings(), recipe(initial=None, parts={}), shards, SPLITS, initial={"perceptual": "random"}
     )
     assert spec.initial == ()
 
 
 def test_parts_are_loaded_from_their_files(shards: Path, weights: Path) -> None:
     given = {"backbone": str(weights), "perceptual": str(weights)}
-    spec = make_spec(Settings(), recipe(), shards, initial=given)
+    spec = make_spec(Settings(), recipe(), shards, SPLITS, initial=given)
     assert {start.part for start in spec.initial} == {"backbone", "perceptual"}
     method = build(spec)
     wanted = torch.load(weights, weights_only=True)
@@ -70,7 +72,7 @@ def test_the_identity_follows_content_and_not_place(
 ) -> None:
     def identity(path: Path, **changes: object) -> str:
         given = {"backbone": str(path), "perceptual": "random"}
-        return make_spec(Settings(), recipe(**changes), shards, initial=given).identity()
+        return make_spec(Settings(), recipe(**changes), shards, SPLITS, initial=given).identity()
 
     copy = tmp_path / "copy.pth"
     copy.write_bytes(weights.read_bytes())
@@ -87,15 +89,15 @@ def test_published_weights_are_looked_for_and_the_file_is_named(
 ) -> None:
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))
     with pytest.raises(NotFound, match=r"vgg16-\w{8}\.pth"):
-        make_spec(Settings(), load_recipe("spn-t2-vgg16"), shards)
+        make_spec(Settings(), load_recipe("spn-t2-vgg16"), shards, SPLITS)
 
 
 def test_a_missing_file_and_an_unknown_part_are_said(shards: Path, tmp_path: Path) -> None:
     given = {"backbone": str(tmp_path / "none"), "perceptual": "random"}
     with pytest.raises(NotFound, match="no such weights file"):
-        make_spec(Settings(), recipe(), shards, initial=given)
+        make_spec(Settings(), recipe(), shards, SPLITS, initial=given)
     with pytest.raises(ConfigError, match=r"unknown part 'perceptuel'.*perceptual"):
-        make_spec(Settings(), recipe(), shards, initial={"perceptuel": "random"})
+        make_spec(Settings(), recipe(), shards, SPLITS, initial={"perceptuel": "random"})
 
 
 def test_initial_on_the_command_line() -> None:

@@ -1,8 +1,7 @@
-"""The search from stored predictions to its file, with one trial in this process."""
+"""The search from stored predictions to its file."""
 
 from __future__ import annotations
 
-from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -10,15 +9,15 @@ import numpy as np
 import pytest
 from prediction_cases import box_map, prediction_of, truth_of
 
-from orchestrator.config.settings import Settings
-from orchestrator.tune import stored_maps as tune_module
+from orchestrator.config.settings import Evaluate
 from orchestrator.tune.stored_maps import TuneResult, tune
 from workloads.artifacts import read_json, seal, write_json
 from workloads.localization.cutoffs import Cutoffs
 from workloads.models.card import ModelCard, Preprocessing
 from workloads.models.version import CARD_FILE
 from workloads.predictions.store import write_predictions
-from workloads.search.objective import objective
+from workloads.search import random_search
+from workloads.search.options import SearchOptions
 
 # Above .5 the box is the small one, below it the large one; a far pixel stretches a tight one.
 NESTED = box_map(20, 20, (0, 0, 16, 16, 0.5), (0, 0, 6, 6, 1.0))
@@ -28,11 +27,7 @@ SMALL, LARGE = (0, 0, 6, 6), (0, 0, 16, 16)
 
 @pytest.fixture(autouse=True)
 def _one_trial(monkeypatch):
-    def trials(settings, table, first_cutoff, out):
-        return [{"alpha": 0.0, **objective(table, 0.8, 0.0)}]
-
-    monkeypatch.setattr(tune_module, "_trials", trials)
-    monkeypatch.setattr(tune_module, "connect", lambda settings: nullcontext())
+    monkeypatch.setattr(random_search, "_candidates", lambda *_: [(0.8, 0.0)])
 
 
 def search(folder: Path, rows: list, cutoffs: Cutoffs, **options: Any) -> TuneResult:
@@ -50,8 +45,8 @@ def search(folder: Path, rows: list, cutoffs: Cutoffs, **options: Any) -> TuneRe
     write_json(folder / "model" / CARD_FILE, card.model_dump(mode="json"))
     write_predictions(folder / "stored" / "part-00000.parquet", rows)
     seal(folder / "stored", kind="predictions", rows=len(rows), request={})
-    settings = Settings.model_validate({"job": {"search": options}})
-    return tune(settings, folder / "model", folder / "stored", folder / "search.json")
+    wanted, metrics = SearchOptions(**options), Evaluate().metrics
+    return tune(folder / "model", folder / "stored", wanted, metrics, folder / "search.json")
 
 
 def rows_of(*cases: tuple) -> list:
@@ -74,7 +69,7 @@ def test_a_cutoff_for_each_class_only_where_it_is_asked_for(tmp_path):
     assert of_class.values["gt_known"] == of_class.values["box_f1"] == 1.0
     written = read_json(tmp_path / "b" / "search.json")
     assert written["class_cutoffs"] == list(of_class.class_cutoffs)
-    assert of_class.best()["class_cutoffs"] == of_class.class_cutoffs
+    assert of_class.best.class_cutoffs == of_class.class_cutoffs
 
 
 @pytest.mark.parametrize(("rule", "expected"), [("largest", 1.0), ("tight", 0.0)])

@@ -12,12 +12,15 @@ from typer.testing import CliRunner
 
 from orchestrator.cli.main import app
 from orchestrator.config.settings import Settings
-from orchestrator.predict import predict
+from orchestrator.evaluate import VERB
+from orchestrator.predict import PredictRequest, predict
 from workloads.backbones.torchvision_classifier import TorchvisionClassifier
 from workloads.errors import ConfigError, NotFound
 from workloads.models.version import read_card
 
 NETWORK = "torchvision:squeezenet1_1"  # the smallest file
+
+WANTED = PredictRequest("test", stored_maps=10)
 
 
 @pytest.fixture(scope="module")
@@ -55,4 +58,4 @@ def test_other_classes_are_refused(weights: Path, tmp_path: Path) -> None:
         invoke(*given, "--shards", str(shards))
     invoke(*given)
     with pytest.raises(ConfigError, match="class 0 is 'cat', the model's is 'tench'"):
-        predict(Settings(), tmp_path / "m", shards, "test", tmp_path / "out")
+        predict(Settings(), tmp_path / "m", shards, WANTED, tmp_path / "out", VERB)

@@ -1,33 +1,40 @@
-"""Annotating a folder on Ray: complete, resumable, byte for byte the same, and safe."""
+"""Annotating a folder: complete, resumable, byte for byte the same, and safe."""
 
 from __future__ import annotations
 
 import errno
-import fcntl
 import json
-import os
 import shutil
-import signal
-import subprocess
-import sys
-import time
 from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
+from killed_annotation import EXPORTS, exports, kill_and_repeat
 from pycocotools.coco import COCO
 from samples import CLASSES, make_images, make_model, make_settings
 
 from orchestrator.annotate import AnnotateResult, annotate
 from orchestrator.config.settings import Settings
+from orchestrator.engine.leases import lease
 from workloads import artifacts
 from workloads.annotation.parts import part_path
 from workloads.errors import ConfigError, Conflict, IntegrityError, NotFound, WsolError
 from workloads.images.decode import ImageLimits, decode
 from workloads.models.localizer import Localizer
 
-EXPORTS = ("annotations.coco.json", "annotations.parquet", "quarantine.jsonl")
 BAD = {"notes.txt", "empty.jpg", "cut\n.jpg", "link.jpg"}
+
+
+@pytest.fixture(scope="module")
+def model_folder(tmp_path_factory) -> Path:
+    """A model version with random weights, whose thresholds let through several boxes."""
+    return make_model(tmp_path_factory.mktemp("models") / "model", seed=0)
+
+
+@pytest.fixture
+def settings(tmp_path) -> Settings:
+    """Settings of an empty workspace with small units of work."""
+    return make_settings(tmp_path / "workspace")
 
 
 @pytest.fixture(scope="module")
@@ -43,11 +50,11 @@ def images(tmp_path_factory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def whole(ray_cluster, images, model_folder, tmp_path_factory) -> AnnotateResult:
+def whole(images, model_folder, tmp_path_factory) -> AnnotateResult:
     """A finished annotation of `images`; not to be changed."""
     folder = tmp_path_factory.mktemp("whole")
     return annotate(
-        settings_with(make_settings(folder / "workspace"), actors=2),
+        make_settings(folder / "workspace"),
         images,
         str(model_folder),
         folder / "out",
@@ -67,7 +74,7 @@ def work(settings, images, model_folder, tmp_path):
 
     def run(**arguments):
         usual = {"folder": images, "model": str(model_folder), "out": tmp_path / "out"}
-        return annotate(**{"settings": settings, **usual, **arguments})
+        return annotate(**{"machine": settings, **usual, **arguments})
 
     return run
 
@@ -77,10 +84,6 @@ def settings_with(settings: Settings, **pool) -> Settings:
     changed = resources.annotate.model_copy(update=pool)
     resources = resources.model_copy(update={"annotate": changed})
     return settings.model_copy(update={"resources": resources})
-
-
-def exports(out: Path) -> dict[str, bytes]:
-    return {name: (out / name).read_bytes() for name in EXPORTS}
 
 
 def unfinish(out: Path) -> None:
@@ -164,34 +167,34 @@ def test_missing_parts_are_made_again_and_no_others(whole, copy, work, capfd):
 
 
 def test_chunks_do_not_change_the_exports(whole, work, settings):
-    result = work(settings=settings_with(settings, chunk_images=34))
+    result = work(machine=settings_with(settings, chunk_images=34))
     assert len(list((result.out / "parts").iterdir())) == 1
     assert exports(result.out) == exports(whole.out)
 
 
 def test_a_started_job_keeps_its_chunks(whole, copy, work, settings):
     unfinish(copy)
-    work(settings=settings_with(settings, chunk_images=3))
+    work(machine=settings_with(settings, chunk_images=3))
     assert exports(copy) == exports(whole.out)
 
 
 def test_another_model_is_a_conflict(copy, work, tmp_path):
     other = make_model(tmp_path / "other", seed=1)
-    with pytest.raises(Conflict, match="before the model changed"):
+    with pytest.raises(Conflict, match="model: other content"):
         work(model=str(other))
 
 
 def test_other_limits_are_a_conflict(copy, work, settings):
     limits = settings.images.model_copy(update={"max_pixels": 5})
-    with pytest.raises(Conflict, match=r"images\.max_pixels changed"):
-        work(settings=settings.model_copy(update={"images": limits}))
+    with pytest.raises(Conflict, match=r"images\.max_pixels: \d+ -> 5"):
+        work(machine=settings.model_copy(update={"images": limits}))
 
 
 def test_a_changed_folder_is_a_conflict(images, copy, work, tmp_path):
     shutil.copytree(images, tmp_path / "images", symlinks=True)
     assert work(folder=tmp_path / "images").read == 30  # moved, not changed
     (tmp_path / "images" / "new.jpg").write_bytes(b"new")
-    with pytest.raises(Conflict, match="the files of the folder changed"):
+    with pytest.raises(Conflict, match="files of the folder: other content"):
         work(folder=tmp_path / "images")
 
 
@@ -202,10 +205,11 @@ def test_a_changed_export_is_said(copy, work):
 
 
 def test_two_at_the_same_time(copy, work):
-    with (copy / "listing.json").open("r+") as stream:
-        fcntl.flock(stream, fcntl.LOCK_EX)
-        with pytest.raises(Conflict, match="another process is annotating"):
-            work()
+    with (
+        lease(copy, "annotate"),
+        pytest.raises(Conflict, match="'wsol annotate' works there"),
+    ):
+        work()
     work()
 
 
@@ -223,7 +227,8 @@ def test_wrong_arguments(work, images, tmp_path):
         work(model=str(tmp_path / "no-model"))
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "thesis.tex").write_text("precious")
-    with pytest.raises(Conflict, match="not an annotation folder"):
+    advice = r"holds something else than an annotation; .*choose another --out"
+    with pytest.raises(Conflict, match=advice):
         work(out=tmp_path / "mine")
     assert not (tmp_path / "out").exists()
 
@@ -250,43 +255,12 @@ def test_a_model_that_changed_after_the_check(copy, work, model_folder, tmp_path
         work()
 
 
-SCRIPT = """
-import sys
-from pathlib import Path
-from orchestrator.annotate import AnnotateResult, annotate
-from orchestrator.config.settings import Settings
-
-settings = Settings.model_validate({
-    "workspace": sys.argv[4], "resources": {"annotate": {"actors": 1, "chunk_images": 2}}
-})
-annotate(settings, Path(sys.argv[1]), sys.argv[2], Path(sys.argv[3]))
-"""
-
-
-def test_killed_and_started_again(ray_cluster, work, model_folder, tmp_path):
+def test_killed_and_started_again(settings, work, model_folder, tmp_path):
     """SIGKILL in the middle, then again: exports are those of a run that was left in peace."""
-    folder = make_images(tmp_path / "images", 160)
+    folder = make_images(tmp_path / "images", 400)
     out = tmp_path / "out"
-    paths = [folder, model_folder, out, tmp_path / "workspace"]
-    command = [sys.executable, "-c", SCRIPT, *map(str, paths)]
-
-    process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
-    wait_until(lambda: len(list((out / "parts").glob("part-*"))) >= 5, process)
-    os.kill(process.pid, signal.SIGKILL)
-    process.wait()
-    done = len(list((out / "parts").glob("part-*")))
-    assert 5 <= done < 80, "killed too late for this test"
-    assert not (out / "manifest.json").exists()
-
-    subprocess.run(command, check=True, timeout=120, stderr=subprocess.DEVNULL)
-    manifest = artifacts.verify(out, "annotation")
-    assert manifest["read"] == manifest["listed"] == 160
+    done = kill_and_repeat(folder, model_folder, out, settings)
+    assert 5 <= done < 200, "killed too late for this test"
+    manifest = artifacts.read_manifest(out, "annotation")
+    assert manifest["read"] == manifest["listed"] == 400
     assert exports(out) == exports(work(folder=folder, out=tmp_path / "peace").out)
-
-
-def wait_until(condition, process: subprocess.Popen, timeout_s: float = 90.0) -> None:
-    give_up = time.monotonic() + timeout_s
-    while not condition():
-        assert process.poll() is None, "ended before it could be killed"
-        assert time.monotonic() < give_up
-        time.sleep(0.01)

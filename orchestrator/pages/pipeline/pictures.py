@@ -11,8 +11,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from orchestrator.pages.job.cases import Chosen, boxes_of, map01, parts_of
 from orchestrator.pages.panels import SIDE, Panel, box_of, encode_jpeg, truth_panel
+from orchestrator.pages.pipeline.cases import Chosen, boxes_of, map01, parts_of
 from workloads.detections import Detections
 from workloads.errors import IntegrityError, NotFound
 from workloads.images.decode import ImageLimits, decode

@@ -1,4 +1,4 @@
-"""What a job left of each method, read once."""
+"""The recipes of a pipeline as its report shows them, read once from their runs."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from orchestrator.config.settings import Settings
-from orchestrator.config.workspace import JobPaths
+from orchestrator.config.workspace import PipelinePaths
 from orchestrator.tracking.events import learning_curves
 from workloads.artifacts import read_json
 from workloads.models.card import ModelCard
@@ -17,7 +17,7 @@ from workloads.recipes.schema import Recipe
 
 @dataclass(frozen=True, slots=True)
 class Method:
-    """One recipe of the job.
+    """One recipe.
 
     Attributes:
         recipe: as it was trained.
@@ -44,13 +44,13 @@ class Method:
         return f"{self.recipe.method} on {self.recipe.backbone}, {epochs}{start}"
 
 
-def read_methods(settings: Settings, paths: JobPaths, champion: str) -> list[Method]:
-    """All recipes of the job, the champion first, the others as the job names them."""
-    names = sorted(settings.job.recipes, key=lambda name: name != champion)
-    return [_read(name, paths, settings.job.data.test_split) for name in names]
+def read_methods(settings: Settings, paths: PipelinePaths, champion: str) -> list[Method]:
+    """All recipes, the champion first, the others as the settings name them."""
+    names = sorted(settings.pipeline.recipes, key=lambda name: name != champion)
+    return [_read(name, paths, settings.data.test_split) for name in names]
 
 
-def _read(name: str, paths: JobPaths, split: str) -> Method:
+def _read(name: str, paths: PipelinePaths, split: str) -> Method:
     run = paths.run(name)
     return Method(
         name=name,

@@ -1,10 +1,10 @@
-"""What a report says about the run: data, machine, stages, the served answer, what was left out."""
+"""Facts of a pipeline: data, machine, stages, the served answer, inputs left out."""
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,17 +12,17 @@ from typing import Any
 import numpy as np
 
 from orchestrator.config.settings import Settings
-from orchestrator.config.workspace import JobPaths
+from orchestrator.config.workspace import PipelinePaths
 from orchestrator.pages.base import TASKS, Fact
-from orchestrator.pages.job.methods import Method
 from orchestrator.pages.panels import Panel, plain_panel
+from orchestrator.pages.pipeline.methods import Method
+from orchestrator.pages.pipeline.outcome import Outcome
 from orchestrator.provenance import provenance
-from workloads.artifacts import read_json, read_manifest
+from workloads.artifacts import read_manifest
 from workloads.errors import InputRejected
-from workloads.images.decode import decode
+from workloads.images.decode import ImageLimits, decode
 from workloads.shards.manifest import read_shard_manifest
 
-QUARANTINE = "quarantine.jsonl"
 QUARANTINE_ROWS = 20
 
 
@@ -50,7 +50,7 @@ def facts(settings: Settings, shards: Path) -> list[Fact]:
     where = provenance()
     packages = where["packages"]
     assert isinstance(packages, dict)
-    used = settings.job.data
+    used = settings.data
     splits = dict.fromkeys((used.train_split, used.val_split, used.test_split, *data.splits))
     counts = " · ".join(f"{data.splits[split].read:,} {split}" for split in splits)
     workers = settings.resources.train
@@ -74,9 +74,8 @@ def facts(settings: Settings, shards: Path) -> list[Fact]:
     ]
 
 
-def stages(paths: JobPaths, names: Sequence[str]) -> dict[str, Any]:
+def stages(seconds: Mapping[str, float]) -> dict[str, Any]:
     """Time of each stage, of the run in which it was made."""
-    seconds = {name: float(read_json(paths.stage(name))["seconds"]) for name in names}
     longest = max(seconds.values(), default=0.0) or 1.0
     return {
         "rows": [Stage(k, duration(v), round(100 * v / longest, 1)) for k, v in seconds.items()],
@@ -93,23 +92,18 @@ def duration(seconds: float) -> str:
     return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s"
 
 
-def served(settings: Settings, paths: JobPaths, annotated: dict[str, Any]) -> dict[str, Any]:
+def served(outcome: Outcome, limits: ImageLimits) -> dict[str, Any]:
     """The picture that the endpoint was asked about, and its answer."""
-    asked = read_json(paths.served)
+    asked = outcome.served
     return {
-        "image": asked["image"],
-        "json": _readable(asked["answer"]),
-        "panel": _served_panel(settings, Path(annotated["images"]) / asked["image"], asked),
+        "image": asked.image,
+        "json": _readable(asked.answer),
+        "panel": _served_panel(outcome.images / asked.image, asked.answer, limits),
     }
 
 
-def quarantined(outputs: dict[str, dict[str, Any]]) -> dict[str, Any]:
+def quarantined(lists: Mapping[str, Path]) -> dict[str, Any]:
     """The first inputs that were left out, with their reasons, and where all of them are."""
-    lists = {
-        stage: Path(output["folder"]) / QUARANTINE
-        for stage, output in outputs.items()
-        if output.get("quarantined")
-    }
     rows = [row for stage, path in lists.items() for row in _left_out(stage, path)]
     return {
         "rows": rows[:QUARANTINE_ROWS],
@@ -118,21 +112,21 @@ def quarantined(outputs: dict[str, dict[str, Any]]) -> dict[str, Any]:
     }
 
 
-def footer(paths: JobPaths, shards: Path, champion: Method) -> list[str]:
-    """What identifies the job's results."""
+def footer(paths: PipelinePaths, shards: Path, champion: Method) -> list[str]:
+    """The folder and the digests of the results."""
     return [
-        f"job folder {paths.folder}",
+        f"folder {paths.folder}",
         f"shards {read_manifest(shards, 'shards')['digest']}",
         f"champion {champion.results['model']}",
     ]
 
 
-def _served_panel(settings: Settings, path: Path, asked: dict[str, Any]) -> Panel | None:
+def _served_panel(path: Path, answer: dict[str, Any], limits: ImageLimits) -> Panel | None:
     try:
-        image = decode(path.read_bytes(), settings.images)
+        image = decode(path.read_bytes(), limits)
     except (OSError, InputRejected):  # the user's own folder may have changed since
         return None
-    found = asked["answer"]["detections"]
+    found = answer["detections"]
     boxes = np.asarray([d["box"] for d in found], dtype=float).reshape(-1, 4)
     texts = [f"{d['class']} {d['score']:.2f}" for d in found]
     return plain_panel(image, boxes, texts, f"found: {', '.join(texts) or 'nothing'}")
@@ -140,7 +134,7 @@ def _served_panel(settings: Settings, path: Path, asked: dict[str, Any]) -> Pane
 
 def _readable(answer: dict[str, Any]) -> str:
     """Indented JSON with the four numbers of a box on one line."""
-    text = json.dumps(answer, indent=2, ensure_ascii=False)
+    text = json.dumps(answer, indent=2, ensure_ascii=False, sort_keys=True)
     return re.sub(r"\[\s+([-\d.,e\s]+?)\s+\]", lambda m: f"[{' '.join(m[1].split())}]", text)
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from orchestrator.pages.base import percent
 from orchestrator.pages.heat_table import HeatRow, HeatTable
-from orchestrator.pages.job.methods import Method
+from orchestrator.pages.pipeline.methods import Method
 from workloads.metrics.registry import METRICS
 
 PER_CLASS_METRICS = 3

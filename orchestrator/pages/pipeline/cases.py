@@ -1,4 +1,4 @@
-"""Which test images a report shows: chosen by a fixed rule, failures included.
+"""Test images of a report, chosen by a fixed rule, failures included.
 
 A *case* is one class in one image. Cases fall into kinds; of every kind the same few are shown
 whenever the report is made again, in an order that no score decides.
@@ -124,7 +124,7 @@ def select(stored: Sequence[tuple[Path, ModelCard]], kinds: Sequence[Kind] = KIN
 
 
 def boxes_of(prediction: Prediction, card: ModelCard) -> Detections:
-    """What the tuned model finds, from what is stored of it."""
+    """Boxes of the tuned model, from its stored maps."""
     p, cutoffs, together = prediction, card.cutoffs, np.asarray(card.cooccurrence)
     return locate(
         rescore(p.scores, together, cutoffs.alpha),

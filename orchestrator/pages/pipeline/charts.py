@@ -1,4 +1,4 @@
-"""Which curves a report shows, from what the job stored of each method."""
+"""Curves of a report: training, search and test of each method."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from collections.abc import Sequence
 
 from orchestrator.pages.base import percent
 from orchestrator.pages.figures import Chart, Line, Trial, curves, trials
-from orchestrator.pages.job.methods import Method
-from orchestrator.pages.job.tables import metric_title
+from orchestrator.pages.pipeline.methods import Method
+from orchestrator.pages.pipeline.tables import metric_title
 
 CURVE_POINTS = 201
 _DASHES = ("--", "-", ":")
 
 
 def charts(methods: Sequence[Method]) -> list[Chart]:
-    """All charts, in the order of the job: training, search, test."""
+    """All charts, in order: training, search, test."""
     drawn = (_loss, _learning, _search_curve, _trials, _test_curves, _overlaps)
     return [chart for draw in drawn if (chart := draw(methods)) is not None]
 

@@ -1,0 +1,218 @@
+"""A lease on a folder: one process at a time works there, and a dead one blocks nobody.
+
+The lease is a file that its holder renews. A holder on this machine is asked for by its process;
+one elsewhere counts as gone when it has not renewed for `STALE_S`. Nothing but an exclusive
+creation and a compare-and-swap of one small file is needed, which object stores have, too.
+"""
+
+from __future__ import annotations
+
+import _thread
+import fcntl
+import json
+import os
+import socket
+import threading
+import time
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+import psutil
+
+from workloads.artifacts import atomic_file
+from workloads.errors import Conflict
+
+LEASE = ".lease.json"  # not part of an artifact's content
+BEAT_S = 10.0
+# Clocks of machines that share a folder must agree to well within this.
+STALE_S = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Holder:
+    """The process that works in a folder.
+
+    Attributes:
+        machine: names the process table in which `pid` counts.
+        started: when the process began, seconds since the epoch; a pid is used again.
+        token: names this very lease.
+        beat: when it was last renewed, seconds since the epoch.
+    """
+
+    verb: str
+    host: str
+    machine: str
+    pid: int
+    started: float
+    since: str
+    token: str
+    beat: float
+
+    @classmethod
+    def of_this_process(cls, verb: str) -> Holder:
+        """A new lease for a verb."""
+        return cls(
+            verb=verb,
+            host=socket.gethostname(),
+            machine=_machine(),
+            pid=os.getpid(),
+            started=psutil.Process().create_time(),
+            since=datetime.now(UTC).isoformat(timespec="seconds"),
+            token=uuid.uuid4().hex,
+            beat=time.time(),
+        )
+
+    @classmethod
+    def from_text(cls, text: str) -> Holder | None:
+        """Inverse of `text`; None for anything else, which nobody can hold."""
+        try:
+            return cls(**json.loads(text))
+        except (ValueError, TypeError):
+            return None
+
+    @property
+    def text(self) -> str:
+        """The content of the file."""
+        return json.dumps(asdict(self), sort_keys=True)
+
+    def is_gone(self) -> bool:
+        """Whether the holder can be taken for dead."""
+        if self.machine == _machine():
+            return not _runs(self.pid, self.started)
+        return time.time() - self.beat > STALE_S
+
+
+@contextmanager
+def lease(folder: Path, verb: str) -> Iterator[None]:
+    """Work in a folder alone.
+
+    Args:
+        verb: as the user called it, for those who are refused meanwhile.
+
+    Raises:
+        Conflict: another process works there; or it took over, because this one was silent for
+            too long (a suspended machine, say).
+    """
+    file = folder / LEASE
+    folder.mkdir(parents=True, exist_ok=True)
+    own = Holder.of_this_process(verb)
+    _acquire(file, own)
+    heart = _Heart(file, own)
+    heart.start()
+    try:
+        yield
+    except KeyboardInterrupt:
+        if heart.lost:
+            raise Conflict(
+                f"{folder}: another process took over while this one was silent; let it finish"
+            ) from None
+        raise
+    finally:
+        heart.stop()
+
+
+class _Heart(threading.Thread):
+    """Renews a lease until it is stopped or lost."""
+
+    def __init__(self, file: Path, own: Holder) -> None:
+        super().__init__(daemon=True, name=f"lease of {file.parent.name}")
+        self.file, self.own, self.lost = file, own, False
+        self._done = threading.Event()
+
+    def run(self) -> None:
+        while not self._done.wait(BEAT_S):
+            renewed = replace(self.own, beat=time.time())
+            try:
+                kept = _swap(self.file, self.own.text, renewed.text)
+            except OSError:  # a file system that is away for a moment; others judge by the beat
+                continue
+            if not kept:
+                self.lost = True
+                _thread.interrupt_main()
+                return
+            self.own = renewed
+
+    def stop(self) -> None:
+        self._done.set()
+        self.join()
+        if not self.lost:
+            with suppress(OSError):
+                _swap(self.file, self.own.text, None)
+
+
+def _acquire(file: Path, own: Holder) -> None:
+    while not _create(file, own.text):
+        try:
+            text = file.read_text(encoding="utf-8")
+        except FileNotFoundError:  # given back just now
+            continue
+        holder = Holder.from_text(text)
+        if holder is not None and not holder.is_gone():
+            raise Conflict(
+                f"{file.parent}: 'wsol {holder.verb}' works there (process {holder.pid} on "
+                f"{holder.host}, since {holder.since}); wait for it, or end it"
+            )
+        if _swap(file, text, own.text):
+            return
+
+
+def _create(file: Path, text: str) -> bool:
+    """Write a file whole if there is none; whether it was written."""
+    temporary = file.with_name(f"{file.name}.{uuid.uuid4().hex}.tmp")
+    try:
+        temporary.write_text(text, encoding="utf-8")
+        os.link(temporary, file)
+    except FileExistsError:
+        return False
+    finally:
+        temporary.unlink(missing_ok=True)
+    return True
+
+
+def _swap(file: Path, old: str, new: str | None) -> bool:
+    """Replace (None: remove) a file if it holds `old`; whether it did."""
+    with _locked(file.parent):
+        try:
+            if file.read_text(encoding="utf-8") != old:
+                return False
+        except FileNotFoundError:
+            return False
+        if new is None:
+            file.unlink()
+        else:
+            with atomic_file(file) as temporary:
+                temporary.write_text(new, encoding="utf-8")
+    return True
+
+
+@contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    """Keeps two processes of this machine from swapping at the same moment."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _machine() -> str:
+    """Names a process table: containers on one machine have one each."""
+    parts = [socket.gethostname(), str(int(psutil.boot_time()))]
+    with suppress(OSError):  # not everywhere
+        parts[1] = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+        parts.append(str(Path("/proc/self/ns/pid").readlink()))
+    return "/".join(parts)
+
+
+def _runs(pid: int, started: float) -> bool:
+    try:
+        process = psutil.Process(pid)
+        alive = process.status() != psutil.STATUS_ZOMBIE
+        return bool(alive and abs(process.create_time() - started) < 1.0)
+    except psutil.NoSuchProcess:
+        return False

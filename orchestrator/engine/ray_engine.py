@@ -1,0 +1,170 @@
+"""Ray: started or joined, and units of work through Ray Data."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from clusters.cluster import Cluster
+from orchestrator.config.settings import Machine, PoolResources
+from orchestrator.engine.engine import Row
+from orchestrator.engine.worker_errors import plain_worker_errors
+from workloads.errors import ClusterError, ResourceError, one_line
+
+_TOKEN = Path.home() / ".ray" / "auth_token"
+
+
+class RayEngine:
+    """The Ray that this process is connected to; see `Engine`."""
+
+    def require(self, workers: int, cpus: float, gpus: float, verb: str) -> None:
+        """Ray itself would wait for ever, without a word."""
+        import ray
+
+        total = ray.cluster_resources()
+        where = verb if verb == "serve" else f"resources.{verb}"
+        for kind, each in (("CPU", cpus), ("GPU", gpus)):
+            have = total.get(kind, 0.0)
+            if workers * each > have:
+                raise ResourceError(
+                    f"{verb} needs {workers} x {each:g} {kind}, the cluster has {have:g}; "
+                    f"lower {where} in ray_config.yaml or use a larger cluster"
+                )
+
+    def pool(
+        self,
+        units: Sequence[Row],
+        worker: type,
+        worker_options: Row,
+        resources: PoolResources,
+        verb: str,
+    ) -> Iterator[Row]:
+        """A Ray Data actor pool; it carries units, not images."""
+        from ray.data import ActorPoolStrategy
+
+        if not units:
+            return
+        self.require(1, resources.cpus_per_actor, resources.gpus_per_actor, verb)
+        with plain_worker_errors():
+            yield from (
+                _dataset(units)
+                .map(
+                    worker,
+                    fn_constructor_kwargs=worker_options,
+                    compute=ActorPoolStrategy(size=min(resources.actors, len(units))),
+                    num_cpus=resources.cpus_per_actor,
+                    num_gpus=resources.gpus_per_actor or None,
+                )
+                .iter_rows()
+            )
+
+    def tasks(
+        self, units: Sequence[Row], function: Callable[[Row], Row], cpus: float, verb: str
+    ) -> Iterator[Row]:
+        """Ray Data tasks, one for each unit."""
+        if not units:
+            return
+        self.require(1, cpus, 0, verb)
+        with plain_worker_errors():
+            yield from _dataset(units).map(function, num_cpus=cpus).iter_rows()
+
+
+def _dataset(units: Sequence[Row]) -> Any:
+    import ray.data
+
+    return ray.data.from_items(list(units), override_num_blocks=len(units))
+
+
+@contextmanager
+def running_ray(machine: Machine, cluster: Cluster) -> Iterator[None]:
+    """Ray for the time of the block. Joins one that this process has started already.
+
+    Raises:
+        ClusterError: Ray does not start.
+    """
+    _environment(machine)
+    import ray
+
+    if ray.is_initialized():
+        yield
+        return
+    _start(cluster)
+    try:
+        yield
+    finally:
+        ray.shutdown()
+
+
+def _environment(machine: Machine) -> None:
+    """Set what Ray reads from the environment, before it is imported."""
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    # Seconds between looks at the workers; also the least time between two reports.
+    os.environ.setdefault("RAY_TRAIN_HEALTH_CHECK_INTERVAL_S", "0.5")
+    os.environ.setdefault(
+        "RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S",
+        str(machine.resources.train.start_timeout_s),
+    )
+    # Relative paths in user settings are resolved by the driver; workers stay where they are.
+    os.environ.setdefault("RAY_CHDIR_TO_TRIAL_DIR", "0")
+
+
+def _start(cluster: Cluster) -> None:
+    import ray
+    from ray.data import DataContext
+
+    _ensure_token()
+    # Ray's C++ side writes advice to the driver's stderr as errors; real ones are raised anyway.
+    os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
+    try:
+        with _without_stderr():
+            ray.init(
+                address="local",
+                num_cpus=cluster.cpus or max(2, os.cpu_count() or 1),
+                num_gpus=cluster.gpus,
+                object_store_memory=cluster.object_store_mb * 2**20,
+                include_dashboard=cluster.dashboard,
+                log_to_driver=False,
+                logging_level=logging.ERROR,
+                configure_logging=True,
+            )
+    except (RuntimeError, ConnectionError, TimeoutError, ValueError) as error:
+        problem = one_line(str(error))
+        raise ClusterError(f"cluster '{cluster.name}': Ray does not start: {problem}") from error
+    context = DataContext.get_current()
+    context.enable_progress_bars = False
+    context.print_on_execution_start = False
+    logging.getLogger("ray.data").setLevel(logging.ERROR)
+
+
+@contextmanager
+def _without_stderr() -> Iterator[None]:
+    """Ray's C++ side announces its log level on the descriptor itself, whatever the level."""
+    sys.stderr.flush()
+    saved = os.dup(2)
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 2)
+    try:
+        yield
+    finally:
+        os.dup2(saved, 2)
+        os.close(saved)
+        os.close(nowhere)
+
+
+def _ensure_token() -> None:
+    """Ray's token for its own traffic: made when missing, readable by its owner alone."""
+    if os.environ.get("RAY_AUTH_MODE") != "token" or os.environ.get("RAY_AUTH_TOKEN"):
+        return
+    if not _TOKEN.exists():
+        import secrets
+
+        _TOKEN.parent.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(_TOKEN, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(descriptor, "w") as stream:
+            stream.write(secrets.token_hex(32))
+    _TOKEN.chmod(0o600)

@@ -1,0 +1,93 @@
+"""Train a spec to its last checkpoint: on Ray Train's workers, or in this process."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from orchestrator.config.settings import TrainResources
+from orchestrator.config.workspace import RunPaths
+from orchestrator.tracking.events import EventLog
+from orchestrator.train.spec import TrainSpec
+from orchestrator.train.worker import new_training, train_worker
+from workloads.artifacts import atomic_folder
+from workloads.errors import WsolError
+
+
+@contextmanager
+def fit_on_ray(resources: TrainResources, spec: TrainSpec, paths: RunPaths) -> Iterator[Path]:
+    """The folder of the last checkpoint, for the time of the block.
+
+    The same path drives CPUs and GPUs; Ray Train keeps the checkpoints and restarts workers.
+    """
+    from ray.train import CheckpointConfig, FailureConfig, RunConfig, ScalingConfig
+    from ray.train.torch import TorchTrainer
+
+    use_gpu = resources.gpus_per_worker > 0
+    per_worker = {"CPU": resources.cpus_per_worker}
+    if use_gpu:
+        per_worker["GPU"] = resources.gpus_per_worker
+    logging.getLogger("ray.train").setLevel(logging.ERROR)
+    trainer = TorchTrainer(
+        train_worker,
+        train_loop_config={
+            "spec": spec.model_dump(mode="json"),
+            "progress": str(paths.progress),
+            "threads": resources.threads,
+        },
+        scaling_config=ScalingConfig(
+            num_workers=spec.workers, use_gpu=use_gpu, resources_per_worker=per_worker
+        ),
+        run_config=RunConfig(
+            name=paths.name,
+            storage_path=str(paths.ray_storage),
+            callbacks=[_event_callback(paths.events)],
+            checkpoint_config=CheckpointConfig(num_to_keep=2),
+            failure_config=FailureConfig(
+                max_failures=resources.max_failures, controller_failure_limit=2
+            ),
+        ),
+    )
+    checkpoint = trainer.fit().checkpoint
+    if checkpoint is None:
+        raise WsolError(f"run '{paths.name}': training ended without a checkpoint")
+    with checkpoint.as_directory() as folder:
+        yield Path(folder)
+
+
+@contextmanager
+def fit_inline(resources: TrainResources, spec: TrainSpec, paths: RunPaths) -> Iterator[Path]:
+    """The folder of the last checkpoint, made by one worker in this process.
+
+    It continues after its last whole epoch.
+    """
+    import torch
+
+    torch.set_num_threads(resources.threads)
+    training = new_training(spec, torch.device("cpu"))
+    if paths.checkpoint.exists():
+        training.restore(paths.checkpoint)
+    for metrics in training.epochs(paths.progress):
+        _log(paths.events, metrics)  # first: an epoch may be told twice, but not be left out
+        with atomic_folder(paths.checkpoint) as folder:
+            training.save(folder)
+    yield paths.checkpoint
+
+
+def _event_callback(events: Path) -> Any:
+    """Writes every report to the run's event log, on Ray Train's controller."""
+    from ray.train import UserCallback
+
+    class EventCallback(UserCallback):
+        def after_report(self, run_context: Any, metrics: list[Any], checkpoint: Any) -> None:
+            _log(events, metrics[0])
+
+    return EventCallback()
+
+
+def _log(events: Path, metrics: dict[str, Any]) -> None:
+    values = dict(metrics)
+    EventLog(events).append({"epoch": int(values.pop("epoch")), "metrics": values})
