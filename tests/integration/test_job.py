@@ -1,7 +1,11 @@
-"""`wsol run` as a user starts it: whole, killed in every stage, repeated, and misused."""
+"""`wsol run` as a user starts it: whole, killed in every stage, repeated, and misused.
+
+Without Ray, in one process: what Ray does with the same work is in test_ray.py.
+"""
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import re
@@ -9,26 +13,31 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import redirect_stderr, redirect_stdout
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from orchestrator.cli.main import main
+from orchestrator.engine.leases import lease
+
 pytestmark = pytest.mark.integration
 
 SETTINGS = """
+cluster: inline
 workspace: {workspace}
 resources:
-  evaluate: {{actors: 1}}
-  annotate: {{actors: 1, chunk_images: 8}}
-job:
+  annotate: {{chunk_images: 8}}
+data:
+  digits: {{train: 128, val: 32, test: 24}}
+  single_digits: {{train: 64, val: 16, test: 1}}
+train: {{epochs: 2}}
+tune: {{trials: 3}}
+pipeline:
   name: small
   recipes: [digits-spn-tiny]
-  epochs: 2
-  data:
-    digits: {{train: 128, val: 32, test: 24}}
-    single_digits: {{train: 64, val: 16, test: 1}}
-  search: {{trials: 3}}
 """
 STAGES = (
     "data",
@@ -43,9 +52,9 @@ STAGES = (
     "serve",
     "report",
 )
-# In every kind of stage that lasts long enough to be hit: `register` and `champion` take
-# milliseconds, and pretraining is training.
-KILLED = [s for s in STAGES if not s.startswith(("register", "champion", "pretrain"))]
+# One of each kind that lasts long enough to be hit: `register` and `champion` take milliseconds,
+# tuning and evaluating store maps, pretraining is training.
+KILLED = ("ingest", "train-digits-spn-tiny", "evaluate-digits-spn-tiny", "annotate", "serve")
 
 
 def command(folder: Path, *arguments: str) -> list[str]:
@@ -55,11 +64,24 @@ def command(folder: Path, *arguments: str) -> list[str]:
     return [sys.executable, "-m", "orchestrator.cli", "--config", str(config), *arguments]
 
 
-def wsol(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(command(folder, *arguments), capture_output=True, text=True, timeout=400)
+@dataclass(frozen=True)
+class Done:
+    """A command that ended, in this process or in one of its own."""
+
+    returncode: int
+    stdout: str
+    stderr: str
 
 
-def answer(done: subprocess.CompletedProcess[str], code: int = 0) -> dict[str, Any]:
+def wsol(folder: Path, *arguments: str) -> Done:
+    """A command in this process: its exit code and all that it said."""
+    out, err = io.StringIO(), io.StringIO()
+    with redirect_stdout(out), redirect_stderr(err), pytest.raises(SystemExit) as ended:
+        main(command(folder, *arguments)[3:])
+    return Done(int(ended.value.code or 0), out.getvalue(), err.getvalue())
+
+
+def answer(done: Done, code: int = 0) -> dict[str, Any]:
     assert done.returncode == code, done.stderr[-3000:]
     value: dict[str, Any] = json.loads(done.stdout)
     return value
@@ -67,11 +89,11 @@ def answer(done: subprocess.CompletedProcess[str], code: int = 0) -> dict[str, A
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any]]:
-    folder = tmp_path_factory.mktemp("job")
+    folder = tmp_path_factory.mktemp("pipeline")
     return folder, answer(wsol(folder, "run", "-o", "json"))
 
 
-def test_the_job_leaves_everything(finished: tuple[Path, dict[str, Any]]) -> None:
+def test_it_leaves_everything(finished: tuple[Path, dict[str, Any]]) -> None:
     _, result = finished
     assert [row["name"] for row in result["table"]] == ["digits-spn-tiny", "centre"]
     assert 0 < result["table"][0]["classification_map"] <= 1
@@ -98,7 +120,7 @@ def test_other_settings_under_the_same_name_are_refused(
     assert "Traceback" not in done.stderr
 
 
-def test_the_registered_version_gives_the_same_numbers_in_a_fresh_process(
+def test_the_registered_version_gives_the_same_numbers_again(
     finished: tuple[Path, dict[str, Any]],
 ) -> None:
     folder, _ = finished
@@ -108,10 +130,22 @@ def test_the_registered_version_gives_the_same_numbers_in_a_fresh_process(
         folder, "evaluate", "wsol-digits@champion",
         "--shards", str(shards), "--split", "test", "--out", str(folder / "again"), "-o", "json",
     )  # fmt: skip
-    stored = json.loads(
-        (workspace / "jobs/small/train/digits-spn-tiny/evaluation/test/metrics.json").read_text()
-    )
+    run = workspace / "pipelines/small/train/digits-spn-tiny"
+    stored = json.loads((run / "evaluation/test/metrics.json").read_text())
     assert answer(done)["metrics"] == stored["metrics"]
+
+
+def test_a_second_one_at_the_same_time_is_refused_at_once(
+    finished: tuple[Path, dict[str, Any]],
+) -> None:
+    folder, result = finished
+    pipeline = folder / "workspace/pipelines/small"
+    with lease(pipeline, "run"):
+        for words in (["run"], ["run", "--fresh"]):
+            done = wsol(folder, *words)
+            assert done.returncode == 5
+            assert f"'wsol run' works there (process {os.getpid()}" in done.stderr
+    assert Path(result["report"]).exists()
 
 
 def test_killed_in_every_stage_it_ends_with_the_same_table(
@@ -120,7 +154,7 @@ def test_killed_in_every_stage_it_ends_with_the_same_table(
     _, expected = finished
     killed = [stage for stage in KILLED if kill_in(tmp_path, stage)]
     # A short stage may end before the signal; the long ones may not.
-    assert {"train-digits-spn-tiny", "tune-digits-spn-tiny", "annotate", "serve"} <= set(killed)
+    assert {"train-digits-spn-tiny", "annotate", "serve"} <= set(killed)
     result = answer(wsol(tmp_path, "run", "-o", "json"))
     assert result["table"] == expected["table"]
     assert result["champion"]["digest"] == expected["champion"]["digest"]
@@ -128,8 +162,8 @@ def test_killed_in_every_stage_it_ends_with_the_same_table(
 
 
 def kill_in(folder: Path, stage: str) -> bool:
-    """Start the job, SIGKILL it soon after `stage` began; whether it was in that stage."""
-    record = folder / "workspace/jobs/small/stages" / f"{stage}.json"
+    """Start it, SIGKILL it soon after `stage` began; whether it was in that stage."""
+    record = folder / "workspace/pipelines/small/stages" / f"{stage}.json"
     if record.exists():
         return False  # so short that it ended before the kill in the stage before it
     log = folder / f"{stage}.log"
@@ -140,13 +174,11 @@ def kill_in(folder: Path, stage: str) -> bool:
         )  # fmt: skip
     try:
         wait_for(log, f"] {stage} ...", process)
-        time.sleep(5.0 if "train" in stage else 0.4)
+        time.sleep(1.0 if "train" in stage else 0.05)
     finally:
         os.kill(process.pid, signal.SIGKILL)
         process.wait()
-    was_inside = not record.exists()
-    time.sleep(1.5)  # Ray reaps the workers of a dead driver
-    return was_inside
+    return not record.exists()
 
 
 def wait_for(log: Path, text: str, process: subprocess.Popen[bytes]) -> None:

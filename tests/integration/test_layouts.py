@@ -15,17 +15,16 @@ from workloads.datasets.digits import Digits
 from workloads.datasets.registry import DATASETS
 from workloads.errors import InputRejected
 
-pytestmark = [pytest.mark.integration, pytest.mark.usefixtures("ray_cluster")]
+pytestmark = pytest.mark.integration
 
 SETTINGS = """
+cluster: inline
 workspace: work space
 resources:
   ingest: {shard_mb: 0.05}
-  train: {workers: 1}
-  evaluate: {actors: 1}
-job:
-  data:
-    digits: {train: 48, val: 16, test: 16}
+data:
+  digits: {train: 48, val: 16, test: 16}
+evaluate:
   metrics: {thresholds: 100, bootstrap: 20}
 """
 # One of each: years share a layout, and its module; all are read in

@@ -17,15 +17,15 @@ pytestmark = pytest.mark.integration
 
 ROOT = Path(__file__).resolve().parents[2]
 SMALL = """
+cluster: inline
 workspace: wsol-workspace
-resources: {evaluate: {actors: 1}, annotate: {actors: 1}}
-job:
+data:
+  digits: {train: 96, val: 24, test: 16}
+  single_digits: {train: 64, val: 16, test: 1}
+train: {epochs: 1}
+tune: {trials: 2}
+pipeline:
   recipes: [digits-cam-tiny]
-  epochs: 1
-  search: {trials: 2}
-  data:
-    digits: {train: 96, val: 24, test: 16}
-    single_digits: {train: 64, val: 16, test: 1}
 """
 
 

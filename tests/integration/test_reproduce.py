@@ -7,11 +7,13 @@ from and to take boxes from, ranking by another classifier, cut-offs of each cla
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from orchestrator.config.settings import Settings
+from orchestrator.pipeline import smoke
 from orchestrator.pipeline.reproduce import DIGITS, reproduce
 from workloads.artifacts import read_json
 from workloads.errors import NotFound
@@ -31,16 +33,20 @@ ROWS = (
 @pytest.fixture(scope="module")
 def settings(tmp_path_factory: pytest.TempPathFactory) -> Settings:
     """One workspace, so that rows on one data set share its shards."""
-    settings = Settings(workspace=tmp_path_factory.mktemp("reproduce"))
-    train = settings.resources.train.model_copy(update={"workers": 1})
-    resources = settings.resources.model_copy(update={"train": train})
-    return settings.model_copy(update={"resources": resources})
+    return Settings(workspace=tmp_path_factory.mktemp("reproduce"), cluster="inline")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _even_smaller() -> Iterator[None]:
+    """A quarter of a miniature's images: what runs is the same."""
+    with pytest.MonkeyPatch.context() as patch:
+        few = smoke.SMOKE_DATA.model_copy(update={"train": 64, "val": 24, "test": 24})
+        patch.setattr(smoke, "SMOKE_DATA", few)
+        yield
 
 
 @pytest.mark.parametrize("name", ROWS)
-def test_a_row_runs_from_images_to_its_numbers(
-    ray_cluster: None, settings: Settings, name: str
-) -> None:
+def test_a_row_runs_from_images_to_its_numbers(settings: Settings, name: str) -> None:
     done = reproduce(settings, name, DIGITS, "smoke")
     assert not done.comparable
     assert done.lines
@@ -52,7 +58,7 @@ def test_a_row_runs_from_images_to_its_numbers(
     assert [line["ours"] for line in written["lines"]] == [line.ours for line in done.lines]
 
 
-def test_what_the_papers_fix_is_in_the_model(ray_cluster: None, settings: Settings) -> None:
+def test_what_the_papers_fix_is_in_the_model(settings: Settings) -> None:
     """Runs after the rows, and repeats none of their stages."""
     cards = {}
     for name in ROWS:

@@ -1,41 +1,39 @@
-"""The steps of the job as separate commands: what each leaves is what the next one takes."""
+"""The verbs as separate commands: what each leaves is what the next one takes."""
 
 from __future__ import annotations
 
+import io
 import json
-import subprocess
-import sys
+from contextlib import chdir, redirect_stderr, redirect_stdout
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from orchestrator.cli.main import main
+
 pytestmark = pytest.mark.integration
 
 SETTINGS = """
-resources:
-  train: {workers: 1}
-  evaluate: {actors: 1}
-job:
-  data:
-    dataset: single-digits
-    single_digits: {train: 64, val: 32, test: 16}
-  search: {trials: 2}
+cluster: inline
+data:
+  dataset: single-digits
+  single_digits: {train: 64, val: 32, test: 16}
+tune: {trials: 2}
 """
 RUN = "digits-pretrain-tiny"
 
 
 def wsol(folder: Path, *words: str, code: int = 0) -> Any:
-    done = subprocess.run(
-        [sys.executable, "-m", "orchestrator.cli", *words, "-o", "json"],
-        cwd=folder,
-        capture_output=True,
-        text=True,
-        timeout=400,
-    )
-    assert done.returncode == code, done.stderr[-3000:]
-    assert "Traceback" not in done.stderr
-    return json.loads(done.stdout) if done.stdout else done.stderr
+    out, err = io.StringIO(), io.StringIO()
+    with (
+        chdir(folder), redirect_stdout(out), redirect_stderr(err),
+        pytest.raises(SystemExit) as ended,
+    ):  # fmt: skip
+        main([*words, "-o", "json"])
+    assert (ended.value.code or 0) == code, err.getvalue()[-3000:]
+    assert "Traceback" not in err.getvalue()
+    return json.loads(out.getvalue()) if out.getvalue() else err.getvalue()
 
 
 @pytest.fixture(scope="module")
