@@ -33,32 +33,32 @@ THRESHOLDS = ("attention_low", "attention_high", "b2_low", "b2_high", "fused_low
 
 
 class SpgOptions(CamOptions):
-    """What the paper and the released code leave open, and the ablations.
+    """Options of SPG, its ablations and the variants of the released code.
 
     A pair `low`, `high` is delta_l, delta_h of equation 1: what becomes a mask's background and
     object. The defaults are those of the text; it names none for the fused map, which has the
     released code's.
 
     Attributes:
-        channels: of each of SPG-A's two 3x3 convolutions with ReLU; null leaves both out.
+        channels: width of each of SPG-A's two 3x3 convolutions with ReLU; null leaves both out.
         guidance: "full"; "no_c" is without branch C; "plain" is without any (SPG-plain).
         cascade: B2's map teaches B1; false: both B1 and B2 learn from attention.
         shared_tail: B1 and B2 have their second and third layers in common.
-        guidance_channels: of all convolutions in B and C but the last of each. The text gives
+        guidance_channels: width of all convolutions in B and C but the last of each. The text gives
             288 and 768 to the first ones of B1 and B2, which are the channels of their inputs:
             the layer that they share needs equal ones.
         c_convolutions: 3x3 in C before its 1x1; 1 in section 3.1 and the released code, 2 in
             section 3.3.
-        attention_low, attention_high: of attention to the labelled class, for B2's mask. The
-            released code has 0.05, 0.7; the toolkit `wsolevaluation` 0.01 for the lower one.
-        b2_low, b2_high: of B2's map, for B1's mask.
-        fused_low, fused_high: of the mean of B1's and B2's maps, for C's mask.
+        attention_low, attention_high: thresholds of attention to the labelled class, for B2's mask.
+            The released code has 0.05, 0.7; the toolkit `wsolevaluation` 0.01 for the lower one.
+        b2_low, b2_high: thresholds of B2's map, for B1's mask.
+        fused_low, fused_high: thresholds of the mean of B1's and B2's maps, for C's mask.
         min_object: fewer object pixels (of 224 x 224) make an image's `high` 0.7 times the
             maximum of its map; 0: never. Not in the text; 30 in the released code, where the
             lowered value stays for the rest of the batch, which is not done here.
-        mask_size: where masks and branches meet. "input": the size of the input; "map": that of
-            the learning branch's own map; a number: that square.
-        align_corners: of bilinear resizing; true in the released code's time.
+        mask_size: size at which masks and branches are compared. "input": the size of the input;
+            "map": that of the learning branch's own map; a number: that square.
+        align_corners: rule of bilinear resizing; true in the released code's time.
     """
 
     guidance: Literal["full", "no_c", "plain"] = "full"
