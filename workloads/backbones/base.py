@@ -38,7 +38,7 @@ class Backbone(nn.Module, abc.ABC):
         guidance: two stages that see parts and objects, the shallower first (SPG's B1 and B2).
         has_fully_connected: whether there are fully connected layers.
         grid: L of the fully connected layers at `input_size`; 0 without them.
-        hidden_channels: what the last of them gives out; 0 without them.
+        hidden_channels: outputs of the last of them; 0 without them.
     """
 
     name: ClassVar[str]
