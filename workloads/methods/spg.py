@@ -17,6 +17,7 @@ from pydantic import Field, ValidationInfo, field_validator
 from torch import Tensor, nn
 
 from workloads.backbones.base import Backbone
+from workloads.errors import ConfigError
 from workloads.methods.base import SearchSpace, Targets
 from workloads.methods.cam import Cam, CamOptions
 from workloads.methods.classification import Adaptation, class_response
@@ -30,6 +31,18 @@ from workloads.methods.guidance import (
 from workloads.records import Task
 
 THRESHOLDS = ("attention_low", "attention_high", "b2_low", "b2_high", "fused_low", "fused_high")
+
+STAGES: Mapping[str, tuple[str, str]] = {
+    "tiny": ("conv3", "conv4"),
+    "alexnet": ("conv3", "conv5"),
+    "cnn_s": ("conv3", "conv5"),
+    "vgg16": ("conv4_3", "conv5_3"),
+    "googlenet": ("inception3b", "inception4d"),
+    "inception_v3": ("Mixed_5d", "Mixed_6d"),
+    "inception_v3_14": ("Mixed_5d", "Mixed_6d"),
+    "resnet50": ("layer2", "layer3"),
+}
+"""Stages of each backbone that B1 and B2 read: the first sees parts, the second objects."""
 
 
 class SpgOptions(CamOptions):
@@ -101,10 +114,14 @@ class Guide(nn.Module):
     """
 
     def __init__(self, backbone: Backbone, out_channels: int, options: SpgOptions) -> None:
-        """`out_channels` are those of the features before the class layer."""
+        """`out_channels` are those of the features before the class layer.
+
+        Raises:
+            ConfigError: no stages are known for the backbone.
+        """
         super().__init__()
         width = options.guidance_channels
-        self.stages = backbone.guidance
+        self.stages = _stages(backbone)
         self.b1, self.b2 = (
             Adaptation(backbone.stage_channels[stage], width) for stage in self.stages
         )
@@ -118,7 +135,7 @@ class Guide(nn.Module):
         """(B, h, w) logits of the branches by name, each of the size of what it reads.
 
         Args:
-            taps: (B, C, h, w) behind the backbone's `guidance` stages.
+            taps: (B, C, h, w) behind the stages of `STAGES`.
             features: (B, C, h, w) before the class layer.
         """
         shallow, deep = (taps[stage] for stage in self.stages)
@@ -242,6 +259,15 @@ class Spg(Cam):
 
     def _split(self, confidence: Tensor, high: float, low: float) -> Tensor:
         return split_by_confidence(confidence, high, low, self.options.min_object)
+
+
+def _stages(backbone: Backbone) -> tuple[str, str]:
+    if backbone.name not in STAGES:
+        raise ConfigError(
+            f"method spg has no stages for its guidance in backbone {backbone.name}; use one of "
+            f"{', '.join(STAGES)}, or guidance plain"
+        )
+    return STAGES[backbone.name]
 
 
 def _size(maps: Tensor) -> tuple[int, int]:
