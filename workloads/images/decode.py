@@ -1,4 +1,4 @@
-"""The one place where bytes become pixels.
+"""Decoding of image bytes to upright RGB pixels.
 
 Decoders disagree on EXIF orientation, and mixing them rotates boxes; so every other module gets
 its pixels from here. No colour management: embedded profiles are ignored.
