@@ -39,7 +39,7 @@ class SpnOptions(SoftProposalOptions):
             are multiplied by N * M, which is 1 on average, so that the layers that follow see
             features of the size they are used to; what reaches the end is averaged. It compares
             every pair of positions, so early stages are costly.
-        scales: of the input, searched outside of training. Scores are those of the mean logits;
+        scales: input scales, searched outside of training. Scores are those of the mean logits;
             every scale has its own maps, and the first one's are the main ones.
     """
 
