@@ -1,4 +1,4 @@
-"""The one validated type for boxes with scores and classes."""
+"""Validated boxes with scores and classes."""
 
 from __future__ import annotations
 

@@ -31,7 +31,7 @@ class Options(BaseModel):
 
 
 def descriptions(options: type[BaseModel]) -> dict[str, str]:
-    """What each field means in one paragraph, from the field or its class's docstring.
+    """Description of each field in one paragraph, from the field or its class's docstring.
 
     There the section "Attributes:" has `name: text` or `name, name: text`, each with its further
     lines indented.

@@ -26,7 +26,7 @@ def no_flags() -> NDArray[np.bool_]:
 
 @dataclass(frozen=True, slots=True)
 class GroundTruth:
-    """What annotators said about one image.
+    """Ground-truth annotation of one image.
 
     Attributes:
         labels: class indices with at least one object that is not difficult, ascending.

@@ -44,7 +44,7 @@ def load_exactly(module: nn.Module, tensors: Mapping[str, Tensor], where: str) -
     """Copy tensors into a module's parameters and buffers, all of them or none.
 
     Args:
-        where: what the tensors are, for the message.
+        where: name of the tensors' source, for the message.
 
     Raises:
         ConfigError: tensors are missing, unexpected or of another shape; all kinds are listed.
@@ -63,7 +63,7 @@ def load_exactly(module: nn.Module, tensors: Mapping[str, Tensor], where: str) -
 def mismatches(
     expected: Mapping[str, tuple[int, ...]], given: Mapping[str, tuple[int, ...]]
 ) -> str:
-    """What differs between two sets of named shapes in words, empty if nothing does."""
+    """Differences between two sets of named shapes in words, empty if there are none."""
     wrong = [
         f"{name} (given {given[name]}, expected {expected[name]})"
         for name in sorted(expected.keys() & given.keys())

@@ -31,7 +31,6 @@ class AlexNet(SequentialBackbone):
         "conv1": 64, "conv2": 192, "conv3": 384, "conv4": 256, "conv5": 256,
     }  # fmt: skip
     blocks = ("conv1", "conv2", "conv5")
-    guidance = ("conv3", "conv5")
     grid: ClassVar[int] = 6
     hidden_channels: ClassVar[int] = 4096
     starts: ClassVar = {"conv1": 0, "conv2": 2, "conv3": 5, "conv4": 8, "conv5": 10}

@@ -35,10 +35,9 @@ class Backbone(nn.Module, abc.ABC):
         stage_channels: channels after each stage, by the stages' names in their order.
         blocks: the last stages before each change of resolution, shallow to deep; the last one
             is the last stage of all.
-        guidance: two stages that see parts and objects, the shallower first (SPG's B1 and B2).
         has_fully_connected: whether there are fully connected layers.
         grid: L of the fully connected layers at `input_size`; 0 without them.
-        hidden_channels: what the last of them gives out; 0 without them.
+        hidden_channels: outputs of the last of them; 0 without them.
     """
 
     name: ClassVar[str]
@@ -49,7 +48,6 @@ class Backbone(nn.Module, abc.ABC):
     std: ClassVar[tuple[float, float, float]] = (0.229, 0.224, 0.225)
     stage_channels: ClassVar[Mapping[str, int]]
     blocks: ClassVar[tuple[str, ...]]
-    guidance: ClassVar[tuple[str, str]]
     has_fully_connected: ClassVar[bool] = False
     grid: ClassVar[int] = 0
     hidden_channels: ClassVar[int] = 0

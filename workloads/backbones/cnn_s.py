@@ -35,7 +35,6 @@ class CnnS(Backbone):
         "conv1": 96, "conv2": 256, "conv3": 512, "conv4": 512, "conv5": 512,
     }  # fmt: skip
     blocks = ("conv1", "conv2", "conv5")
-    guidance = ("conv3", "conv5")
 
     def __init__(self, *, fully_connected: bool = False) -> None:
         super().__init__(fully_connected=fully_connected)

@@ -34,7 +34,6 @@ class GoogLeNet(ChainedBackbone):
     }  # fmt: skip
     blocks = ("conv1", "conv3", "inception3b", "inception4e")
     # As SPG has it in Inception-v3: the end of one group, and the last stage but one.
-    guidance = ("inception3b", "inception4d")
     parts: ClassVar = {name: (name,) for name in stage_channels} | {
         "conv2": ("maxpool1", "conv2"),
         "inception3a": ("maxpool2", "inception3a"),

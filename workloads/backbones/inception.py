@@ -54,7 +54,6 @@ class InceptionV3(ChainedBackbone):
         "Mixed_6a": 768, "Mixed_6b": 768, "Mixed_6c": 768, "Mixed_6d": 768, "Mixed_6e": 768,
     }  # fmt: skip
     blocks: ClassVar[tuple[str, ...]] = ("Conv2d_2b_3x3", "Conv2d_4a_3x3", "Mixed_6e")
-    guidance = ("Mixed_5d", "Mixed_6d")
     parts: ClassVar = {name: (name,) for name in stage_channels} | {
         "Conv2d_3b_1x1": ("maxpool1", "Conv2d_3b_1x1"),
         "Mixed_5b": ("maxpool2", "Mixed_5b"),

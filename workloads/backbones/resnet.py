@@ -27,7 +27,6 @@ class ResNet50(ChainedBackbone):
         "conv1": 64, "layer1": 256, "layer2": 512, "layer3": 1024, "layer4": 2048,
     }  # fmt: skip
     blocks = ("conv1", "layer1", "layer2", "layer4")
-    guidance = ("layer2", "layer3")
     parts: ClassVar = {
         "conv1": ("conv1", "bn1", "relu"),
         "layer1": ("maxpool", "layer1"),

@@ -37,7 +37,6 @@ class Tiny(Backbone):
     input_size: ClassVar[int] = 64
     stage_channels: ClassVar = dict(zip(NAMES, (channels for channels, _ in LAYERS), strict=True))
     blocks = ("conv1", "conv5")
-    guidance = ("conv3", "conv4")
     has_fully_connected: ClassVar[bool] = True
     grid: ClassVar[int] = 4
     hidden_channels: ClassVar[int] = 256

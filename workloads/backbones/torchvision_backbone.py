@@ -1,4 +1,4 @@
-"""What backbones that are cut out of a torchvision network have in common.
+"""Base classes of the backbones that are cut out of a torchvision network.
 
 Layers keep torchvision's names, so that its files load as they are; what a file has beyond them
 is known by taking the two sets of names apart. Weights are random until `load_weights` is called.
@@ -50,7 +50,7 @@ class TorchvisionBackbone(Backbone):
 
 
 class ChainedBackbone(TorchvisionBackbone):
-    """Of a network whose children are called one after another.
+    """Backbone from a network whose children are called one after another.
 
     Class attributes:
         parts: names of the children that each stage calls, by the stages' names and in order.
@@ -65,17 +65,17 @@ class ChainedBackbone(TorchvisionBackbone):
             self.add_module(name, allocate(network.get_submodule(name)))
 
     def stages(self) -> dict[str, Stage]:
-        """Those of `parts`."""
+        """The stages that `parts` names."""
         return chained(self, self.parts)
 
 
 class SequentialBackbone(TorchvisionBackbone):
-    """Of a network with `features`, whose last layer is a pooling, and `classifier`.
+    """Backbone from a network with `features`, whose last layer is a pooling, and `classifier`.
 
     Class attributes:
         starts: indices of the layers of `features` that a stage begins with, by the stages' names
             and in order.
-        hidden_names: of fc6 and fc7 in `classifier`.
+        hidden_names: names of fc6 and fc7 in `classifier`.
     """
 
     starts: ClassVar[Mapping[str, int]]
@@ -91,5 +91,5 @@ class SequentialBackbone(TorchvisionBackbone):
             self.classifier = hidden_layers(self, *self.hidden_names)
 
     def stages(self) -> dict[str, Stage]:
-        """Those of `starts`."""
+        """The stages that begin at `starts`."""
         return sliced(self.features, self.starts)

@@ -62,7 +62,7 @@ class TorchvisionClassifier(nn.Module):
         mean, std: per-channel normalisation of RGB in [0, 1] that `classify` expects.
         resize_size, input_size: in pixels; the shorter side of an image is resized to the first,
             then a centred square of the second is cut out.
-        interpolation: of that resizing, "bilinear" or "bicubic", with antialiasing.
+        interpolation: kind of that resizing, "bilinear" or "bicubic", with antialiasing.
 
     Raises:
         ConfigError: torchvision has no such network or no such weights of it.
@@ -144,7 +144,7 @@ class TorchvisionClassifier(nn.Module):
         return outputs[maps[-1]][0]
 
     def _outputs(self) -> list[tuple[str, nn.Module, Tensor]]:
-        """What each module by name gives out at the input size, in the order they finish.
+        """Output of each module by name at the input size, in the order they finish.
 
         On the meta device, so nothing is computed but shapes.
         """

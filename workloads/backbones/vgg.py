@@ -38,7 +38,6 @@ class Vgg16(SequentialBackbone):
     }  # fmt: skip
     stage_channels: ClassVar = {name: CHANNELS[int(name[4]) - 1] for name in starts}
     blocks = ("conv1_2", "conv2_2", "conv3_3", "conv4_3", "conv5_3")
-    guidance = ("conv4_3", "conv5_3")
     grid: ClassVar[int] = 7
     hidden_channels: ClassVar[int] = 4096
     hidden_names: ClassVar[tuple[str, str]] = ("0", "3")

@@ -41,7 +41,7 @@ def load_weights(backbone: Backbone, path: Path) -> None:
 
 
 def published_file(wanted: Backbone | str) -> Path:
-    """Where weights of torchvision's lie on this machine, after a check of the file.
+    """Path of torchvision's published weights on this machine, after a check of the file.
 
     Args:
         wanted: their name, such as "VGG16_Weights.IMAGENET1K_V1", or the backbone that they are

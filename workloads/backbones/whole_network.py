@@ -38,7 +38,6 @@ class WholeNetwork(Backbone):
     stride: ClassVar[int] = 0
     stage_channels: ClassVar[Mapping[str, int]] = {}
     blocks = ()
-    guidance = ("", "")
 
     def __init__(self, *, fully_connected: bool = False, num_classes: int | None = None) -> None:
         """`num_classes` None: as many as the published weights have.

@@ -114,7 +114,7 @@ def plain_search(method: Bency, image: Tensor, *, keep_parents: bool = False) ->
     """The same, one candidate after the other.
 
     Args:
-        method: what is searched with.
+        method: the network and the options of the search.
         image: (1, 3, S, S).
         keep_parents: with recomputed features, pass a parent's crop through the backbone once
             for its four children rather than once for each.
@@ -209,7 +209,7 @@ class Compared(NamedTuple):
 
 
 def compared(method: Bency, image: Tensor) -> Compared:
-    """What both searches find in one image."""
+    """Agreement of both searches on one image."""
     plain, maps = plain_search(method, image), batched_search(method, image)
     kept = zip(plain.levels, batched_levels(method, image), strict=True)
     pairs = list(zip(plain.maps, maps, strict=True))
@@ -230,7 +230,7 @@ def _worst(several: list[Compared], suffix: str) -> dict[str, object]:
 
 
 def batched_levels(method: Bency, image: Tensor) -> list[list[Kept]]:
-    """What the batched search keeps, as `Found.levels`."""
+    """Regions that the batched search keeps, as `Found.levels`."""
     features = method.backbone(image)
     classes = range(method.num_classes)
     logits = method(image)["logits"]

@@ -81,7 +81,7 @@ def compare_contours() -> dict[str, object]:
 def loop_sweep(
     levels: NDArray[np.uint8], gt_boxes: NDArray[np.int64], taus: NDArray[np.float64]
 ) -> ContourSweep:
-    """What `contour_sweep` finds, one threshold after the other."""
+    """Result of `contour_sweep`, computed one threshold after the other."""
     rectangles: list[tuple[int, int, int, int]] = []
     starts, largest, top = [], [], levels.max()
     for tau in taus:

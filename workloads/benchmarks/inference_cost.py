@@ -1,4 +1,4 @@
-"""What localization costs after training with SPG or a saliency map, against CAM.
+"""Cost of localization with SPG and saliency-aware models, against CAM.
 
 Both papers add to training alone and report the cost of CAM for the rest.
 """

@@ -1,4 +1,4 @@
-"""How long torch takes for several ways to the same result."""
+"""Interleaved timing of several ways to the same result in torch."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How far the exact box protocol and the evaluation toolkit's are apart, and which step does it.
+"""Differences between the exact box protocol and the evaluation toolkit's, step by step.
 
 # h w raw map size, H W map size, G ground-truth boxes, T thresholds
 # R rungs of the ladder, D kinds of decision: V1 at IoU .5 and V2 at .3, .5, .7

@@ -1,4 +1,4 @@
-"""Where the comparison keeps what it makes.
+"""Paths of the comparison's data, models and results.
 
 Names carry a digest of what decides the content, so a change of the plan repeats what it touches
 and nothing else.

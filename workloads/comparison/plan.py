@@ -1,4 +1,4 @@
-"""What is compared with what.
+"""Plan of the comparison: data sets, trainings, readings and claims.
 
 A *training* is one recipe on one data set from one seed. A *reading* is a way to turn its weights
 into scores and maps: the method that was trained, or another one on the same weights (CAM's
@@ -25,8 +25,8 @@ class Data(Options):
 
     Attributes:
         dataset: "digits" or "single-digits".
-        options: how it is drawn, where that differs from its defaults.
-        pointing_tolerance_px: of the pointing metrics.
+        options: options of drawing it that differ from the defaults.
+        pointing_tolerance_px: tolerance of the pointing metrics.
         budget: training options that differ from the plan's on these images.
     """
 
@@ -37,7 +37,7 @@ class Data(Options):
 
 
 class Reading(Options):
-    """How trained weights are read: by another method, or with other options."""
+    """A way to read trained weights: by another method, or with other options."""
 
     method: str | None = None
     options: dict[str, JsonValue] = Field(default={})
@@ -52,7 +52,7 @@ class Training(Options):
 
 
 class Claim(Options):
-    """What a paper leads one to expect: `better` above `than` in a metric.
+    """An expectation from a paper: `better` above `than` in a metric.
 
     Attributes:
         alpha: compare `better` with itself: with the best co-occurrence weight, and without.
@@ -80,7 +80,7 @@ class Plan(Options):
 
     Attributes:
         budget: training options that all trainings share; the recipes' own are overruled.
-        metrics: what is measured.
+        metrics: names of the metrics to measure.
     """
 
     seeds: tuple[int, ...] = Field(min_length=1)

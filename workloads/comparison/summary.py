@@ -29,11 +29,11 @@ class Spread:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What became of a claim.
+    """Outcome of a claim over the seeds.
 
     Attributes:
         better, than: values of both sides.
-        difference: of the two on equal seeds.
+        difference: difference of the two on equal seeds.
         seeds_for: number of seeds on which the claim holds.
         holds: whether the mean difference is above 0 and larger than its standard error.
     """
@@ -71,7 +71,7 @@ def table(plan: Plan, trials: Sequence[Trial]) -> list[dict[str, Any]]:
 
 
 def verdicts(plan: Plan, trials: Sequence[Trial]) -> list[Verdict]:
-    """What became of each claim whose trials are there."""
+    """Outcome of each claim whose trials are there."""
     return [
         _verdict(claim, trials)
         for claim in plan.claims

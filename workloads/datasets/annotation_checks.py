@@ -1,4 +1,4 @@
-"""What every reader asks of an annotation before it believes it."""
+"""Checks of annotations that all readers share."""
 
 from __future__ import annotations
 
@@ -146,7 +146,7 @@ def only_label(record: Record) -> int:
 
 
 def path_fault(path: str) -> str:
-    """Why a path on a list cannot be a file below the data set's root; empty if it can."""
+    """Reason why a path cannot be a file below the data set's root; empty if it can."""
     parts = PurePosixPath(path)
     if not parts.name or parts.is_absolute() or ".." in parts.parts or "\0" in path:
         return f"{path!r} is not a path below the data set's folder; correct the list"

@@ -22,7 +22,7 @@ NO_FILE = (errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG)
 
 
 class DatasetOptions(Options):
-    """What a layout leaves open; a data set may add its own."""
+    """Options of all data sets; a layout may add its own."""
 
     clip_boxes: bool = Field(
         default=False,
@@ -37,7 +37,7 @@ class Item:
     Attributes:
         image_id: unique in its split.
         image_path: the file, relative to the data set's root.
-        annotation: what `Dataset.annotation` goes by: the path of the image's own file, relative
+        annotation: input of `Dataset.annotation`: the path of the image's own file, relative
             to the root, or what a list of all images says of this one.
         num_bytes: size of the image's file; 0 if there is none.
         fault: why it cannot be used, if the listing shows that already.

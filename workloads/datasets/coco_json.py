@@ -38,7 +38,7 @@ _compact = json.JSONEncoder(separators=(",", ":")).encode
 
 
 class Listing:
-    """What one pass over a file gathers: a line of text for each image, and the categories.
+    """Contents of a COCO file from one pass: a line of text for each image, and the categories.
 
     Args:
         path: the file.
@@ -72,9 +72,9 @@ class Listing:
         Hands out what was gathered, so it is called once.
 
         Args:
-            split: what the file describes.
-            root: of the data set.
-            folder: of the images, relative to the root.
+            split: the split that the file describes.
+            root: root folder of the data set.
+            folder: folder of the images, relative to the root.
         """
         size = size_lookup(root / folder)
         items = [
@@ -134,7 +134,7 @@ def read_objects(
     Args:
         text: `Item.annotation` as `Listing` gives it.
         width, height: of the upright image; a stated size must be the same.
-        categories: of the file, ascending; a class index is a position in there.
+        categories: those of the file, ascending; a class index is a position in there.
         clip: cut boxes that reach further than ROUNDING beyond the image.
 
     Raises:

@@ -1,4 +1,4 @@
-"""What the embedded data sets are made of: options, and which of them can be drawn."""
+"""Options of the embedded digit data sets, and checks that they can be drawn."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _TURNED = 1.2  # a digit of height 1 that is turned fits into a square of this s
 
 
 class DigitsOptions(Options):
-    """What the data set "digits" is made of; equal options make equal files.
+    """Options of the data set "digits"; equal options make equal files.
 
     A companion stands right beside the digit that brings it. So its context speaks for it (what
     rescoring with co-occurrence can use), and misleads a plain CAM, which points at the context.

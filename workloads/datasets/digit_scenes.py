@@ -42,7 +42,7 @@ _TRIES = 30
 
 @dataclass(frozen=True)
 class Material:
-    """What one split is drawn from.
+    """Digits and photographs from which one split is drawn.
 
     Attributes:
         glyphs: per digit class, its samples: float32 of up to (8, 8), 0 paper to 1 ink, without

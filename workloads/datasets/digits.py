@@ -53,7 +53,7 @@ def make_digits(
         root: the tree to be.
         options: numbers of images and how they are drawn, as `options_for` the layout gives them.
         on_progress: called with (images done, images in all) after each image.
-        layout: how real data sets are distributed; splits that it does not have are left out.
+        layout: the real data set whose files are imitated; splits that it lacks are left out.
 
     Raises:
         OSError: as the file system says; nothing is left behind.

@@ -34,7 +34,7 @@ _OFFICIAL_NAME = re.compile(r"ILSVRC2012_val_(\d{8})")
 
 
 class IlsvrcOptions(DatasetOptions):
-    """What the layout of ILSVRC leaves open."""
+    """Options of the layout of ILSVRC."""
 
     blacklist: Path | None = Field(
         default=None,
@@ -219,7 +219,7 @@ class Ilsvrc(Dataset):
 
 
 def _blacklist_number(name: str, index: str) -> str:
-    """What a blacklist calls an image: the number in its name, or else the one beside it."""
+    """Number of an image on a blacklist: the number in its name, or else the one beside it."""
     official = _OFFICIAL_NAME.fullmatch(name)
     return tree.plain_number(official[1] if official else index)
 

@@ -93,7 +93,7 @@ def solved(
     Args:
         text: groups of a synset and four corners, half-open.
         width, height: of the upright image.
-        synsets: of the class indices.
+        synsets: WordNet ids by class index.
         clip: cut boxes that reach beyond the image.
 
     Raises:

@@ -22,7 +22,7 @@ ToCorners = Callable[[Box], Box]
 
 
 class Convention(NamedTuple):
-    """How a data set's files count pixels, in both directions."""
+    """Pixel convention of a data set's box corners, in both directions."""
 
     to_half_open: ToCorners
     from_half_open: ToCorners
@@ -49,7 +49,7 @@ def read_objects(
         path: the XML file.
         width, height: of the upright image; a stated size must be the same.
         label_of: `<name>` to class index; raises InputRejected for an unknown one.
-        convention: how the corners are counted.
+        convention: pixel convention of the corners.
         clip: cut boxes that reach beyond the image.
 
     Raises:

@@ -44,7 +44,7 @@ MAX_CLASSES = 100_000
 
 
 class ToolkitOptions(DatasetOptions):
-    """Where to find what the metadata does not tell; relative to the working directory."""
+    """Paths that the metadata does not tell; relative to the working directory."""
 
     images: Path | None = Field(
         default=None,
@@ -209,7 +209,7 @@ def _folder(path: Path) -> Path:
 
 
 def _image_prefix(root: Path, given: Path | None) -> str:
-    """What comes before an image id to make a path relative to the root, or an absolute one."""
+    """Prefix that turns an image id into a path, relative to the root or absolute."""
     if given is not None:
         folder, top = _folder(given), root.absolute()
         if folder == top:

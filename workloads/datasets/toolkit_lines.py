@@ -35,7 +35,7 @@ _BOX, _MASK = 4, 2  # fields after the id
 
 
 class Places(NamedTuple):
-    """Where the objects of an image are: boxes, or masks, or unknown."""
+    """Locations of an image's objects: boxes, or masks, or unknown."""
 
     boxes: list[Box]
     masks: list[str]

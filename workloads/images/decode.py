@@ -1,4 +1,4 @@
-"""The one place where bytes become pixels.
+"""Decoding of image bytes to upright RGB pixels.
 
 Decoders disagree on EXIF orientation, and mixing them rotates boxes; so every other module gets
 its pixels from here. No colour management: embedded profiles are ignored.
@@ -45,7 +45,7 @@ _SWAPS_SIDES = (5, 6, 7, 8)
 
 
 class ImageLimits(Options):
-    """What an image may cost."""
+    """Limits on an image's bytes and pixels."""
 
     max_bytes: int = Field(default=64 * 2**20, ge=1, description="largest file, in bytes")
     max_pixels: int = Field(default=100_000_000, ge=1, description="largest width x height")

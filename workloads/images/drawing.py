@@ -130,7 +130,7 @@ def contact_sheet(
         classes: names of the class indices.
         side: longer side of each image, as `fit` has it.
         captions: write the id below each image.
-        limits: what an image may cost.
+        limits: largest image that is decoded.
 
     Raises:
         ValueError: no records.

@@ -45,7 +45,7 @@ def combine_masks(
     """One mask from grey masks of single objects and one of what is not judged.
 
     Foreground is where any object's mask is not 0; of the ignore mask's pixels those outside the
-    foreground are IGNORED (as OpenImages30k's evaluation has it, METHODS section 7). Masks of
+    foreground are IGNORED (as OpenImages30k's evaluation has it). Masks of
     different sizes meet in that evaluation's frame, to which it resizes each of them anyway.
 
     Args:

@@ -19,12 +19,12 @@ def padding_colour(mean: tuple[float, float, float]) -> tuple[int, int, int]:
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """Where an image lands in the S x S input.
+    """Geometry of an image in the network's S x S input.
 
     Attributes:
         size: S.
         margin: pixels by which the square is larger before it is cropped.
-        fit: how the image becomes that square.
+        fit: way in which the image becomes that square.
         top, left: corner of the crop in it.
         flip: whether what is seen is mirrored; padding stays below and to the right.
         angle_deg: rotation of the square about its centre before the crop, counter-clockwise.

@@ -44,7 +44,7 @@ class HeatBoxes(NamedTuple):
         return cls(np.concatenate(boxes), np.concatenate(heat), np.concatenate(areas))
 
     def take(self, kept: NDArray[np.integer] | NDArray[np.bool_]) -> HeatBoxes:
-        """Those at the given positions, or where a mask is true."""
+        """Boxes at the given positions, or where a mask is true."""
         return HeatBoxes(self.boxes_xyxy[kept], self.heat[kept], self.areas[kept])
 
     def largest(self, count: int = 1) -> HeatBoxes:

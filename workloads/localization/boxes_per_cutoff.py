@@ -39,16 +39,16 @@ class BoxesPerCutoff(NamedTuple):
     thresholds: int
 
     def take(self, kept: NDArray[np.integer] | NDArray[np.bool_]) -> BoxesPerCutoff:
-        """Those at the given positions, or where a mask is true."""
+        """Boxes at the given positions, or where a mask is true."""
         return BoxesPerCutoff(self.levels[kept], self.found.take(kept), self.thresholds)
 
     def largest(self) -> BoxesPerCutoff:
-        """Of each cut-off the box with the most pixels, of equals the first."""
+        """The box with the most pixels at each cut-off, of equals the first."""
         order = np.lexsort((-self.found.areas, self.levels))
         return self.take(order[np.unique(self.levels[order], return_index=True)[1]])
 
     def by_heat(self) -> BoxesPerCutoff:
-        """Of each cut-off the hottest box first, of equals the one that came first."""
+        """Boxes ordered by cut-off, then hottest first, equals in the order given."""
         return self.take(np.lexsort((-self.found.heat, self.levels)))
 
     def one_each(self) -> NDArray[np.float32]:
@@ -68,7 +68,7 @@ def boxes_per_cutoff(
     regions_xyxy: NDArray[np.float32] | None = None,
     swept: Sweep | None = None,
 ) -> BoxesPerCutoff:
-    """What `boxes_of_class` gives at each of (T,) cut-offs, in pixels of the image.
+    """Boxes of `boxes_of_class` at each of (T,) cut-offs, in pixels of the image.
 
     With box rule "largest" only the largest box of each. With threshold "mean" all are the same.
 
@@ -149,7 +149,7 @@ def _components(map01: Map01, levels: NDArray[np.float32]) -> BoxesPerCutoff:
 
 
 def _largest(swept: Sweep) -> BoxesPerCutoff:
-    """Where only one box is left, its heat orders nothing: it is 1."""
+    """Largest box at each cut-off. One box alone needs no order, so its heat is 1."""
     areas = swept.largest_area.astype(np.int64)
     boxes = swept.largest_xyxy.astype(np.float32)
     return _where_any(boxes, np.ones(len(areas), np.float32), areas)

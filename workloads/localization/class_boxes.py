@@ -67,7 +67,7 @@ def cuts_in_image(cutoffs: Cutoffs) -> bool:
 
 
 def level_of(map01: Map01, cutoffs: Cutoffs, label: int) -> np.float32:
-    """What lies strictly above this is foreground.
+    """Level of a map strictly above which pixels are foreground.
 
     For threshold "mean" that is the largest float32 below the mean, so that pixels at the mean
     are foreground, and 0 for a constant map, which has none.

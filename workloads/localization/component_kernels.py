@@ -20,7 +20,7 @@ _PARENT, _AREA, _FIRST, _SINCE, _X0, _Y0, _X1, _Y1 = range(8)
 
 
 def _speakers() -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
-    """Which neighbours speak for all, for each of the 256 sets of foreground neighbours.
+    """Neighbours that speak for all, for each of the 256 sets of foreground neighbours.
 
     Neighbours that touch each other are one component already, so only one of each such group
     needs to be asked. Returns the number of groups (256,) and the offsets dy, dx (256, 4) of

@@ -24,7 +24,7 @@ DEFAULT_THRESHOLDS = 1000
 
 
 class Sweep(NamedTuple):
-    """What one pass finds at each of K thresholds.
+    """Largest component and best IoU at each of K thresholds.
 
     Attributes:
         largest_xyxy: (K, 4) int32 half-open box of the component with the largest area, pixels

@@ -48,7 +48,7 @@ _ABSENT, _RIM, _INNER = np.uint8(0), np.uint8(1), np.uint8(2)
 
 
 def _neighbourhoods() -> tuple[NDArray[np.int32], ...]:
-    """What a joining pixel needs to know about each of the 256 sets of neighbours in place.
+    """Tables for a joining pixel, by each of the 256 sets of neighbours in place.
 
     Bit i of a set is neighbour i around the pixel, clockwise from the one above; odd ones are
     corners. Neighbours that touch are one component already, so only the first of each such group

@@ -25,7 +25,7 @@ TAU_STEP = 0.001
 
 
 class ContourSweep(NamedTuple):
-    """What the toolkit finds at each of T thresholds.
+    """Contour boxes of the toolkit and their IoU at each of T thresholds.
 
     Attributes:
         largest_iou: (T,) float64 IoU of the largest contour's box with the best ground-truth box

@@ -1,4 +1,4 @@
-"""Class scores rescored by what usually occurs together (Bency, METHODS section 5)."""
+"""Rescoring of class scores by co-occurrence of classes (Bency, section 3.2)."""
 
 from __future__ import annotations
 

@@ -32,10 +32,10 @@ class Cutoffs(Options):
             one from every component; "tight": one around all foreground together (SPN); or
             "regions": that of an object proposal algorithm's boxes whose pixels exceed the
             cut-off by the largest sum (Oquab's box extents). The last two give one box per scale.
-        box_score: what a class score is multiplied by. "peak": the maximal heat of the component
+        box_score: factor of a class score. "peak": the maximal heat of the component
             with box rule "all", nothing with the others; "mean": the mean heat inside the box,
             with every rule (Bency, section 3).
-        nms_iou: of two boxes of a class with at least this IoU only the hotter stays (0.7 in
+        nms_iou: IoU from which suppression keeps only the hotter of two boxes of a class (0.7 in
             SPN's code); None keeps both.
         min_box_px: boxes with a side shorter than this many pixels of the image are left out,
             even if none is left then (50 in SPN's code, whose sides are a pixel shorter).

@@ -18,7 +18,7 @@ from workloads.backbones.initialisation import initialise
 from workloads.methods.base import Localization, Method, SearchSpace, Targets
 from workloads.methods.classification import class_scores, classification_loss
 from workloads.methods.guidance import labelled_attention, min_max
-from workloads.methods.rounds import in_rounds
+from workloads.methods.rounds import one_class_at_a_time
 from workloads.options import Options
 from workloads.records import Task
 
@@ -29,7 +29,8 @@ class AcolOptions(Options):
     Attributes:
         threshold: delta; features are erased where the first classifier's normalised map of a
             labelled class is above it. The text tries 0.5 to 0.9.
-        channels: of the two 3x3 convolutions with ReLU in each classifier; null leaves them out.
+        channels: width of the two 3x3 convolutions with ReLU in each classifier; null leaves them
+            out.
         scores: "first" are the first classifier's probabilities; "mean" averages both
             classifiers', the second of which sees features erased for the predicted class.
     """
@@ -111,7 +112,7 @@ class Acol(Method):
         @torch.inference_mode()
         def maps_of(wanted: Sequence[Sequence[int]]) -> list[tuple[Tensor, ...]]:
             height, width = maps.shape[2:]
-            return in_rounds(wanted, fused, (height, width), images.device)
+            return one_class_at_a_time(wanted, fused, (height, width), images.device)
 
         return Localization(self._scores(features, maps), maps_of)
 
@@ -129,7 +130,7 @@ class Acol(Method):
 
 
 def erased_positions(maps: Tensor, labels: Tensor, threshold: float) -> Tensor:
-    """Where the normalised map of any labelled class is above the threshold; has no gradient.
+    """Positions at which any labelled class's normalised map is above the threshold.
 
     Args:
         maps: (B, K, h, w) of the first classifier.

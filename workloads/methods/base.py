@@ -23,7 +23,7 @@ Need = Literal["saliency", "boxes"]
 
 
 class Targets(NamedTuple):
-    """What is known about a batch in training. All in the frame of the network's input.
+    """Ground truth of a training batch, in the frame of the network's input.
 
     Attributes:
         labels: (B, K) float32, 1 for present classes, else 0. A class whose objects are all
@@ -50,7 +50,7 @@ row-major in the frame of the network's input, padding included."""
 
 @dataclass(frozen=True)
 class Localization:
-    """What a network says about a batch of images.
+    """Class scores and maps of a batch of images.
 
     Attributes:
         scores: (B, K) float32 in [0, 1], the probability of each class.
@@ -65,7 +65,7 @@ class Localization:
     proposal: Tensor | None = None
 
 
-def chosen(maps: Tensor, *more_scales: Tensor) -> MapsOf:
+def maps_for(maps: Tensor, *more_scales: Tensor) -> MapsOf:
     """`maps_of` of maps that are there for all classes already.
 
     Args:
@@ -103,7 +103,7 @@ class Method(nn.Module, abc.ABC):
         options_type: the typed options, every ambiguity of the paper among them.
         presets: named option values, `paper` (what the text says) and `tiny` (for the small
             backbone and the embedded benchmark) among them.
-        search_space: what is worth searching.
+        search_space: names of the options worth searching.
         uses_fully_connected: whether it is built on a backbone's fully connected layers.
         explains_whole_networks: whether it takes a torchvision classifier in the place of a
             backbone, see `WholeNetwork`.
@@ -136,7 +136,7 @@ class Method(nn.Module, abc.ABC):
         """(B, 3, S, S) normalised images to at least {"logits": (B, K)}; used in training.
 
         Args:
-            targets: what training knows; None outside of it.
+            targets: ground truth in training; None outside of it.
         """
 
     @abc.abstractmethod
@@ -153,7 +153,7 @@ class Method(nn.Module, abc.ABC):
 
     @property
     def needs(self) -> frozenset[Need]:
-        """What `Targets` must hold beside labels."""
+        """Names of the `Targets` that training needs beside labels."""
         return frozenset()
 
     @property

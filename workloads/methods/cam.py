@@ -12,7 +12,7 @@ from pydantic import Field
 from torch import Tensor
 
 from workloads.backbones.base import Backbone
-from workloads.methods.base import Localization, Targets, chosen
+from workloads.methods.base import Localization, Targets, maps_for
 from workloads.methods.classification import (
     Adaptation,
     PooledClassifier,
@@ -24,10 +24,10 @@ from workloads.records import Task
 
 
 class CamOptions(Options):
-    """What the network looks like between backbone and classifier.
+    """Options of the layers between backbone and classifier.
 
     Attributes:
-        channels: of the 3x3 convolution with ReLU after the backbone (1024 in the paper's
+        channels: width of the 3x3 convolution with ReLU after the backbone (1024 in the paper's
             VGG16); null leaves it out.
     """
 
@@ -67,7 +67,7 @@ class Cam(PooledClassifier):
         features = self.features(images)
         return Localization(
             scores=class_scores(self._logits(features), self.task),
-            maps_of=chosen(class_response(features, self.classifier)),
+            maps_of=maps_for(class_response(features, self.classifier)),
         )
 
     def _logits(self, features: Tensor) -> Tensor:

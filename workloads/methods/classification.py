@@ -1,4 +1,4 @@
-"""What methods with a linear classifier over pooled features have in common.
+"""Base of the methods with a linear classifier over pooled features.
 
 Shapes: B batch, C channels, H W map size, K classes.
 """

@@ -18,7 +18,7 @@ from workloads.backbones.whole_network import WholeNetwork
 from workloads.errors import ConfigError
 from workloads.methods.base import Method, Targets
 from workloads.methods.classification import Adaptation, classification_loss
-from workloads.methods.rounds import in_rounds
+from workloads.methods.rounds import one_class_at_a_time
 from workloads.options import Options
 from workloads.records import Task
 
@@ -33,7 +33,8 @@ class ExplainedOptions(Options):
             over positions, as in CAM's network; a linear classifier follows either. "own" is what
             the network was published with: fully connected layers where the backbone has them,
             else the mean; of a network of torchvision it is all that comes after the last map.
-        channels: with "gap", of a 3x3 convolution with ReLU before the mean; null leaves it out.
+        channels: with "gap", width of a 3x3 convolution with ReLU before the mean; null leaves it
+            out.
     """
 
     head: Head = "own"
@@ -140,7 +141,7 @@ def maps_from_gradients(
             (slope,) = torch.autograd.grad(chosen, source, retain_graph=True)
             return summarise(source.detach(), slope)
 
-        return in_rounds(wanted, map_of, size, images.device)
+        return one_class_at_a_time(wanted, map_of, size, images.device)
 
 
 def _check_own_head(backbone: Backbone, options: ExplainedOptions) -> None:

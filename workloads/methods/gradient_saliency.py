@@ -31,7 +31,7 @@ GAUSSIAN_REACH = 3
 
 
 class GradientOptions(ExplainedOptions):
-    """What becomes of the gradient's magnitudes; the paper takes them as they are.
+    """Smoothing and resolution of the gradient's magnitudes; the paper changes neither.
 
     Attributes:
         smoothing: standard deviation of a Gaussian over the map, as a share of the input's longer

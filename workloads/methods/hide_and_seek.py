@@ -22,14 +22,14 @@ Side = Annotated[int, Field(ge=0)]
 
 
 class HideAndSeekOptions(CamOptions):
-    """What is hidden in training (section 3).
+    """Patches that are hidden in training (section 3).
 
     Attributes:
         patch_px: sides of the patches in pixels of the input, of which each image of each step
             draws one; 0 stands for an image without a hidden patch. The sides are meant for
             inputs of 224. One side alone is a row "HaS-32" or "HaS-44" of the paper's table, the
             default is its "HaS-Mixed".
-        hide_probability: of each patch, on its own.
+        hide_probability: probability of hiding each patch, on its own.
     """
 
     patch_px: tuple[Side, ...] = Field(default=(0, 16, 32, 44, 56), min_length=1)
@@ -73,14 +73,14 @@ class HideAndSeek(Cam):
 
 
 def hidden_patches(images: Tensor, sides: Sequence[int], probability: float) -> Tensor:
-    """Which pixels are hidden, drawn from torch's global generator.
+    """Mask of hidden pixels, drawn from torch's global generator.
 
     The grid starts at the top left; patches at the right and lower edge may be cut off.
 
     Args:
         images: (B, 3, H, W); only shape and device are looked at.
-        sides: of which each image draws one; 0 hides nothing.
-        probability: of each patch to be hidden.
+        sides: sides of patches, of which each image draws one; 0 hides nothing.
+        probability: chance of each patch to be hidden.
 
     Returns:
         (B, H, W) bool.

@@ -18,15 +18,15 @@ MapOf = Callable[[Tensor], Tensor]
 """From (B,) int64 class indices, one for each image, to their (B, h, w) maps."""
 
 
-def in_rounds(
+def one_class_at_a_time(
     wanted: Sequence[Sequence[int]], map_of: MapOf, size: tuple[int, int], device: torch.device
 ) -> list[tuple[Tensor, ...]]:
-    """What `maps_of` of a `Localization` gives, one scale, from maps of single classes.
+    """Maps of all wanted classes at one scale, computed one class at a time.
 
     Args:
         wanted: the class indices of each of the B images.
         size: (h, w), for images that want nothing.
-        device: where class indices and maps are.
+        device: device of class indices and maps.
 
     Returns:
         One (n, h, w) float32 tensor for each image.

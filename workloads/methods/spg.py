@@ -17,6 +17,7 @@ from pydantic import Field, ValidationInfo, field_validator
 from torch import Tensor, nn
 
 from workloads.backbones.base import Backbone
+from workloads.errors import ConfigError
 from workloads.methods.base import SearchSpace, Targets
 from workloads.methods.cam import Cam, CamOptions
 from workloads.methods.classification import Adaptation, class_response
@@ -31,34 +32,46 @@ from workloads.records import Task
 
 THRESHOLDS = ("attention_low", "attention_high", "b2_low", "b2_high", "fused_low", "fused_high")
 
+STAGES: Mapping[str, tuple[str, str]] = {
+    "tiny": ("conv3", "conv4"),
+    "alexnet": ("conv3", "conv5"),
+    "cnn_s": ("conv3", "conv5"),
+    "vgg16": ("conv4_3", "conv5_3"),
+    "googlenet": ("inception3b", "inception4d"),
+    "inception_v3": ("Mixed_5d", "Mixed_6d"),
+    "inception_v3_14": ("Mixed_5d", "Mixed_6d"),
+    "resnet50": ("layer2", "layer3"),
+}
+"""Stages of each backbone that B1 and B2 read: the first sees parts, the second objects."""
+
 
 class SpgOptions(CamOptions):
-    """What the paper and the released code leave open, and the ablations.
+    """Options of SPG, its ablations and the variants of the released code.
 
     A pair `low`, `high` is delta_l, delta_h of equation 1: what becomes a mask's background and
     object. The defaults are those of the text; it names none for the fused map, which has the
     released code's.
 
     Attributes:
-        channels: of each of SPG-A's two 3x3 convolutions with ReLU; null leaves both out.
+        channels: width of each of SPG-A's two 3x3 convolutions with ReLU; null leaves both out.
         guidance: "full"; "no_c" is without branch C; "plain" is without any (SPG-plain).
         cascade: B2's map teaches B1; false: both B1 and B2 learn from attention.
         shared_tail: B1 and B2 have their second and third layers in common.
-        guidance_channels: of all convolutions in B and C but the last of each. The text gives
+        guidance_channels: width of all convolutions in B and C but the last of each. The text gives
             288 and 768 to the first ones of B1 and B2, which are the channels of their inputs:
             the layer that they share needs equal ones.
         c_convolutions: 3x3 in C before its 1x1; 1 in section 3.1 and the released code, 2 in
             section 3.3.
-        attention_low, attention_high: of attention to the labelled class, for B2's mask. The
-            released code has 0.05, 0.7; the toolkit `wsolevaluation` 0.01 for the lower one.
-        b2_low, b2_high: of B2's map, for B1's mask.
-        fused_low, fused_high: of the mean of B1's and B2's maps, for C's mask.
+        attention_low, attention_high: thresholds of attention to the labelled class, for B2's mask.
+            The released code has 0.05, 0.7; the toolkit `wsolevaluation` 0.01 for the lower one.
+        b2_low, b2_high: thresholds of B2's map, for B1's mask.
+        fused_low, fused_high: thresholds of the mean of B1's and B2's maps, for C's mask.
         min_object: fewer object pixels (of 224 x 224) make an image's `high` 0.7 times the
             maximum of its map; 0: never. Not in the text; 30 in the released code, where the
             lowered value stays for the rest of the batch, which is not done here.
-        mask_size: where masks and branches meet. "input": the size of the input; "map": that of
-            the learning branch's own map; a number: that square.
-        align_corners: of bilinear resizing; true in the released code's time.
+        mask_size: size at which masks and branches are compared. "input": the size of the input;
+            "map": that of the learning branch's own map; a number: that square.
+        align_corners: rule of bilinear resizing; true in the released code's time.
     """
 
     guidance: Literal["full", "no_c", "plain"] = "full"
@@ -101,10 +114,14 @@ class Guide(nn.Module):
     """
 
     def __init__(self, backbone: Backbone, out_channels: int, options: SpgOptions) -> None:
-        """`out_channels` are those of the features before the class layer."""
+        """`out_channels` are those of the features before the class layer.
+
+        Raises:
+            ConfigError: no stages are known for the backbone.
+        """
         super().__init__()
         width = options.guidance_channels
-        self.stages = backbone.guidance
+        self.stages = _stages(backbone)
         self.b1, self.b2 = (
             Adaptation(backbone.stage_channels[stage], width) for stage in self.stages
         )
@@ -118,7 +135,7 @@ class Guide(nn.Module):
         """(B, h, w) logits of the branches by name, each of the size of what it reads.
 
         Args:
-            taps: (B, C, h, w) behind the backbone's `guidance` stages.
+            taps: (B, C, h, w) behind the stages of `STAGES`.
             features: (B, C, h, w) before the class layer.
         """
         shallow, deep = (taps[stage] for stage in self.stages)
@@ -242,6 +259,15 @@ class Spg(Cam):
 
     def _split(self, confidence: Tensor, high: float, low: float) -> Tensor:
         return split_by_confidence(confidence, high, low, self.options.min_object)
+
+
+def _stages(backbone: Backbone) -> tuple[str, str]:
+    if backbone.name not in STAGES:
+        raise ConfigError(
+            f"method spg has no stages for its guidance in backbone {backbone.name}; use one of "
+            f"{', '.join(STAGES)}, or guidance plain"
+        )
+    return STAGES[backbone.name]
 
 
 def _size(maps: Tensor) -> tuple[int, int]:

@@ -28,11 +28,11 @@ class MetricResult:
 
     Attributes:
         value: over all classes; NaN without any case.
-        interval: of the bootstrap over images; None if it was turned off or cannot be had.
+        interval: interval by the bootstrap over images; None if it was turned off or cannot be had.
         per_class: class index to value, for the classes that have any.
         centre: the same metric for the centre baseline; None where it has none.
-        counted: how many cases (images, or image-class pairs) entered.
-        skipped: how many were left out by definition (difficult objects, say).
+        counted: number of cases (images, or image-class pairs) that entered.
+        skipped: number of cases left out by definition (difficult objects, say).
         details: anything else worth keeping, JSON values (curves, counts).
     """
 
@@ -55,9 +55,9 @@ class Metric(abc.ABC):
 
     Class attributes:
         name: the registry name; also the prefix of its columns.
-        title: for people.
+        title: name for tables and charts.
         uses: names of the options that the value depends on.
-        columns: what it says about single images: column name to bool, int or float.
+        columns: its facts about single images: column name to bool, int or float.
         higher_is_better: false for errors.
     """
 

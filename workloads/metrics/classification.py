@@ -22,7 +22,7 @@ class _Row(NamedTuple):
 
 
 class ClassificationMap(Metric):
-    """Mean over classes of the average precision of class scores (METHODS section 7).
+    """Mean over classes of the average precision of class scores.
 
     The value is VOC10+'s area; VOC07's 11-point value stands in the details. An image whose
     objects of a class are all difficult does not count for that class. Classes without a

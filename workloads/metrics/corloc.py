@@ -22,7 +22,7 @@ from workloads.metrics.pairs import given_pairs
 class Corloc(Metric):
     """Mean over classes of the share of positive images whose box has IoU >= 0.5 with an instance.
 
-    One box for each image and class (Deselaers et al. 2012, METHODS section 7): that of the
+    One box for each image and class (Deselaers et al. 2012): that of the
     largest component above the model's cut-off, or what box rule "tight" or "regions" gives.
     Positive are the image-class pairs that GT-known localization judges, of which this is the
     mean over classes.
@@ -85,7 +85,7 @@ class Corloc(Metric):
 class CorlocAny(Corloc):
     """CorLoc if any box of the class may be right, that of every component at every scale.
 
-    This is more lenient. It is how SPN's released code counts (METHODS section 1): there pixels
+    This is more lenient. It is how SPN's released code counts: there pixels
     at or above the mean are foreground, boxes of three scales are put together, near duplicates
     (IoU 0.7) and then boxes with a side under 50 pixels dropped, as the model's cut-offs
     `threshold="mean"`, `nms_iou=0.7` and `min_box_px=51` say. Its components are 4-connected and

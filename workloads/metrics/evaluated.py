@@ -50,7 +50,7 @@ class Evaluated:
         return self.once(("peak", label), lambda: peak(self.map01(label)))
 
     def boxes(self, label: int) -> HeatBoxes:
-        """What the model's cut-offs find of a class, see `boxes_of_class`.
+        """Boxes of a class at the model's cut-offs, see `boxes_of_class`.
 
         Raises:
             NotFound: the map of this class was not stored, or regions that the model needs.
@@ -66,7 +66,7 @@ class Evaluated:
         return self.boxes(label).largest(count).boxes_xyxy
 
     def detections(self, score_threshold: float) -> Detections:
-        """What the model's box rule finds in the stored maps, above another score threshold."""
+        """Detections by the model's box rule in the stored maps, above another score threshold."""
         p = self.prediction
         cutoffs = self.cutoffs.model_copy(update={"score_threshold": score_threshold})
         stored = p.map_labels.tolist()

@@ -16,7 +16,7 @@ BoxProtocol = Literal["exact", "wsolevaluation"]
 
 
 class MetricOptions(Options):
-    """What the protocols leave open."""
+    """Options of the metrics' protocols."""
 
     iou: float = Field(
         default=0.5, gt=0.0, le=1.0, description="IoU from which a box counts as right"

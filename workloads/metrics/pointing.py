@@ -19,7 +19,7 @@ SMALL_SHARE = 0.25
 
 
 class Pointing(Metric):
-    """Pointing accuracy, mean over classes of hits / (hits + misses) (METHODS section 7).
+    """Pointing accuracy, mean over classes of hits / (hits + misses).
 
     A hit is a peak inside any box of the class or within the tolerance of it. As in TorchRay's
     version of the game, classes whose objects are all difficult are skipped, and the difficult

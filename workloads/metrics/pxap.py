@@ -24,7 +24,7 @@ from workloads.metrics.pairs import left_out
 class PxAP(Metric):
     """Average precision of the map's pixels against the mask, pooled over the data set.
 
-    As in wsolevaluation (Choe et al. 2020, METHODS section 7): the map of the image's class is
+    As in wsolevaluation (Choe et al. 2020): the map of the image's class is
     resized bicubically to a square, then normalised; the mask follows with the nearest pixel;
     pixels to be ignored are left out. Scores fall into bins between the cut-offs, and AP is the
     sum of precision times the gain in recall from the highest bin down, not interpolated. The

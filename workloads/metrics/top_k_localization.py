@@ -23,8 +23,8 @@ class Top1Localization(Metric):
     """Share of images whose best scored class is right and has a box with IoU >= 0.5.
 
     The box is that of the class's largest component above the model's cut-off, or what box rule
-    "tight" or "regions" gives; it may meet any box of that class (ILSVRC's localization task,
-    METHODS section 7). Right are the classes that GT-known localization judges; images without
+    "tight" or "regions" gives; it may meet any box of that class (ILSVRC's
+    localization task). Right are the classes that GT-known localization judges; images without
     one (difficult objects only, no boxes, blacklisted) are skipped. An image counts for each of
     its right classes in `per_class`.
 

@@ -13,7 +13,7 @@ SCHEMA_VERSION = 3
 
 
 class Preprocessing(Options):
-    """How an upright RGB image becomes the network's input: made a square, normalised.
+    """Steps from an upright RGB image to the network's input: squared, then normalised.
 
     Attributes:
         size: side of the square in pixels.
@@ -34,10 +34,10 @@ class ModelCard(Options):
     """One model version: self-sufficient, no threshold lives anywhere else.
 
     Attributes:
-        method, method_options, backbone: how to rebuild the network.
+        method, method_options, backbone: names and options to rebuild the network.
         classes: class names in the order of the scores.
         cooccurrence: (K, K) rows; entry [i][j] is p(i | j) over the training labels.
-        provenance: where it came from (run, data digest, versions, recipe), JSON values.
+        provenance: origin (run, data digest, versions, recipe), JSON values.
     """
 
     schema_version: int = SCHEMA_VERSION

@@ -13,7 +13,7 @@ GPU_CHUNK = 16
 def exact_arithmetic(
     device: torch.device, *, one_thread: bool = True
 ) -> AbstractContextManager[None]:
-    """For the time of a forward pass.
+    """Context of exact, reproducible arithmetic for a forward pass.
 
     Args:
         one_thread: on a CPU, set torch's number of threads to 1 and leave it so: restoring it

@@ -40,7 +40,7 @@ from workloads.models.version import check_card, load_network, read_card
 
 
 class Response(NamedTuple):
-    """What the network says about one image.
+    """Class scores and maps of one image.
 
     Attributes:
         scores: (K,) float32 in [0, 1].

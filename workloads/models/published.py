@@ -32,7 +32,7 @@ def save_published(
     preprocessing has: boxes are wanted all over the image. Cut-offs are the defaults.
 
     Args:
-        folder: of the model version; one that is there is replaced.
+        folder: folder of the model version; one that is there is replaced.
         network: "torchvision:<model>" or "torchvision:<model>:<weights>".
         method: one that explains whole networks, such as "grad-cam".
         weights: a state dict of the whole network; None for the published file.
@@ -94,7 +94,7 @@ def import_classifier(
 
     Args:
         weights: a state dict of the whole network; None for the published file.
-        shards: of the data set it will be used on. Its classes must be the network's, in the
+        shards: folder of the data set it will be used on. Its classes must be the network's, in the
             same order; the model takes their names.
 
     Raises:

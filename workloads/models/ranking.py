@@ -38,7 +38,7 @@ LONGEST = 8
 
 
 class Ranker(Protocol):
-    """What ranks classes."""
+    """A classifier by whose scores classes are ranked."""
 
     def scores(self, images: Sequence[NDArray[np.uint8]]) -> NDArray[np.float32]:
         """(N, K) probabilities in [0, 1] of upright RGB images, (H, W, 3) uint8 each."""
@@ -127,7 +127,8 @@ def open_ranker(
         names: each the folder of a model version, or "torchvision:<model>" (with
             ":<weights>" where torchvision has several) for published weights on this machine, or
             the same with "=<file>" after it for others.
-        classes: of the data set, in the order of its labels; every ranker must have the same.
+        classes: names of the data set's classes, in the order of its labels; every ranker must
+            have the same.
         device: "cpu", "cuda" or "cuda:N".
         threads: images that a CPU works on at once.
 

@@ -107,7 +107,7 @@ def check_card(card: ModelCard, method: Method) -> None:
     """A card must describe the network beside it.
 
     Raises:
-        ConfigError: what differs.
+        ConfigError: they differ; the message lists in what.
     """
     classes = len(card.classes)
     options = METHODS[card.method].options_type.parse(card.method_options, "model card")

@@ -52,7 +52,7 @@ def miniature(recipe: Recipe) -> Recipe:
 
 
 def _smaller(evaluation: Evaluation) -> dict[str, Any]:
-    """What the evaluation says in pixels, for small images."""
+    """Sizes in pixels of an evaluation, scaled to small images."""
     cutoffs = dict(evaluation.cutoffs)
     if isinstance(least := cutoffs.get("min_box_px"), int | float):
         cutoffs["min_box_px"] = least * PIXELS

@@ -1,4 +1,4 @@
-"""What a recipe says: the training, how it is measured, and the row of a paper it stands for."""
+"""Schema of a recipe: a training, its measurement and the row of a paper."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ CutoffOverrides = Annotated[Overrides, AfterValidator(_fitting(Cutoffs))]
 
 
 class Row(Options):
-    """Where a number stands.
+    """Place of a number in a paper.
 
     Attributes:
         paper: one of the five.
@@ -56,8 +56,8 @@ class Published(Options):
     """One number as a paper prints it.
 
     Attributes:
-        metric: what `wsol evaluate` calls it.
-        value: in the paper's unit, percent.
+        metric: its name in `wsol evaluate`.
+        value: the number in percent, the papers' unit.
         error: the paper prints 100 minus the metric: an error where the metric counts what is
             right, or the other way round.
         options: metric options that only this number has (an IoU, say).
@@ -72,7 +72,7 @@ class Published(Options):
 
     @property
     def label(self) -> str:
-        """What it is in a few words, unlike that of the recipe's other numbers."""
+        """Short label, unique among the recipe's numbers."""
         options = [f"{name}={value}" for name, value in self.options.items()]
         return " ".join(["100 -", self.metric, *options] if self.error else [self.metric, *options])
 
@@ -90,7 +90,7 @@ class Splits(Options):
 
 
 class Evaluation(Options):
-    """How a row is measured, where that differs from the settings."""
+    """Settings of measuring a row that differ from the defaults."""
 
     metrics: MetricOverrides = Field(default={}, description="options of all its metrics")
     cutoffs: CutoffOverrides = Field(
@@ -106,7 +106,7 @@ class Evaluation(Options):
 
 
 class Entry(Options):
-    """What runnable and quoted rows have in common."""
+    """Fields that runnable and quoted rows share."""
 
     name: str
     summary: str
@@ -128,7 +128,7 @@ class Recipe(Entry):
 
     Attributes:
         preset, method_options: values of the method's options; the latter win.
-        initial: what the backbone starts from: "imagenet" (torchvision's weights for it),
+        initial: weights that the backbone starts from: "imagenet" (torchvision's weights for it),
             another recipe's backbone by the recipe's name, or None for random weights.
         parts: the same for further pretrained networks inside the method, by their names.
         dataset: name of its layout.

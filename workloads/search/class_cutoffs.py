@@ -43,7 +43,8 @@ def with_class_cutoffs(
 
     Args:
         trial: parameters and metrics, as `search.objective` gives them, with `alpha`.
-        metric: what has to gain. Cut-offs do not touch "classification_map": then box F1 has to.
+        metric: name of the metric that has to gain. Cut-offs do not touch "classification_map":
+            then box F1 has to.
         limits: least and highest cut-off.
     """
     judged = metric if metric == "gt_known" else "box_f1"

@@ -1,4 +1,4 @@
-"""What a search on stored maps needs to know of them, from one walk over them.
+"""True and false boxes of every stored map at every cut-off, counted in one pass.
 
 For every map and each of T cut-offs the table keeps how many of the class's boxes would be true and
 how many false. The boxes of a class pass a score threshold together, so that is all of them.
@@ -30,7 +30,7 @@ from workloads.predictions.store import Prediction
 
 @dataclass(frozen=True, slots=True)
 class SearchTable:
-    """What a search needs to know of stored predictions.
+    """Counts of true and false boxes of stored predictions at every cut-off.
 
     Attributes:
         scores: (N, K) float32 as the network gave them.

@@ -93,7 +93,7 @@ def test_the_table_holds_the_values_and_marks_the_best(job: SyntheticJob, html: 
     assert [cell.best for cell in known.cells] == [True, False]
     assert known.centre is not None
     assert known.explained.startswith("Share of image-class pairs")
-    assert "METHODS" not in "".join(row.explained for row in rows)
+    assert "section" not in "".join(row.explained for row in rows)
 
 
 def test_every_picture_has_words_and_boxes_within_it(html: str) -> None:

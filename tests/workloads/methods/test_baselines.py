@@ -7,7 +7,7 @@ import torch
 from small_methods import class_map, tiny
 from torch import Tensor
 
-from workloads.methods.rounds import in_rounds
+from workloads.methods.rounds import one_class_at_a_time
 
 
 def test_every_round_has_the_whole_batch_and_maps_come_to_their_image_and_class() -> None:
@@ -17,7 +17,7 @@ def test_every_round_has_the_whole_batch_and_maps_come_to_their_image_and_class(
         asked.append(labels.tolist())
         return labels.view(-1, 1, 1).double() + torch.zeros(1, 2, 3)
 
-    maps = in_rounds([[4], [], [2, 9, 5]], map_of, (2, 3), torch.device("cpu"))
+    maps = one_class_at_a_time([[4], [], [2, 9, 5]], map_of, (2, 3), torch.device("cpu"))
     assert asked == [[4, 0, 2], [0, 0, 9], [0, 0, 5]]
     assert [m.shape for (m,) in maps] == [(1, 2, 3), (0, 2, 3), (3, 2, 3)]
     assert [m[:, 1, 2].tolist() for (m,) in maps] == [[4], [], [2, 9, 5]]
@@ -28,7 +28,9 @@ def test_without_a_wanted_class_nothing_is_computed() -> None:
     def never(labels: Tensor) -> Tensor:
         raise AssertionError("no class was asked for")
 
-    assert [m.shape for (m,) in in_rounds([[], []], never, (4, 5), torch.device("cpu"))] == [
+    assert [
+        m.shape for (m,) in one_class_at_a_time([[], []], never, (4, 5), torch.device("cpu"))
+    ] == [
         (0, 4, 5),
         (0, 4, 5),
     ]

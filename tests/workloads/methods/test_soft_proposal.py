@@ -18,7 +18,7 @@ from workloads.methods.spn.soft_proposal import (
     resolve_epsilon,
 )
 
-# METHODS.md, section 1: the authors' rule on `golden_features`, row-major 4x4.
+# The authors' rule on `golden_features`, row-major 4x4.
 GOLDEN = {
     2.4: (
         5,

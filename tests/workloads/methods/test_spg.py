@@ -12,7 +12,7 @@ from workloads.backbones.registry import BACKBONES
 from workloads.errors import ConfigError
 from workloads.methods.base import Targets
 from workloads.methods.registry import build_method
-from workloads.methods.spg import Spg, SpgOptions
+from workloads.methods.spg import STAGES, Spg, SpgOptions
 
 CLASSES = 3
 BRANCHES = ("b2", "b1", "c")
@@ -334,3 +334,18 @@ def test_the_presets_are_what_is_published() -> None:
 def test_options_that_make_no_sense_are_refused(options: dict[str, object], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         spg(**options)
+
+
+def test_every_backbone_has_two_stages_the_shallower_first() -> None:
+    assert set(STAGES) == set(BACKBONES)
+    for name, stages in STAGES.items():
+        parts, objects = (list(BACKBONES[name].stage_channels).index(stage) for stage in stages)
+        assert parts < objects
+
+
+def test_a_backbone_without_known_stages_is_refused_with_guidance_only() -> None:
+    backbone = BACKBONES["tiny"]()
+    backbone.name = "other"  # type: ignore[misc]
+    with pytest.raises(ConfigError, match=r"in backbone other; use one of tiny, .* or guidance pl"):
+        Spg(backbone, CLASSES, "multilabel", SpgOptions())
+    Spg(backbone, CLASSES, "multilabel", SpgOptions(guidance="plain"))

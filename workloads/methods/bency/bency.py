@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from workloads.backbones.base import Backbone
 from workloads.errors import ConfigError
-from workloads.methods.base import Localization, Method, Targets, chosen
+from workloads.methods.base import Localization, Method, Targets, maps_for
 from workloads.methods.bency.beam_search import Level, Tracks, beam_search
 from workloads.methods.bency.region_heat import region_heat, with_central_peak
 from workloads.methods.bency.region_scores import Network, on_crops, on_one_map, whole_maps
@@ -35,7 +35,7 @@ class BencyOptions(Options):
             and the last one (F_a of section 3.2; its size is not stated, 2,048 is that of the
             paper which it is taken from). Null leaves it out: section 4.1 says that the last
             layer alone is new.
-        output: what turns the last layer into scores where an image has several labels. "softmax":
+        output: function from the last layer to scores where an image has several labels. "softmax":
             the classes share one probability (M_b of section 3.2), which is why the neighbours'
             scores have something to give back (equation 2). "sigmoid": each has its own. With a
             single label it is always the softmax.
@@ -142,13 +142,13 @@ class Bency(Method):
         heat = np.stack(heat_of([range(self.num_classes)] * len(images)))
         scores = torch.from_numpy(heat.max(axis=(2, 3)) / self._most_heat).float()
         maps = torch.stack([_peaked(of_image) for of_image in heat])
-        return Localization(scores.to(images.device), chosen(maps.to(images.device)))
+        return Localization(scores.to(images.device), maps_for(maps.to(images.device)))
 
     @torch.inference_mode()
     def regions(
         self, images: Tensor, features: Tensor, logits: Tensor, tracks: Tracks
     ) -> list[Level]:
-        """What the search keeps at each level, in positions of the map of the whole image.
+        """Regions kept at each level of the search, in positions of the map of the whole image.
 
         Args:
             images: (B, 3, H, W) normalised.
@@ -192,7 +192,7 @@ class Bency(Method):
 
     @property
     def _most_heat(self) -> int:
-        """What a point has if it lies in every region and all scores are 1."""
+        """Heat of a point that lies in every region if all scores are 1."""
         return max(self.options.root_counts + self._width * self._levels, 1)
 
     def _logits_of_whole(self, features: Tensor) -> Tensor:

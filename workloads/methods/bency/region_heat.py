@@ -72,7 +72,7 @@ def _covered(
 
 
 def _run(flags: NDArray[np.bool_]) -> int:
-    """How many flags are set before the first that is not."""
+    """Number of flags that are set before the first that is not."""
     return len(flags) if flags.all() else int(flags.argmin())
 
 

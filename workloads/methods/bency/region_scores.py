@@ -34,7 +34,7 @@ CROPS_PER_PASS = {"cpu": 8, "cuda": 32}
 
 
 class Network(NamedTuple):
-    """What turns images into scores.
+    """The parts of a network that turn images into scores.
 
     Attributes:
         features: (B, 3, H, W) images to (B, C, h, w) maps.

@@ -29,13 +29,13 @@ class OquabOptions(Options):
     """The layers, the search over positions and scales, and the variants of the paper's tables.
 
     Attributes:
-        channels: of the adaptation layer Ca, a 1x1 convolution with ReLU after fc7.
+        channels: width of the adaptation layer Ca, a 1x1 convolution with ReLU after fc7.
         dropout: share of its outputs that training sets to 0.
         freeze: keep the backbone (C1 to C7) as it is: no gradients, no dropout, no updates of
             normalisation statistics (section 4).
-        reduction: over classes, of the loss of multi-label data; "sum" is equation 1. Both take
-            the mean over images. Single-label data have the cross-entropy, which the paper does
-            not use.
+        reduction: over classes, of the loss of multi-label data: "sum" (equation 1) or "mean". Both
+            take the mean over images. Single-label data have the cross-entropy, which the paper
+            does not use.
         train_scales: least and greatest scale of a training batch, drawn uniformly once for the
             whole batch; null trains at scale 1.
         test_scales: scales of the input that are searched outside of training.
@@ -46,9 +46,9 @@ class OquabOptions(Options):
             the middle of the image, which is the window's.
         suppress_outside: with "masked", also lower the best window outside of the boxes of each
             class that is present (section 5, "consistently worse").
-        inside: which windows of a padded image count: "centre" those with their centre on the
+        inside: windows of a padded image that count: "centre" those with their centre on the
             image, "window" those that lie on it whole. One always counts. The paper does not say.
-        placement: how a map of scores is laid over the image: "stretch" rescales it to the size
+        placement: layout of a map of scores on the image: "stretch" rescales it to the size
             of the image ("simple interpolation", section 6), which moves outer windows outwards,
             the more so the fewer there are; "centres" puts each score at its window's centre.
         location: "map", or "centre": maps with their peak in the middle of the image, scores as

@@ -1,4 +1,4 @@
-"""What a sliding network says of all windows of a batch, at one scale or several.
+"""Scores of all windows of a batch from a sliding network, at one scale or several.
 
 Shapes: B batch, K classes, n m windows in both directions, h w map size.
 """
@@ -57,7 +57,7 @@ def highest_map(
     """The maximum across scales of the maps of one image (Oquab, section 6).
 
     Args:
-        row: of the image in the batch.
+        row: index of the image in the batch.
         labels: the wanted classes.
         extent: share of the input's height and width that is image, from the top left.
 

@@ -28,7 +28,7 @@ _MEASURED: dict[type[Backbone], tuple[int, int]] = {}
 
 
 class Windows(NamedTuple):
-    """Where a sliding network looks: position i of its map sees pixels i * step to i * step + side.
+    """Windows of a sliding network: position i sees pixels i * step to i * step + side.
 
     Attributes:
         side: pixels; an input of this side gives one position.
@@ -57,7 +57,7 @@ class Windows(NamedTuple):
         return F.pad(images, (0, missing[1], 0, missing[0])) if any(missing) else images
 
     def inside(self, pixels: Tensor, positions: Tensor, rule: Inside) -> Tensor:
-        """How many positions in each direction are in the image; the others see mostly padding.
+        """Number of positions in the image in each direction; the others see mostly padding.
 
         Args:
             pixels: (B, 2) height and width of the image, which starts at the top left.
@@ -74,7 +74,7 @@ class Windows(NamedTuple):
     def in_boxes(
         self, boxes: Tensor, inside: Tensor, positions: tuple[int, int], classes: int
     ) -> Tensor:
-        """Which windows have their centre in a box, class by class.
+        """Mask of the windows that have their centre in a box, class by class.
 
         A box always has one window at least: the one whose centre is nearest to its own.
 
@@ -133,7 +133,7 @@ class Windows(NamedTuple):
 
 
 class Frame(NamedTuple):
-    """How the windows of one image at one scale lie in the frame of the network's input.
+    """Layout of one image's windows at one scale in the frame of the network's input.
 
     Attributes:
         pixels: height and width of the input at that scale.

@@ -72,7 +72,7 @@ class SaliencyDecoder(nn.Module):
 
         Args:
             features: (B, in_channels, h, w) of the encoder's end.
-            taps: what left the encoder's blocks, by their names.
+            taps: outputs of the encoder's blocks, by their names.
             size: H and W.
         """
         for level, block in enumerate(self.blocks):

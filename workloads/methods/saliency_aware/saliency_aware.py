@@ -32,17 +32,17 @@ class SaliencyOptions(CamOptions):
     """The parts that only training has, and their losses. The defaults are the paper's text.
 
     Attributes:
-        map_weight: of the map loss; 0 leaves it out, with the need for object proposals.
+        map_weight: weight of the map loss; 0 leaves it out, with the need for object proposals.
         map_loss: "norm" is equation 2, the L2 norm over all pixels of an image. It grows with
             the side of the input: a typical error of 0.2 costs 45 at 224x224, against 7 for
             guessing among 1,000 classes. "mean_squared" has no such scale.
-        triplet_weight: of the perceptual triplet loss; 0 leaves it and its network out.
-        margin: by how much d_neg should exceed d_pos; null is the text, without an end.
+        triplet_weight: weight of the perceptual triplet loss; 0 leaves it and its network out.
+        margin: wanted difference d_neg - d_pos; null is the text, without an end.
         perceptual: the backbone that compares images, frozen.
-        hidden_colour: what stands where the saliency map hides the image. "mean" is the product
+        hidden_colour: content where the saliency map hides the image. "mean" is the product
             of the map with the normalised image, which is what the networks see; "black" that
             with the pixels.
-        decoder_channels: that leave the decoder's first block; each further block has half.
+        decoder_channels: outputs of the decoder's first block; each further block has half.
     """
 
     map_weight: float = Field(default=1.0, ge=0)

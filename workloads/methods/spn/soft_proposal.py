@@ -37,7 +37,7 @@ Epsilon = Literal["side", "area"] | float
 
 
 class SoftProposalOptions(Options):
-    """What the paper and the authors' code leave open.
+    """Solver and reach of the soft proposal.
 
     Attributes:
         solver: "stationary" is the exact stable state; "power" is the authors' iteration, which

@@ -13,7 +13,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from workloads.backbones.base import Backbone, check_stages
-from workloads.methods.base import Localization, Targets, chosen
+from workloads.methods.base import Localization, Targets, maps_for
 from workloads.methods.classification import (
     Adaptation,
     PooledClassifier,
@@ -30,16 +30,16 @@ class SpnOptions(SoftProposalOptions):
     """The layers around the soft proposal; the authors' code for VGG16 and GoogLeNet.
 
     Attributes:
-        channels: of the 3x3 convolution with ReLU between backbone and soft proposal; null
+        channels: width of the 3x3 convolution with ReLU between backbone and soft proposal; null
             leaves it out.
-        groups: of that convolution.
+        groups: groups of that convolution.
         dropout: share of pooled features that training sets to 0.
         after: name of the backbone's stage after which the soft proposal stands ("after any CNN
             layer", 3.1); null puts it last, after the convolution. In the middle the features
             are multiplied by N * M, which is 1 on average, so that the layers that follow see
             features of the size they are used to; what reaches the end is averaged. It compares
             every pair of positions, so early stages are costly.
-        scales: of the input, searched outside of training. Scores are those of the mean logits;
+        scales: input scales, searched outside of training. Scores are those of the mean logits;
             every scale has its own maps, and the first one's are the main ones.
     """
 
@@ -51,7 +51,7 @@ class SpnOptions(SoftProposalOptions):
 
 
 class Seen(NamedTuple):
-    """What a network makes of images before its classifier.
+    """Features and soft proposal of a batch before the classifier.
 
     Attributes:
         features: (B, C, h, w).
@@ -115,7 +115,7 @@ class Spn(PooledClassifier):
         maps = [couple(class_response(s.features, self.classifier), s.shares) for s in seen]
         return Localization(
             scores=class_scores(self._logits(seen), self.task),
-            maps_of=chosen(*maps),
+            maps_of=maps_for(*maps),
             proposal=seen[0].proposal.float(),
         )
 
