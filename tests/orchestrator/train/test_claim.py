@@ -56,7 +56,7 @@ def started(tmp_path: Path, shards: Path) -> RunPaths:
 def finished(tmp_path: Path, shards: Path) -> RunPaths:
     paths = started(tmp_path, shards)
     write_json(paths.model / "model.json", {})
-    seal(paths.model)
+    seal(paths.model, kind="model")
     EventLog(paths.events).append({"epoch": 1, "metrics": {"loss": 0.5}})
     return paths
 
