@@ -9,31 +9,35 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import shutil
-import uuid
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar, Self
 
-from workloads.errors import IntegrityError, NotFound
+from workloads.errors import ConfigError, IntegrityError, NotFound
+from workloads.storage import storage_of
 
 MANIFEST = "manifest.json"
+QUARANTINE = "quarantine.jsonl"  # what was listed and left out, one {path, reason, ...} a line
+_PLURAL = ("shards", "predictions", "proposals")
 
 
-@contextmanager
-def atomic_file(path: Path) -> Iterator[Path]:
-    """Give a temporary sibling to write; rename it to `path` on success, remove it on error."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
-    try:
-        with _naming(path):
-            yield temporary
-            _sync(temporary)
-            temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+def atomic_file(path: Path) -> AbstractContextManager[Path]:
+    """Give a path to write; it becomes `path` on success and goes on error (see `Storage`)."""
+    return storage_of(path).publish_file(path)
+
+
+def atomic_folder(path: Path) -> AbstractContextManager[Path]:
+    """Give an empty folder to fill; it replaces `path` on success (see `Storage`)."""
+    return storage_of(path).publish_folder(path)
+
+
+def copy_file(source: Path, target: Path) -> None:
+    """Copy a file of an artifact into a folder that is being filled."""
+    with storage_of(source).open(source) as stream, target.open("wb") as copy:
+        shutil.copyfileobj(stream, copy)
 
 
 def write_text(path: Path, text: str) -> None:
@@ -55,41 +59,12 @@ def read_json(path: Path) -> Any:
         IntegrityError: the file is not JSON.
     """
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        with storage_of(path).open(path) as stream:
+            return json.loads(stream.read().decode("utf-8"))
     except FileNotFoundError:
         raise NotFound(f"{path}: no such file") from None
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
         raise IntegrityError(f"{path}: not valid JSON ({error})") from None
-
-
-@contextmanager
-def atomic_folder(path: Path) -> Iterator[Path]:
-    """Give a temporary sibling folder to fill; it replaces `path` on success.
-
-    Raises:
-        OSError: as the file system says (a full disk, say); nothing is left behind.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
-    temporary.mkdir()
-    try:
-        with _naming(path):
-            yield temporary
-            if path.exists():
-                shutil.rmtree(path)
-            temporary.replace(path)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
-
-
-@contextmanager
-def _naming(path: Path) -> Iterator[None]:
-    """A full disk is reported by a write, which does not know the name of its file."""
-    try:
-        yield
-    except OSError as error:
-        error.filename = error.filename or str(path)
-        raise
 
 
 def seal(folder: Path, **facts: Any) -> dict[str, Any]:
@@ -98,9 +73,11 @@ def seal(folder: Path, **facts: Any) -> dict[str, Any]:
     The digest covers facts and files, so it names the artifact's content. Temporary files of
     a writer that was killed are removed first.
     """
-    for stale in folder.rglob(".*.tmp"):
-        stale.unlink(missing_ok=True)
-    files = {str(p.relative_to(folder)): sha256(p) for p in sorted(_files(folder))}
+    storage = storage_of(folder)
+    for stale in storage.files(folder):
+        if stale.match(".*.tmp"):
+            storage.remove(stale)
+    files = {str(p.relative_to(folder)): sha256(p) for p in _files(folder)}
     body = {**facts, "files": files}
     manifest = {**body, "digest": digest(body)}
     write_json(folder / MANIFEST, manifest)
@@ -109,32 +86,39 @@ def seal(folder: Path, **facts: Any) -> dict[str, Any]:
 
 def is_sealed(folder: Path) -> bool:
     """Whether the folder holds a finished artifact."""
-    return (folder / MANIFEST).is_file()
+    return storage_of(folder).exists(folder / MANIFEST)
 
 
-def read_manifest(folder: Path, kind: str) -> dict[str, Any]:
-    """The manifest of a finished artifact.
-
-    Raises:
-        NotFound: the folder is missing or unfinished; `kind` says what was looked for.
-    """
-    if not is_sealed(folder):
-        raise NotFound(f"{folder}: no {kind} there (it has no {MANIFEST})")
-    manifest: dict[str, Any] = read_json(folder / MANIFEST)
-    return manifest
+def unseal(folder: Path) -> None:
+    """Take a manifest away: the artifact is unfinished again."""
+    storage_of(folder).remove(folder / MANIFEST)
 
 
-def verify(folder: Path, kind: str) -> dict[str, Any]:
-    """The manifest, after every file was checked against it.
+def read_manifest(folder: Path, *kinds: str) -> dict[str, Any]:
+    """The manifest of a finished artifact of a kind, or of one of several.
 
     Raises:
         NotFound: the folder is missing or unfinished.
+        ConfigError: it holds another kind; the message says which.
+    """
+    manifest = _stored(folder, kinds)
+    _check_kind(folder, manifest, kinds)
+    return manifest
+
+
+def verify(folder: Path, *kinds: str) -> dict[str, Any]:
+    """The manifest, after every file was checked against it.
+
+    Raises:
+        NotFound, ConfigError: as `read_manifest` does.
         IntegrityError: a file is missing, changed or unknown, or the manifest was edited.
     """
-    manifest = read_manifest(folder, kind)
+    manifest = _stored(folder, kinds)
     body = {k: v for k, v in manifest.items() if k != "digest"}
     if digest(body) != manifest.get("digest"):
         raise IntegrityError(f"{folder / MANIFEST}: changed after it was written; make it again")
+    _check_kind(folder, manifest, kinds)
+    kind = " or ".join(kinds)
     found = {str(p.relative_to(folder)): sha256(p) for p in _files(folder)}
     for name, expected in manifest["files"].items():
         if found.pop(name, None) != expected:
@@ -147,9 +131,60 @@ def verify(folder: Path, kind: str) -> dict[str, Any]:
     return manifest
 
 
+@dataclass(frozen=True)
+class Artifact:
+    """A finished artifact: its folder, what names its content, and the facts of its manifest.
+
+    Cheap to carry to another process; what the folder holds is read when it is asked for.
+
+    Attributes:
+        facts: the manifest without its digest and its list of files.
+    """
+
+    kind: ClassVar[str] = "artifact"
+
+    folder: Path
+    digest: str
+    facts: Mapping[str, Any] = field(compare=False, repr=False)
+
+    @classmethod
+    def open(cls, folder: Path) -> Self:
+        """Read the manifest, once; the files are not checked against it.
+
+        Raises:
+            NotFound: the folder is missing or unfinished.
+            ConfigError: it holds another kind of artifact; the message says which.
+        """
+        return cls._of(folder, read_manifest(folder, cls.kind))
+
+    @classmethod
+    def open_verified(cls, folder: Path) -> Self:
+        """Open an artifact after checking every file against the manifest.
+
+        Raises:
+            NotFound, ConfigError: as `open` does.
+            IntegrityError: a file is missing, changed or unknown, or the manifest was edited.
+        """
+        return cls._of(folder, verify(folder, cls.kind))
+
+    def verify(self) -> None:
+        """Check every file against the manifest.
+
+        Raises:
+            IntegrityError: as `open_verified` does, or the artifact was replaced since.
+        """
+        if verify(self.folder, self.kind)["digest"] != self.digest:
+            raise IntegrityError(f"{self.folder}: replaced since it was opened; open it again")
+
+    @classmethod
+    def _of(cls, folder: Path, manifest: Mapping[str, Any]) -> Self:
+        facts = {k: v for k, v in manifest.items() if k not in ("digest", "files")}
+        return cls(folder, str(manifest["digest"]), facts)
+
+
 def sha256(path: Path) -> str:
     """SHA-256 of a file, hexadecimal."""
-    with path.open("rb") as stream:
+    with storage_of(path).open(path) as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
@@ -159,11 +194,39 @@ def digest(value: Mapping[str, Any]) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def _files(folder: Path) -> Iterator[Path]:
-    found = (p for p in folder.rglob("*") if p.is_file() and p.name != MANIFEST)
-    return (p for p in found if not p.name.startswith("."))
+def _files(folder: Path) -> list[Path]:
+    found = storage_of(folder).files(folder)
+    return [p for p in found if p.name != MANIFEST and not p.name.startswith(".")]
 
 
-def _sync(path: Path) -> None:
-    with path.open("rb") as stream:
-        os.fsync(stream.fileno())
+def _stored(folder: Path, kinds: Sequence[str]) -> dict[str, Any]:
+    if not is_sealed(folder):
+        raise NotFound(f"{folder}: no {' or '.join(kinds)} there (it has no {MANIFEST})")
+    manifest: dict[str, Any] = read_json(folder / MANIFEST)
+    return manifest
+
+
+def _check_kind(folder: Path, manifest: Mapping[str, Any], kinds: Sequence[str]) -> None:
+    found = _kind_of(manifest)
+    if found not in kinds:
+        raise ConfigError(f"{folder}: {_refusal(found, kinds)}")
+
+
+def _kind_of(manifest: Mapping[str, Any]) -> str:
+    # Shards were sealed without a kind once, and are much work to make again.
+    unnamed = "shards" if "splits" in manifest else "artifact"
+    return str(manifest.get("kind", unnamed))
+
+
+def _refusal(found: str, asked: Sequence[str]) -> str:
+    """Another kind of artifact than was asked for, in words."""
+    wanted = " or ".join(_noun(kind) for kind in asked)
+    this = "these are" if found in _PLURAL else "this is"
+    were = "were" if asked[-1] in _PLURAL else "was"
+    return f"{this} {_noun(found)}, {wanted} {were} asked for; give the folder of {wanted}"
+
+
+def _noun(kind: str) -> str:
+    if kind in _PLURAL:
+        return kind
+    return f"{'an' if kind[:1] in 'aeiou' else 'a'} {kind}"

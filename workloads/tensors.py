@@ -11,6 +11,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from workloads.errors import ConfigError, IntegrityError, NotFound
+from workloads.storage import storage_of
 
 # The file of a network's parameters and buffers in checkpoints and model versions.
 WEIGHTS_FILE = "weights.safetensors"
@@ -31,10 +32,11 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
         NotFound: the file is missing.
         IntegrityError: the file is not safetensors.
     """
-    if not path.is_file():
+    storage = storage_of(path)
+    if not storage.exists(path):
         raise NotFound(f"{path}: no such file")
     try:
-        tensors: dict[str, Tensor] = load_file(path)
+        tensors: dict[str, Tensor] = load_file(storage.local(path))
     except SafetensorError as error:
         raise IntegrityError(f"{path}: not a whole safetensors file ({error})") from None
     return tensors

@@ -12,10 +12,10 @@ import numpy as np
 import pyarrow.parquet as pq
 from PIL import Image
 
-from workloads.artifacts import seal, write_text
+from workloads.artifacts import QUARANTINE, seal, write_text
 from workloads.records import GroundTruth, Record, Task, records_to_table
 from workloads.shards.manifest import ShardFile, ShardManifest, SplitInfo
-from workloads.shards.quarantine import QUARANTINE, Quarantined
+from workloads.shards.quarantine import Quarantined
 
 
 def write_shards(
@@ -44,7 +44,7 @@ def write_shards(
     lines = [json.dumps(asdict(entry)) + "\n" for entry in quarantined]
     write_text(folder / QUARANTINE, "".join(lines))
     manifest = ShardManifest(dataset="made", task=task, classes=tuple(classes), splits=splits)
-    seal(folder, **manifest.model_dump(mode="json"))
+    seal(folder, kind="shards", **manifest.model_dump(mode="json"))
     return folder
 
 

@@ -129,7 +129,7 @@ def test_the_exports_agree(whole):
 
 def test_the_quarantine_says_why(whole):
     lines = [json.loads(line) for line in whole.quarantine.read_text("utf-8").splitlines()]
-    assert {line["file_name"] for line in lines} == BAD
+    assert {line["path"] for line in lines} == BAD
     assert all(line["reason"] for line in lines)
     read = {image["id"] for image in artifacts.read_json(whole.files["coco"])["images"]}
     assert read | {line["image_id"] for line in lines} == set(range(1, 35))

@@ -9,8 +9,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from workloads.artifacts import digest
-from workloads.errors import InputRejected, NotFound, TooLarge
-from workloads.images.decode import ImageLimits
+from workloads.errors import InputRejected, NotFound
+from workloads.images.decode import ImageLimits, read_image_bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,13 +55,7 @@ def read_image_file(path: Path, limits: ImageLimits) -> bytes:
         OSError: anything else, as it says more about the machine than about the file.
     """
     try:
-        with path.open("rb") as stream:
-            num_bytes = os.fstat(stream.fileno()).st_size
-            if num_bytes > limits.max_bytes:
-                raise TooLarge(
-                    f"{num_bytes} bytes, at most {limits.max_bytes} are allowed; compress it"
-                )
-            return stream.read()
+        return read_image_bytes(path, limits)
     except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
         raise InputRejected("removed after the folder was listed; put it back") from None
     except PermissionError:

@@ -14,13 +14,12 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from workloads.annotation.listing import Listing
-from workloads.artifacts import atomic_file
 from workloads.detections import Detections
 from workloads.errors import IntegrityError
 from workloads.formats.base import AnnotatedImage
+from workloads.parquet import read_columns, write_parquet
 from workloads.records import no_boxes
 
 PART_SCHEMA = pa.schema(
@@ -43,7 +42,7 @@ class QuarantinedFile:
     """One listed file without annotations, and why."""
 
     image_id: int
-    file_name: str
+    path: str  # relative to the folder of images
     reason: str
 
 
@@ -73,10 +72,9 @@ def part_path(folder: Path, index: int) -> Path:
 def write_part(path: Path, result: ChunkResult) -> None:
     """Write the part of one chunk whole or not at all."""
     rows = [_row(r.image_id, r.file_name, None, r.detections) for r in result.rows]
-    rows += [_row(q.image_id, q.file_name, q.reason, _NOTHING) for q in result.quarantined]
+    rows += [_row(q.image_id, q.path, q.reason, _NOTHING) for q in result.quarantined]
     rows.sort(key=lambda row: int(row["image_id"]))
-    with atomic_file(path) as temporary:
-        pq.write_table(pa.Table.from_pylist(rows, schema=PART_SCHEMA), temporary)
+    write_parquet(path, pa.Table.from_pylist(rows, schema=PART_SCHEMA))
 
 
 def read_part(path: Path) -> ChunkResult:
@@ -86,7 +84,7 @@ def read_part(path: Path) -> ChunkResult:
         IntegrityError: missing, or not such a part.
     """
     try:
-        rows = pq.ParquetFile(path).read().cast(PART_SCHEMA).to_pylist()
+        rows = read_columns(path).cast(PART_SCHEMA).to_pylist()
     except (FileNotFoundError, pa.ArrowException) as error:
         problem = " ".join(str(error).split())
         raise IntegrityError(
@@ -111,7 +109,7 @@ def read_parts(folder: Path, listing: Listing) -> Iterator[ChunkResult]:
     for index in listing.chunks:
         result = read_part(part_path(folder, index))
         found = [(row.image_id, row.file_name) for row in result.rows]
-        found += [(row.image_id, row.file_name) for row in result.quarantined]
+        found += [(entry.image_id, entry.path) for entry in result.quarantined]
         names = [file.name for file in listing.chunk(index)]
         if sorted(found) != list(enumerate(names, start=listing.first_id(index))):
             raise IntegrityError(

@@ -33,7 +33,7 @@ class CocoFormat(Format):
             atomic_file(path) as temporary,
             temporary.open("w", encoding="utf-8") as out,
             # The images come first in the file; annotations wait here until the last image.
-            tempfile.TemporaryFile("w+", dir=path.parent, encoding="utf-8") as annotations,
+            tempfile.TemporaryFile("w+", dir=temporary.parent, encoding="utf-8") as annotations,
         ):
             out.write(_json(head)[:-1] + ',"images":[')
             _write_rows(rows, out, annotations)

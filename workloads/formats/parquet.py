@@ -12,10 +12,9 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
-from workloads.artifacts import atomic_file
 from workloads.formats.base import AnnotatedImage, Format
+from workloads.parquet import parquet_writer
 
 IMAGES_PER_ROW_GROUP = 10_000
 
@@ -43,7 +42,7 @@ class ParquetFormat(Format):
     suffix = ".parquet"
 
     def write(self, rows: Iterable[AnnotatedImage], classes: Sequence[str], path: Path) -> None:
-        with atomic_file(path) as temporary, pq.ParquetWriter(temporary, SCHEMA) as writer:
+        with parquet_writer(path, SCHEMA) as writer:
             left = iter(rows)
             while images := list(islice(left, IMAGES_PER_ROW_GROUP)):
                 flat = [row for image in images for row in _rows(image, classes)]

@@ -7,9 +7,11 @@ its pixels from here. No colour management: embedded profiles are ignored.
 from __future__ import annotations
 
 import io
+import os
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Literal
 
 import cv2
@@ -49,6 +51,24 @@ class ImageLimits(Options):
 
     max_bytes: int = Field(default=64 * 2**20, ge=1, description="largest file, in bytes")
     max_pixels: int = Field(default=100_000_000, ge=1, description="largest width x height")
+
+
+def read_image_bytes(path: Path, limits: ImageLimits) -> bytes:
+    """The bytes of an image file, which is not read if it is over the limit.
+
+    Raises:
+        TooLarge: over the limit on bytes.
+        OSError: there is none, or it cannot be read.
+    """
+    with path.open("rb") as stream:
+        check_bytes(os.fstat(stream.fileno()).st_size, limits)
+        return stream.read()
+
+
+def check_bytes(num_bytes: int, limits: ImageLimits) -> None:
+    """Raise TooLarge if a file has more bytes than are allowed."""
+    if num_bytes > limits.max_bytes:
+        raise TooLarge(f"{num_bytes} bytes, at most {limits.max_bytes} are allowed; compress it")
 
 
 def decode(data: bytes, limits: ImageLimits) -> NDArray[np.uint8]:
@@ -189,8 +209,7 @@ def _resize(image: NDArray[np.uint8], to_width: int, to_height: int) -> NDArray[
 def _open(data: bytes, limits: ImageLimits) -> Image.Image:
     if not data:
         raise NotAnImage(f"the file is empty (allowed: {', '.join(FORMATS)}); replace it")
-    if len(data) > limits.max_bytes:
-        raise TooLarge(f"{len(data)} bytes, at most {limits.max_bytes} are allowed; compress it")
+    check_bytes(len(data), limits)
     try:
         image = Image.open(io.BytesIO(data), formats=(*FORMATS, "GIF"))
     except UnidentifiedImageError:

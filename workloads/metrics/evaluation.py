@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from workloads.localization.cooccurrence import rescore
 from workloads.localization.cutoffs import Cutoffs
 from workloads.metrics.base import Metric, MetricResult
 from workloads.metrics.evaluated import Evaluated
+from workloads.parquet import write_parquet
 from workloads.predictions.store import Prediction
 
 _ARROW = {bool: pa.bool_(), int: pa.int64(), float: pa.float64()}
@@ -75,6 +77,11 @@ def case_table(
         rows, key=lambda r: (r["image_id"], none if r["label"] is None else r["label"])
     )
     return pa.Table.from_pylist(ordered, schema=case_schema(metrics))
+
+
+def write_cases(path: Path, table: pa.Table) -> None:
+    """Write a table of single images as Parquet, whole or not at all."""
+    write_parquet(path, table)
 
 
 def results_json(metrics: Mapping[str, Metric]) -> dict[str, object]:

@@ -24,7 +24,6 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
-from workloads.artifacts import verify
 from workloads.backbones.normalizer import InputNormalizer
 from workloads.detections import Detections
 from workloads.errors import ResourceError
@@ -36,7 +35,8 @@ from workloads.localization.regions import resized_regions
 from workloads.methods.base import Localization, Method
 from workloads.models.card import ModelCard
 from workloads.models.exact_arithmetic import GPU_CHUNK, exact_arithmetic
-from workloads.models.version import check_card, load_network, read_card
+from workloads.models.model import Model
+from workloads.models.version import check_card
 
 
 class Response(NamedTuple):
@@ -121,9 +121,8 @@ class Localizer:
                 missing and unexpected tensors are listed.
             ResourceError: there is no such device.
         """
-        manifest = verify(folder, "model")
-        card = read_card(folder)
-        return cls(load_network(folder, card), card, str(manifest["digest"]), device, threads)
+        model = Model.open_verified(folder)
+        return cls(model.network(), model.card, model.digest, device, threads)
 
     def predict(
         self,

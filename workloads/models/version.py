@@ -7,14 +7,13 @@ manifest.json          digests of the others, written last; its own digest names
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from pydantic import JsonValue
 
-from workloads.artifacts import atomic_folder, read_json, seal, verify, write_json
+from workloads.artifacts import atomic_folder, copy_file, read_json, seal, verify, write_json
 from workloads.errors import ConfigError
 from workloads.localization.cutoffs import Cutoffs
 from workloads.methods.base import Method
@@ -65,7 +64,7 @@ def retune_model(
         }
     )
     with atomic_folder(target) as temporary:
-        shutil.copyfile(folder / WEIGHTS_FILE, temporary / WEIGHTS_FILE)
+        copy_file(folder / WEIGHTS_FILE, temporary / WEIGHTS_FILE)
         write_json(temporary / CARD_FILE, tuned.model_dump(mode="json"))
         return seal(temporary, kind="model", schema_version=tuned.schema_version)
 

@@ -13,12 +13,12 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from workloads.artifacts import atomic_file
 from workloads.errors import NotFound
+from workloads.parquet import count_rows, open_parquet, write_parquet
 from workloads.records import TRUTH_FIELDS, GroundTruth, truth_columns, truth_from_row
+from workloads.storage import storage_of
 
 SCHEMA_VERSION = 3
 PREDICTION_SCHEMA = pa.schema(
@@ -103,8 +103,7 @@ def classes_to_store(
 def write_predictions(path: Path, predictions: list[Prediction]) -> None:
     """Write one Parquet part whole or not at all."""
     rows = [_row(p) for p in predictions]
-    with atomic_file(path) as temporary:
-        pq.write_table(pa.Table.from_pylist(rows, schema=PREDICTION_SCHEMA), temporary)
+    write_parquet(path, pa.Table.from_pylist(rows, schema=PREDICTION_SCHEMA))
 
 
 def read_predictions(folder: Path) -> Iterator[Prediction]:
@@ -115,14 +114,21 @@ def read_predictions(folder: Path) -> Iterator[Prediction]:
 
 def part_files(folder: Path) -> list[Path]:
     """The parts of an artifact, in order."""
-    return sorted(folder.glob("*.parquet"))
+    return [
+        p for p in storage_of(folder).files(folder) if p.parent == folder and p.match("*.parquet")
+    ]
 
 
 def read_part(part: Path) -> Iterator[Prediction]:
     """The predictions of one part."""
-    for batch in pq.ParquetFile(part).iter_batches(batch_size=64):
-        for row in batch.to_pylist():
-            yield _prediction(row)
+    with open_parquet(part) as file:
+        for batch in file.iter_batches(batch_size=64):
+            yield from (_prediction(row) for row in batch.to_pylist())
+
+
+def rows_of(part: Path) -> int:
+    """The number of predictions in one part; none of them is read."""
+    return count_rows(part)
 
 
 def _row(p: Prediction) -> dict[str, object]:

@@ -18,15 +18,16 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from workloads.artifacts import atomic_file, is_sealed, read_manifest, seal
+from workloads.artifacts import is_sealed, read_manifest, seal
 from workloads.errors import IntegrityError
 from workloads.images.decode import ImageLimits, decode
+from workloads.parquet import write_parquet
 from workloads.proposals.options import Peak, ProposalOptions
 from workloads.proposals.selective_search import selective_search
 from workloads.proposals.store import SCHEMA, SCHEMA_VERSION
+from workloads.storage import storage_of
 
 if TYPE_CHECKING:
     from workloads.shards.read import RowGroup
@@ -116,8 +117,7 @@ def write_part(path: Path, group: RowGroup, options: ProposalOptions, limits: Im
                 "saliency": np.rint(255 * saliency).astype(np.uint8).tobytes(),
             }
         )
-    with atomic_file(path) as temporary:
-        pq.write_table(pa.Table.from_pylist(rows, SCHEMA), temporary, compression="ZSTD")
+    write_parquet(path, pa.Table.from_pylist(rows, SCHEMA), compression="ZSTD")
 
 
 def seal_proposals(
@@ -130,7 +130,7 @@ def seal_proposals(
     """
     files = {split: [part.file for part in parts] for split, parts in plan.items()}
     for file in chain.from_iterable(files.values()):
-        if not (folder / file).exists():
+        if not storage_of(folder).exists(folder / file):
             raise IntegrityError(f"{folder / file}: not written; run the same command again")
     seal(
         folder,

@@ -6,22 +6,19 @@ Shapes: R regions, S side of a saliency map.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from workloads.artifacts import MANIFEST, read_manifest
 from workloads.errors import IntegrityError, NotFound, unknown_name
-
-if TYPE_CHECKING:
-    pass
+from workloads.parquet import read_columns
 
 # The images that a training holds at a time come from about ten parts; more are kept, because
 # some images stay for long.
@@ -35,11 +32,19 @@ def read_proposals(folder: Path, split: str) -> ProposalStore:
         NotFound: no finished proposals there, or not of that split; the message names others.
         IntegrityError: they are of another version of this program.
     """
-    manifest = read_manifest(folder, "proposals")
-    kind, version = manifest.get("kind"), manifest.get("schema_version")
-    if (kind, version) != ("proposals", SCHEMA_VERSION):
+    return store_of(folder, read_manifest(folder, "proposals"), split)
+
+
+def store_of(folder: Path, manifest: Mapping[str, Any], split: str) -> ProposalStore:
+    """The proposals of one split of a manifest that was read.
+
+    Raises:
+        NotFound, IntegrityError: as `read_proposals` does.
+    """
+    version = manifest.get("schema_version")
+    if version != SCHEMA_VERSION:
         raise IntegrityError(
-            f"{folder / MANIFEST}: {kind} of schema {version}, this program reads proposals of "
+            f"{folder / MANIFEST}: proposals of schema {version}, this program reads proposals of "
             f"schema {SCHEMA_VERSION}; run 'wsol proposals' again"
         )
     if split not in manifest["parts"]:
@@ -97,7 +102,7 @@ class ProposalStore:
 
 
 def _read_column(path: Path, name: str) -> pa.ChunkedArray:
-    return pq.read_table(path, columns=[name])[name]
+    return read_columns(path, [name])[name]
 
 
 SCHEMA_VERSION = 1

@@ -17,10 +17,10 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from workloads.errors import IntegrityError
+from workloads.parquet import open_parquet
 from workloads.shards.cooccurrence import cooccurrence
 from workloads.shards.manifest import ShardManifest, read_shard_manifest, shard_files
 from workloads.shards.quarantine import reasons
@@ -214,7 +214,7 @@ class _Counts:
 
 
 def _batches(path: Path) -> Iterator[pa.RecordBatch]:
-    with pq.ParquetFile(path) as file:
+    with open_parquet(path) as file:
         yield from file.iter_batches(batch_size=ROWS_PER_BATCH, columns=list(_TRUTH))
 
 

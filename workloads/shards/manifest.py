@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from workloads.artifacts import MANIFEST, read_manifest
 from workloads.errors import IntegrityError, NotFound, unknown_name
@@ -46,7 +48,15 @@ def read_shard_manifest(folder: Path) -> ShardManifest:
         NotFound: the folder is missing or unfinished.
         IntegrityError: the shards are of another version of this program.
     """
-    values = read_manifest(folder, "shards")
+    return parse_shard_manifest(read_manifest(folder, "shards"), folder)
+
+
+def parse_shard_manifest(values: Mapping[str, Any], folder: Path) -> ShardManifest:
+    """The facts of a manifest that was read, checked.
+
+    Raises:
+        IntegrityError: the shards are of another version of this program.
+    """
     version = values.get("schema_version")
     if version != SCHEMA_VERSION:
         raise IntegrityError(
@@ -63,7 +73,16 @@ def shard_files(folder: Path, split: str) -> list[Path]:
     Raises:
         NotFound: no shards there, or no such split; the message names those that exist.
     """
-    splits = read_shard_manifest(folder).splits
+    return files_of(read_shard_manifest(folder), folder, split)
+
+
+def files_of(manifest: ShardManifest, folder: Path, split: str) -> list[Path]:
+    """The Parquet files of a split of a manifest that was read, in order.
+
+    Raises:
+        NotFound: no such split; the message names those that exist.
+    """
+    splits = manifest.splits
     if split not in splits:
         raise NotFound(f"{folder}: {unknown_name('split', split, splits)}")
     return [folder / shard.file for shard in splits[split].shards]

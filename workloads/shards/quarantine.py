@@ -8,8 +8,9 @@ from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from workloads.artifacts import write_text
+from workloads.artifacts import QUARANTINE, write_text
 from workloads.errors import IntegrityError
+from workloads.storage import storage_of
 
 EXAMPLES = 3
 _QUOTED = re.compile(r"""b?'[^']*'|b?"[^"]*\"""")
@@ -41,7 +42,7 @@ def quarantined(folder: Path) -> Iterator[Quarantined]:
     """
     path = folder / QUARANTINE
     try:
-        with path.open(encoding="utf-8") as lines:
+        with storage_of(path).open(path) as lines:
             for line in lines:
                 yield Quarantined(**json.loads(line))
     except (FileNotFoundError, ValueError, TypeError) as error:
@@ -78,9 +79,6 @@ def kind_of(entry: Quarantined) -> str:
         text = varying.sub("…", text)
     # What stands in front is the file that the reason was found in.
     return " ".join(_ADVICE.sub("", text).split()).removeprefix("…: ") or "no reason given"
-
-
-QUARANTINE = "quarantine.jsonl"
 
 
 @dataclass(frozen=True, slots=True)

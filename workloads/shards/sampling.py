@@ -11,9 +11,9 @@ from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from workloads.parquet import open_parquet
 from workloads.records import Record, record_from_row
 from workloads.shards.manifest import shard_files
 
@@ -95,7 +95,7 @@ def _choose(by_class: Mapping[int, Sequence[Candidate]], count: int) -> list[Can
 def _read(candidates: Iterable[Candidate]) -> Iterator[tuple[tuple[Path, int], Record]]:
     """The records of candidates, which are given by path and row."""
     for path, chosen in groupby(candidates, key=lambda candidate: candidate.path):
-        with pq.ParquetFile(path) as file:
+        with open_parquet(path) as file:
             groups = range(file.num_row_groups)
             ends = np.cumsum([file.metadata.row_group(group).num_rows for group in groups])
             for group, members in groupby(chosen, key=lambda c: _group_of(c.row, ends)):
@@ -111,5 +111,5 @@ def _group_of(row: int, ends: NDArray[np.int64]) -> int:
 
 
 def _batches(path: Path) -> Iterator[pa.RecordBatch]:
-    with pq.ParquetFile(path) as file:
+    with open_parquet(path) as file:
         yield from file.iter_batches(batch_size=ROWS_PER_BATCH, columns=list(_COLUMNS))

@@ -8,21 +8,23 @@ what was listed, read and quarantined per split.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 
-from workloads.artifacts import MANIFEST, atomic_file, seal, sha256
+from workloads.artifacts import QUARANTINE, seal, sha256, unseal
 from workloads.datasets.base import NO_FILE, Dataset, Item
-from workloads.errors import InputRejected, IntegrityError, TooLarge
-from workloads.images.decode import ImageLimits, decode
+from workloads.errors import InputRejected, IntegrityError
+from workloads.images.decode import ImageLimits, decode, read_image_bytes
+from workloads.parquet import ParquetWriter, parquet_writer
 from workloads.records import RECORD_SCHEMA, Record, records_to_table
 from workloads.shards.manifest import ShardFile, ShardManifest, SplitInfo
-from workloads.shards.quarantine import QUARANTINE, Quarantined, write_quarantine
+from workloads.shards.quarantine import Quarantined, write_quarantine
+from workloads.storage import storage_of
 
 # What a reader, and the writer, holds in memory at once.
 ROWS_PER_GROUP = 256
@@ -105,7 +107,7 @@ def ingest_shard(
     quarantined: list[Quarantined] = []
     counts = np.zeros(len(dataset.classes), np.int64)
     rows = 0
-    with atomic_file(path) as temporary, _writer(temporary) as writer:
+    with _writer(path) as writer:
         records = _good_records(dataset, items, limits, quarantined)
         for group in _groups(records):
             writer.write_table(records_to_table(group))
@@ -116,7 +118,7 @@ def ingest_shard(
         split=splits.pop(),
         file=path.name,
         rows=rows,
-        num_bytes=path.stat().st_size,
+        num_bytes=storage_of(path).size(path),
         sha256=sha256(path),
         label_counts=counts.tolist(),
         quarantined=quarantined,
@@ -157,11 +159,11 @@ def finish_shards(
     facts = ShardManifest(
         dataset=dataset.name, task=dataset.task, classes=dataset.classes, splits=splits
     )
-    manifest = seal(folder, **facts.model_dump(mode="json"))
+    manifest = seal(folder, kind="shards", **facts.model_dump(mode="json"))
     # After sealing, because it has hashed every file anyway.
     changed = [r.file for r in results if manifest["files"][r.file] != r.sha256]
     if changed:
-        (folder / MANIFEST).unlink()
+        unseal(folder)
         raise IntegrityError(f"{folder / changed[0]}: changed since it was written; ingest again")
     return manifest
 
@@ -197,11 +199,7 @@ def _groups(records: Iterable[Record]) -> Iterator[list[Record]]:
 def _read(dataset: Dataset, item: Item, limits: ImageLimits) -> Record:
     if item.fault:
         raise InputRejected(item.fault)
-    path = dataset.root / item.image_path
-    size = path.stat().st_size
-    if size > limits.max_bytes:  # before it is in memory
-        raise TooLarge(f"{size} bytes, at most {limits.max_bytes} are allowed; compress it")
-    data = path.read_bytes()
+    data = read_image_bytes(dataset.root / item.image_path, limits)
     height, width = decode(data, limits).shape[:2]
     truth = dataset.annotation(item, width, height)
     return Record(item.image_id, item.split, data, width, height, truth)
@@ -211,10 +209,10 @@ def _quarantine(item: Item, reason: str) -> Quarantined:
     return Quarantined(item.image_id, item.image_path, item.split, reason)
 
 
-def _writer(path: Path) -> pq.ParquetWriter:
+def _writer(path: Path) -> AbstractContextManager[ParquetWriter]:
     # Images are compressed already; statistics and dictionaries of them would only cost.
     names = [leaf for leaf in _leaves() if leaf != "image"]
-    return pq.ParquetWriter(
+    return parquet_writer(
         path,
         RECORD_SCHEMA,
         compression={"image": "NONE", **dict.fromkeys(names, "ZSTD")},
@@ -249,7 +247,7 @@ def _split_info(
 
 def _check_files(folder: Path, results: Sequence[ShardResult]) -> None:
     known = [result.file for result in results]
-    found = {path.name for path in folder.glob("*.parquet")}
+    found = {p.name for p in storage_of(folder).files(folder) if p.match("*.parquet")}
     for name in sorted(found.symmetric_difference(known)):
         state = "not a shard of this data set" if name in found else "missing"
         raise IntegrityError(f"{folder / name}: {state}; remove the folder and ingest again")

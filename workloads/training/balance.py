@@ -13,10 +13,10 @@ from typing import Self
 
 import numpy as np
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from workloads.shards.manifest import shard_files
+from workloads.shards.read import columns_of
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,7 @@ class Balance:
 
 def _labels(path: Path) -> tuple[NDArray[np.int64], NDArray[np.int64], int]:
     """All labels of one shard, the row of each, and the number of rows."""
-    lists = pq.ParquetFile(path).read(columns=["labels"])["labels"].combine_chunks()
+    lists = columns_of(path, ["labels"])["labels"].combine_chunks()
     flat = pc.list_flatten(lists).to_numpy(zero_copy_only=False)
     rows = pc.list_parent_indices(lists).to_numpy(zero_copy_only=False)
     return flat.astype(np.int64), rows.astype(np.int64), len(lists)

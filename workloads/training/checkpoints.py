@@ -124,7 +124,7 @@ def load_initial(part: Backbone, folder: Path) -> None:
         IntegrityError: a file is missing or changed.
         ConfigError: its backbone is another one; missing and unexpected tensors are listed.
     """
-    verify(folder, "checkpoint or model")
+    verify(folder, "checkpoint", "model")
     tensors = {
         name.removeprefix(BACKBONE): tensor
         for name, tensor in read_tensors(folder / WEIGHTS_FILE).items()

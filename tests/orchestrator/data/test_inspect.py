@@ -17,7 +17,7 @@ from orchestrator.cli.main import app
 from orchestrator.config.settings import Settings
 from orchestrator.data.inspect import CONTACT_SHEET, PAGE, inspect
 from workloads.artifacts import write_json
-from workloads.errors import Conflict, InputRejected, IntegrityError, NotFound
+from workloads.errors import ConfigError, Conflict, InputRejected, IntegrityError, NotFound
 from workloads.records import GroundTruth, Record
 from workloads.shards.quarantine import Quarantined
 
@@ -166,8 +166,8 @@ def test_errors_are_one_line_and_nothing_is_made(shards: Path, tmp_path: Path) -
             shards, "vla")  # fmt: skip
     model = tmp_path / "model"
     model.mkdir()
-    write_json(model / "manifest.json", {"schema_version": 2, "files": {}})
-    refused(NotFound, "no finished shards", model)
+    write_json(model / "manifest.json", {"kind": "model", "schema_version": 2, "files": {}})
+    refused(ConfigError, "this is a model, shards were asked for", model)
     full = tmp_path / "full"
     full.mkdir()
     (full / "mine.txt").touch()

@@ -63,7 +63,7 @@ def started(folder: Path, shards: Path) -> RunPaths:
 def finished(folder: Path, shards: Path) -> RunPaths:
     paths = started(folder, shards)
     write_json(paths.model / "model.json", {})
-    seal(paths.model)
+    seal(paths.model, kind="model")
     EventLog(paths.events).append({"epoch": 1, "metrics": {"loss": 0.5}})
     return paths
 

@@ -8,8 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from pyarrow.parquet import ParquetWriter
 
-from workloads.annotation import chunk, parts
+from workloads.annotation import chunk
 from workloads.annotation.chunk import annotate_chunk
 from workloads.annotation.listing import Listing, list_images
 from workloads.annotation.parts import part_path, read_part, read_parts, write_part
@@ -95,14 +96,15 @@ def test_the_digest_sees_a_changed_file(folder, listing):
 
 def test_read_and_quarantined_are_all_that_was_listed(folder, listing):
     result = annotate_chunk(BrightestCorner(), folder, listing.files, 1, LIMITS)
-    reasons = {q.file_name: q.reason for q in result.quarantined}
+    reasons = {q.path: q.reason for q in result.quarantined}
     assert sorted(reasons) == ["broken", "cut.png", "empty.jpg", "notes.txt", "wide.png"]
     assert "empty" in reasons["empty.jpg"]
     assert "not an image" in reasons["notes.txt"]
     assert "200x100" in reasons["wide.png"]
     assert all("\n" not in reason for reason in reasons.values())
     assert len(result.rows) == 18
-    by_id = {r.image_id: r.file_name for r in (*result.rows, *result.quarantined)}
+    by_id = {row.image_id: row.file_name for row in result.rows}
+    by_id |= {entry.image_id: entry.path for entry in result.quarantined}
     assert by_id == {i: file.name for i, file in enumerate(listing.files, start=1)}
     assert result.boxes == sum(len(row.detections) for row in result.rows) == 13
 
@@ -182,7 +184,7 @@ def test_a_failed_write_leaves_no_part(folder, listing, tmp_path, monkeypatch):
     def full(*args, **kwargs):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(parts.pq, "write_table", full)
+    monkeypatch.setattr(ParquetWriter, "write_table", full)
     with pytest.raises(OSError, match="No space left"):
         annotate(folder, listing, tmp_path / "parts", 0)
     assert list((tmp_path / "parts").iterdir()) == []

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from made_shards import made_record, made_truth, write_shards
 from PIL import Image
 
+from workloads.artifacts import seal
 from workloads.errors import ConfigError, IntegrityError, NotFound
 from workloads.images.decode import Fit, ImageLimits
 from workloads.methods.registry import build_method
@@ -184,8 +185,11 @@ def test_what_cannot_be_read_is_said(shards: Path, stored: Path, tmp_path: Path)
         read_proposals(tmp_path, "train")
     with pytest.raises(NotFound, match=r"unknown split 'val' .*train.*--split val"):
         read_proposals(stored, "val")
-    with pytest.raises(IntegrityError, match="this program reads proposals of schema 1"):
+    with pytest.raises(ConfigError, match="these are shards, proposals were asked for"):
         read_proposals(shards, "train")
+    seal(tmp_path, kind="proposals", schema_version=0)
+    with pytest.raises(IntegrityError, match="this program reads proposals of schema 1"):
+        read_proposals(tmp_path, "train")
 
 
 def test_a_finished_folder_is_kept_and_a_part_must_not_be_missing(

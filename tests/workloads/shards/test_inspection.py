@@ -13,10 +13,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from made_shards import made_record, made_truth, write_shards
 
+from workloads.artifacts import QUARANTINE
 from workloads.errors import IntegrityError, NotFound
 from workloads.records import GroundTruth, Record
 from workloads.shards.inspection import inspect_shards
-from workloads.shards.quarantine import QUARANTINE, Quarantined, kind_of, reasons
+from workloads.shards.quarantine import Quarantined, kind_of, reasons
 from workloads.shards.read import read_shards
 from workloads.shards.sampling import sample
 from workloads.shards.statistics import AREA_EDGES, ASPECT_EDGES, Spread

@@ -21,6 +21,7 @@ from workloads.datasets.digits import Digits, draw_all, make_digits
 from workloads.errors import InputRejected, IntegrityError, NotFound
 from workloads.images.decode import ImageLimits
 from workloads.records import RECORD_SCHEMA, GroundTruth
+from workloads.shards import write
 from workloads.shards import write as shards
 from workloads.shards.cooccurrence import cooccurrence
 from workloads.shards.manifest import read_shard_manifest, shard_files
@@ -229,13 +230,13 @@ def fail_with(number: int) -> Callable[..., None]:
 
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EACCES, errno.EIO])
 @pytest.mark.parametrize(
-    ("place", "name"), [(pq.ParquetWriter, "write_table"), (Path, "read_bytes")]
+    ("place", "name"), [(pq.ParquetWriter, "write_table"), (write, "read_image_bytes")]
 )
 def test_trouble_of_the_machine_ends_it_and_leaves_nothing(
     digits: Digits,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
-    place: type,
+    place: object,
     name: str,
     number: int,
 ) -> None:

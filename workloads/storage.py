@@ -1,0 +1,149 @@
+"""Access to the files of artifacts: list, open, publish whole, remove.
+
+Nothing else opens, lists or removes a file of an artifact, so another kind of storage is one
+more class here. Publishing gives a path on this machine's disk to fill, since libraries write
+files; what was filled then appears at its place at once or not at all.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import uuid
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
+from io import BufferedReader
+from pathlib import Path
+from typing import Protocol
+
+import pyarrow as pa
+
+
+class Storage(Protocol):
+    """Where artifacts are kept."""
+
+    def files(self, folder: Path) -> list[Path]:
+        """All files below a folder, at any depth, in order; none if there is no such folder."""
+
+    def exists(self, path: Path) -> bool:
+        """Whether there is a file of this name; a folder is none."""
+
+    def size(self, path: Path) -> int:
+        """Bytes in a file.
+
+        Raises:
+            FileNotFoundError: there is none.
+        """
+
+    def open(self, path: Path) -> BufferedReader:
+        """A file to read from its start to its end.
+
+        Raises:
+            FileNotFoundError: there is none.
+        """
+
+    def open_random(self, path: Path) -> pa.NativeFile:
+        """A file to read in any order, as Parquet is.
+
+        Raises:
+            FileNotFoundError: there is none.
+        """
+
+    def local(self, path: Path) -> Path:
+        """The file on this machine's disk, for libraries that read nothing else."""
+
+    def publish_file(self, path: Path) -> AbstractContextManager[Path]:
+        """Give a path to write a file to; it replaces `path` on success, and goes on error.
+
+        Raises:
+            OSError: as the file system says (a full disk, say); it names a file, and nothing is
+                left behind.
+        """
+
+    def publish_folder(self, path: Path) -> AbstractContextManager[Path]:
+        """Give an empty folder to fill; it replaces `path` on success, and goes on error.
+
+        Raises:
+            OSError: as `publish_file` does.
+        """
+
+    def remove(self, path: Path) -> None:
+        """Remove a file, if it is there."""
+
+
+class LocalStorage:
+    """Artifacts in the file system."""
+
+    def files(self, folder: Path) -> list[Path]:
+        return sorted(path for path in folder.rglob("*") if path.is_file())
+
+    def exists(self, path: Path) -> bool:
+        return path.is_file()
+
+    def size(self, path: Path) -> int:
+        return path.stat().st_size
+
+    def open(self, path: Path) -> BufferedReader:
+        return path.open("rb")
+
+    def open_random(self, path: Path) -> pa.NativeFile:
+        return pa.OSFile(os.fsencode(path))  # bytes: a name may be no text
+
+    def local(self, path: Path) -> Path:
+        return path
+
+    @contextmanager
+    def publish_file(self, path: Path) -> Iterator[Path]:
+        temporary = _sibling(path)
+        try:
+            with _naming(path):
+                yield temporary
+                _sync(temporary)
+                temporary.replace(path)
+        finally:
+            temporary.unlink(missing_ok=True)
+
+    @contextmanager
+    def publish_folder(self, path: Path) -> Iterator[Path]:
+        temporary = _sibling(path)
+        temporary.mkdir()
+        try:
+            with _naming(path):
+                yield temporary
+                if path.exists():
+                    shutil.rmtree(path)
+                temporary.replace(path)
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
+
+    def remove(self, path: Path) -> None:
+        path.unlink(missing_ok=True)
+
+
+_LOCAL = LocalStorage()
+
+
+def storage_of(path: Path) -> Storage:
+    """The storage that a path is in."""
+    return _LOCAL
+
+
+def _sibling(path: Path) -> Path:
+    """A free hidden name beside a path, in a folder that is there."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
+
+
+@contextmanager
+def _naming(path: Path) -> Iterator[None]:
+    """A full disk is reported by a write, which does not know the name of its file."""
+    try:
+        yield
+    except OSError as error:
+        error.filename = error.filename or str(path)
+        raise
+
+
+def _sync(path: Path) -> None:
+    with path.open("rb") as stream:
+        os.fsync(stream.fileno())
