@@ -7,6 +7,7 @@ import tempfile
 from pathlib import Path
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -70,3 +71,11 @@ def test_what_is_not_there_is_said(tmp_path: Path) -> None:
         with pytest.raises(FileNotFoundError):
             read(tmp_path / "none")
     storage.remove(tmp_path / "none")
+
+
+@pytest.mark.parametrize("options", [{}, {"compression": "ZSTD"}])
+def test_tables_get_the_bytes_that_pyarrow_writes(tmp_path: Path, options: dict[str, str]) -> None:
+    table = pa.table({"a": [0.5, None], "b": [[1, 2], []], "c": ["x", "y"]})
+    pq.write_table(table, tmp_path / "theirs", **options)
+    write_parquet(tmp_path / "ours", table, **options)
+    assert (tmp_path / "ours").read_bytes() == (tmp_path / "theirs").read_bytes()

@@ -247,7 +247,8 @@ def _split_info(
 
 def _check_files(folder: Path, results: Sequence[ShardResult]) -> None:
     known = [result.file for result in results]
-    found = {p.name for p in storage_of(folder).files(folder) if p.match("*.parquet")}
+    there = storage_of(folder).files(folder)
+    found = {p.name for p in there if p.parent == folder and p.suffix == ".parquet"}
     for name in sorted(found.symmetric_difference(known)):
         state = "not a shard of this data set" if name in found else "missing"
         raise IntegrityError(f"{folder / name}: {state}; remove the folder and ingest again")

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 from prediction_cases import PLAIN, prediction_of, random_predictions, truth_of
 
 from workloads.localization.cutoffs import Cutoffs
-from workloads.metrics.evaluation import case_schema, case_table, evaluate_predictions
+from workloads.metrics.evaluation import case_schema, case_table, evaluate_predictions, write_cases
 from workloads.metrics.options import MetricOptions
 from workloads.metrics.registry import METRICS, build_metrics
 
@@ -102,3 +103,9 @@ def test_the_rows_add_up_to_the_results():
         ("voc_ap.missed", "false_negatives"),
     ):
         assert total(column) == results[column.split(".")[0]].details[count]
+
+
+def test_the_table_of_single_images_is_stored_as_it_is(tmp_path):
+    table = case_table([{"image_id": "a", "label": None, "present": False}], {})
+    write_cases(tmp_path / "cases.parquet", table)
+    assert pq.read_table(tmp_path / "cases.parquet") == table
