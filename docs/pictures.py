@@ -19,19 +19,18 @@ from orchestrator.config.settings import load_settings
 from orchestrator.config.workspace import Workspace
 from workloads.artifacts import read_json
 from workloads.images.drawing import contact_sheet
-from workloads.shards.manifest import read_shard_manifest
-from workloads.shards.read import read_shards
+from workloads.shards.shards import Shards
 
 IMAGES = Path(__file__).parent / "images"
 SECTION = "pictures"
 WIDTH = 1100
 
 
-def draw_digits(shards: Path) -> None:
+def draw_digits(shards: Shards) -> None:
     """The first training images with their ground truth."""
-    classes = read_shard_manifest(shards).classes
-    records = list(itertools.islice(read_shards(shards, "train"), 20))
-    contact_sheet(records, classes, columns=10, side=160).save(IMAGES / "digits.png", optimize=True)
+    records = list(itertools.islice(shards.records("train"), 20))
+    sheet = contact_sheet(records, shards.classes, columns=10, side=160)
+    sheet.save(IMAGES / "digits.png", optimize=True)
 
 
 def photograph_report(report: Path) -> None:
@@ -61,15 +60,15 @@ def photograph_report(report: Path) -> None:
 
 
 def main() -> None:
-    """Both pictures, from the job of the settings."""
+    """Both pictures, from the pipeline of the settings."""
     settings = load_settings()
-    job = Workspace(settings.workspace).job(settings.pipeline.name)
-    if not job.report.exists():
-        sys.exit(f"{job.report}: not there yet; run make demo first")
-    shards = Path(read_json(job.stage("ingest"))["output"]["folder"])
+    paths = Workspace(settings.workspace).pipeline(settings.pipeline.name)
+    if not paths.report.exists():
+        sys.exit(f"{paths.report}: not there yet; run make demo first")
+    shards = Shards.open(Path(read_json(paths.stage("ingest"))["output"]["folder"]))
     IMAGES.mkdir(exist_ok=True)
     draw_digits(shards)
-    photograph_report(job.report)
+    photograph_report(paths.report)
 
 
 if __name__ == "__main__":

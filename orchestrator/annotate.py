@@ -27,16 +27,16 @@ from orchestrator.engine.claims import Verb, claim
 from orchestrator.engine.engine import connect
 from orchestrator.engine.progress import Progress
 from orchestrator.tracking.registry import fetch_model
+from workloads.annotation.annotation import Annotation
 from workloads.annotation.chunk import annotate_chunk
 from workloads.annotation.listing import ListedFile, Listing, list_images
 from workloads.annotation.parts import part_path, read_parts, write_part
 from workloads.artifacts import (
-    MANIFEST,
+    QUARANTINE,
     is_sealed,
     read_json,
-    read_manifest,
     seal,
-    verify,
+    unseal,
     write_json,
     write_text,
 )
@@ -45,9 +45,8 @@ from workloads.formats.base import AnnotatedImage
 from workloads.formats.registry import FORMATS
 from workloads.images.decode import ImageLimits
 from workloads.models.localizer import Localizer
-from workloads.models.version import read_card
+from workloads.models.model import Model
 
-KIND = "annotation"
 VERB = Verb(
     "annotate",
     "an annotation",
@@ -55,7 +54,6 @@ VERB = Verb(
 )
 LISTING = "listing.json"
 PARTS = "parts"
-QUARANTINE = "quarantine.jsonl"
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,23 +177,22 @@ def _deciding(request: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _request(machine: Machine, folder: Path, out: Path, model: Path) -> dict[str, Any]:
+def _request(machine: Machine, folder: Path, out: Path, model: Model) -> dict[str, Any]:
     """Everything that decides the annotation, as it stands in listing.json."""
     if out.is_relative_to(folder):
         raise ConfigError(f"{out}: is in the image folder {folder}; choose an --out beside it")
     files = list_images(folder)
     if not files:
         raise NotFound(f"{folder}: no files there (hidden ones do not count); add images to it")
-    card = read_card(model)
     return {
         "folder": str(folder),
         "model": {
-            "path": str(model),
-            "digest": read_manifest(model, "model")["digest"],
-            "method": card.method,
-            "backbone": card.backbone,
+            "path": str(model.folder),
+            "digest": model.digest,
+            "method": model.card.method,
+            "backbone": model.card.backbone,
         },
-        "classes": list(card.classes),
+        "classes": list(model.card.classes),
         "limits": machine.images.model_dump(mode="json"),
         "chunk_images": machine.resources.annotate.chunk_images,
         "files": [list(asdict(file).values()) for file in files],
@@ -209,10 +206,7 @@ def _read_listing(out: Path) -> Listing:
 
 
 def _is_finished(out: Path, formats: Sequence[str]) -> bool:
-    if not is_sealed(out):
-        return False
-    manifest = verify(out, KIND)
-    return set(formats) <= set(manifest["formats"])
+    return is_sealed(out) and set(formats) <= set(Annotation.open_verified(out).formats)
 
 
 def _annotate_missing(
@@ -246,7 +240,7 @@ def _finish(
     out: Path, listing: Listing, request: dict[str, Any], formats: Sequence[str], speed: float
 ) -> None:
     """Check the counts, write the exports, and seal."""
-    (out / MANIFEST).unlink(missing_ok=True)
+    unseal(out)
     counts = _counts(out, listing)
     write_text(out / QUARANTINE, "".join(_quarantine_lines(out, listing)))
     for name in formats:
@@ -254,7 +248,7 @@ def _finish(
         export.write(_images(out, listing), request["classes"], out / export.file_name())
     seal(
         out,
-        kind=KIND,
+        kind=Annotation.kind,
         model=request["model"],
         formats=[name for name in sorted(FORMATS) if (out / FORMATS[name].file_name()).exists()],
         images_per_s=round(speed, 2),
@@ -289,16 +283,16 @@ def _quarantine_lines(out: Path, listing: Listing) -> Iterator[str]:
 
 
 def _result(out: Path) -> AnnotateResult:
-    manifest = read_manifest(out, KIND)
+    found = Annotation.open(out)
     return AnnotateResult(
         out=out,
         images=Path(read_json(out / LISTING)["folder"]),
-        model=manifest["model"]["digest"],
-        listed=manifest["listed"],
-        read=manifest["read"],
-        quarantined=manifest["quarantined"],
-        boxes=manifest["boxes"],
-        images_per_s=manifest["images_per_s"],
-        files={name: out / FORMATS[name].file_name() for name in manifest["formats"]},
-        quarantine=out / QUARANTINE,
+        model=found.model_digest,
+        listed=found.listed,
+        read=found.read,
+        quarantined=found.quarantined,
+        boxes=found.boxes,
+        images_per_s=found.images_per_s,
+        files={name: out / FORMATS[name].file_name() for name in found.formats},
+        quarantine=found.quarantine,
     )

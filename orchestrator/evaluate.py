@@ -13,7 +13,6 @@ from typing import Any
 import cv2
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from orchestrator.config.settings import Evaluate, Machine
 from orchestrator.config.workspace import METRICS_FILE, PER_IMAGE_FILE, Workspace
@@ -22,16 +21,21 @@ from orchestrator.engine.engine import Engine, connect
 from orchestrator.engine.progress import Progress
 from orchestrator.predict import PredictRequest, predict
 from orchestrator.tracking.registry import fetch_model
-from workloads.artifacts import atomic_file, read_manifest, write_json
-from workloads.artifacts import digest as digest_of
+from workloads.artifacts import digest, write_json
 from workloads.localization.cutoffs import Cutoffs
 from workloads.metrics.base import Metric
-from workloads.metrics.evaluation import case_table, evaluate_predictions, results_json
+from workloads.metrics.evaluation import (
+    case_table,
+    evaluate_predictions,
+    results_json,
+    write_cases,
+)
 from workloads.metrics.options import MetricOptions
 from workloads.metrics.registry import METRICS, build_metrics
 from workloads.models.card import ModelCard
-from workloads.models.version import read_card
-from workloads.predictions.store import part_files, read_part
+from workloads.predictions.predictions import Predictions
+from workloads.predictions.store import read_part, rows_of
+from workloads.shards.shards import Shards
 
 BLOCKS_PER_ACTOR = 8
 VERB = Verb(
@@ -77,7 +81,7 @@ class Measured:
 def evaluate(
     machine: Machine,
     model: str,
-    shards: Path,
+    shards: Shards,
     split: str,
     measure: Evaluate,
     out: Path | None = None,
@@ -103,37 +107,34 @@ def evaluate(
     """
     chosen = tuple(names) or tuple(METRICS)
     build_metrics(chosen, 1)  # fail early on unknown names
-    folder = fetch_model(machine, model)
-    digest = read_manifest(folder, "model")["digest"]
-    data = read_manifest(shards, "shards")["digest"]
+    fetched = fetch_model(machine, model)
     wanted = PredictRequest(split, measure.stored_maps, ranking=tuple(ranking))
-    workspace, key = Workspace(machine.workspace), _key(data, wanted)
-    place = predictions or workspace.predictions(digest, key)
-    stored = predict(machine, folder, shards, wanted, place, VERB)
-    card = read_card(folder)
+    workspace, key = Workspace(machine.workspace), _key(shards, wanted)
+    place = predictions or workspace.predictions(fetched.digest, key)
+    stored = predict(machine, fetched, shards, wanted, place, VERB)
+    card = fetched.card
     found = measure_stored(machine, stored, card, chosen, measure.metrics, split)
     result = EvaluateResult(
-        model=digest,
+        model=fetched.digest,
         method=card.method,
         backbone=card.backbone,
-        shards=data,
+        shards=shards.digest,
         split=split,
         cutoffs=card.cutoffs,
         images=found.images,
         classes=card.classes,
         metrics=results_json(found.metrics),
-        predictions=stored,
-        out=out or workspace.evaluation(digest, key),
+        predictions=stored.folder,
+        out=out or workspace.evaluation(fetched.digest, key),
     )
-    with atomic_file(result.out / PER_IMAGE_FILE) as temporary:
-        pq.write_table(_named(found.per_image, card.classes), temporary)
+    write_cases(result.out / PER_IMAGE_FILE, _named(found.per_image, card.classes))
     save_metrics(result.out / METRICS_FILE, result)
     return result
 
 
-def _key(shards: str, wanted: PredictRequest) -> str:
+def _key(shards: Shards, wanted: PredictRequest) -> str:
     """Names the folders of what is asked of some shards: of their content, not of their place."""
-    return f"{wanted.split}-{digest_of({'shards': shards, **asdict(wanted)})[:12]}"
+    return f"{wanted.split}-{digest({'shards': shards.digest, **asdict(wanted)})[:12]}"
 
 
 def save_metrics(path: Path, result: EvaluateResult) -> None:
@@ -194,7 +195,7 @@ def merge_measured(blocks: Iterable[Measured]) -> Measured:
 
 def measure_stored(
     machine: Machine,
-    stored: Path,
+    stored: Predictions,
     card: ModelCard,
     names: Sequence[str],
     options: MetricOptions,
@@ -202,10 +203,10 @@ def measure_stored(
 ) -> Measured:
     """Map over blocks of parts and merge; a single block needs no cluster."""
     resources = machine.resources.evaluate
-    total = int(read_manifest(stored, "predictions")["rows"])
+    total = stored.rows
     # Each block sends its counts, many with a thousand classes: so not too many blocks.
     size = max(resources.images_per_task, -(-total // (BLOCKS_PER_ACTOR * resources.actors)))
-    blocks = _blocks(part_files(stored), size)
+    blocks = _blocks(stored.parts(), size)
     if len(blocks) == 1:
         return measure_parts(blocks[0], card, names, options)
     units = [{"parts": [str(part) for part in block]} for block in blocks]
@@ -246,7 +247,7 @@ def _blocks(parts: Sequence[Path], images: int) -> list[list[Path]]:
     blocks: list[list[Path]] = [[]]
     held = 0
     for part in parts:
-        rows = pq.read_metadata(part).num_rows
+        rows = rows_of(part)
         if blocks[-1] and held + rows > images:
             blocks.append([])
             held = 0

@@ -15,12 +15,13 @@ from orchestrator.config.settings import Machine
 from orchestrator.engine.claims import Verb, claim, is_finished
 from orchestrator.engine.engine import Engine, connect
 from orchestrator.engine.progress import Progress
-from workloads.artifacts import read_json, read_manifest, write_json
+from workloads.artifacts import read_json, write_json
 from workloads.datasets.base import Dataset, Item
 from workloads.datasets.registry import open_dataset
 from workloads.errors import InputRejected, NotFound
 from workloads.images.decode import ImageLimits
 from workloads.shards.quarantine import Quarantined, quarantined
+from workloads.shards.shards import Shards
 from workloads.shards.write import (
     ShardResult,
     finish_shards,
@@ -204,12 +205,11 @@ def _remove_others(out: Path, units: list[dict[str, Any]]) -> None:
 
 
 def _result(out: Path) -> IngestResult:
-    manifest = read_manifest(out, "shards")
-    splits = manifest["splits"].values()
+    shards = Shards.open(out)
     return IngestResult(
         folder=out,
-        digest=manifest["digest"],
-        listed=sum(s["listed"] for s in splits),
-        read=sum(s["read"] for s in splits),
-        quarantined=sum(s["quarantined"] for s in splits),
+        digest=shards.digest,
+        listed=sum(split.listed for split in shards.splits.values()),
+        read=sum(split.read for split in shards.splits.values()),
+        quarantined=sum(split.quarantined for split in shards.splits.values()),
     )

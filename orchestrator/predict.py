@@ -12,16 +12,17 @@ from orchestrator.config.settings import Machine
 from orchestrator.engine.claims import Verb, claim, is_finished
 from orchestrator.engine.engine import Engine, connect
 from orchestrator.engine.progress import Progress
-from workloads.artifacts import read_manifest, seal
+from workloads.artifacts import seal
 from workloads.errors import ConfigError, IntegrityError
 from workloads.images.decode import ImageLimits
 from workloads.models.localizer import Localizer
+from workloads.models.model import Model
 from workloads.models.ranking import Ranker, open_ranker
-from workloads.models.version import read_card
 from workloads.predictions.predict import predict_records
+from workloads.predictions.predictions import Predictions
 from workloads.predictions.store import SCHEMA_VERSION, write_predictions
-from workloads.shards.manifest import read_shard_manifest
-from workloads.shards.read import RowGroup, row_groups
+from workloads.shards.read import RowGroup
+from workloads.shards.shards import Shards
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,28 +46,29 @@ class PredictRequest:
 
 def predict(
     machine: Machine,
-    model: Path,
-    shards: Path,
+    model: Model,
+    shards: Shards,
     wanted: PredictRequest,
     out: Path,
     verb: Verb,
-) -> Path:
+) -> Predictions:
     """Stored predictions of a model on a split; continues where it was stopped.
 
     Args:
         verb: whose predictions they are, for advice.
 
     Raises:
-        NotFound: no such model, shards or split.
+        NotFound: no such split.
+        ConfigError: the model was trained on other classes.
         Conflict: `out` holds something else, or another process works there.
         IntegrityError: parts and shards do not add up.
     """
-    model, shards, out = (p.resolve() for p in (model, shards, out))  # workers may be elsewhere
+    out = out.resolve()  # workers may be elsewhere
     _check_classes(model, shards)
-    groups = spread(row_groups(shards, wanted.split), wanted.limit)
+    groups = spread(shards.row_groups(wanted.split), wanted.limit)
     request = {
-        "model": read_manifest(model, "model")["digest"],
-        "shards": read_manifest(shards, "shards")["digest"],
+        "model": model.digest,
+        "shards": shards.digest,
         "split": wanted.split,
         "stored_maps": wanted.stored_maps,
         "schema": SCHEMA_VERSION,
@@ -78,21 +80,20 @@ def predict(
             with connect(machine) as engine:
                 _compute(engine, machine, model, groups, wanted, out)
             rows = sum(group.rows for group in groups)
-            seal(out, kind="predictions", rows=rows, request=request)
-    return out
+            seal(out, kind=Predictions.kind, rows=rows, request=request)
+    return Predictions.open(out)
 
 
-def _check_classes(model: Path, shards: Path) -> None:
+def _check_classes(model: Model, shards: Shards) -> None:
     """The classes of a model and of shards must be the same in the same order.
 
     Raises:
         ConfigError: the first one that differs.
     """
-    ours, theirs = read_card(model).classes, read_shard_manifest(shards).classes
-    for at, (one, other) in enumerate(zip_longest(ours, theirs)):
+    for at, (one, other) in enumerate(zip_longest(model.card.classes, shards.classes)):
         if one != other:
             raise ConfigError(
-                f"{shards}: class {at} is '{other}', the model's is '{one}'; "
+                f"{shards.folder}: class {at} is '{other}', the model's is '{one}'; "
                 "use a model that was trained on these classes"
             )
 
@@ -109,13 +110,13 @@ def spread(groups: list[RowGroup], limit: int | None) -> list[RowGroup]:
 def _content(ranker: str) -> str:
     """Names the content of a ranker: the model's digest, or torchvision's name."""
     folder = Path(ranker)
-    return str(read_manifest(folder, "model")["digest"]) if folder.is_dir() else ranker
+    return Model.open(folder).digest if folder.is_dir() else ranker
 
 
 def _compute(
     engine: Engine,
     machine: Machine,
-    model: Path,
+    model: Model,
     groups: list[RowGroup],
     wanted: PredictRequest,
     out: Path,
@@ -128,7 +129,7 @@ def _compute(
     ]
     resources = machine.resources.evaluate
     options = {
-        "model": str(model),
+        "model": str(model.folder),
         "ranking": tuple(str(Path(r).resolve()) if Path(r).is_dir() else r for r in wanted.ranking),
         "top": wanted.stored_maps,
         "limits": machine.images.model_dump(),

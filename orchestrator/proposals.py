@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
 from itertools import chain
 from pathlib import Path
@@ -16,34 +15,26 @@ from orchestrator.config.workspace import Workspace
 from orchestrator.engine.claims import Verb, claim, is_finished
 from orchestrator.engine.engine import Engine, connect
 from orchestrator.engine.progress import Progress
-from workloads.artifacts import digest, read_manifest
+from workloads.artifacts import digest
 from workloads.images.decode import ImageLimits
 from workloads.proposals.make import Part, plan_parts, seal_proposals, write_part
 from workloads.proposals.options import ProposalOptions
+from workloads.proposals.proposals import Proposals
 from workloads.proposals.store import SCHEMA_VERSION
-from workloads.shards.manifest import read_shard_manifest
 from workloads.shards.read import RowGroup
+from workloads.shards.shards import Shards
 
 VERB = Verb("proposals", "object proposals", "choose another --out or remove the folder")
 
 
-@dataclass(frozen=True, slots=True)
-class ProposeResult:
-    """Finished proposals: their folder, its content digest, and the images of each split."""
-
-    folder: Path
-    digest: str
-    images: dict[str, int]
-
-
 def propose(
     machine: Machine,
-    shards: Path,
+    shards: Shards,
     options: ProposalOptions,
     splits: Sequence[str] = (),
     out: Path | None = None,
-) -> Path:
-    """The folder of a shard folder's proposals; finished ones are a no-op, started ones continue.
+) -> Proposals:
+    """Object proposals of shards; finished ones are a no-op, started ones continue.
 
     Args:
         splits: which ones; all of the shards' if empty.
@@ -51,37 +42,26 @@ def propose(
             options, so that equal requests share it.
 
     Raises:
-        NotFound: no such shards or split.
+        NotFound: no such split.
         Conflict: `out` holds something else, or another process works there.
         IntegrityError: a part was not written.
     """
-    shards = shards.expanduser().resolve()  # workers may be elsewhere
-    chosen = tuple(dict.fromkeys(splits)) or tuple(read_shard_manifest(shards).splits)
+    chosen = tuple(dict.fromkeys(splits)) or tuple(shards.splits)
     request = {
-        "shards": read_manifest(shards, "shards")["digest"],
+        "shards": shards.digest,
         "splits": list(chosen),
         "options": options.model_dump(mode="json"),
         "schema": SCHEMA_VERSION,
     }
-    plan = plan_parts(shards, chosen)
+    plan = plan_parts(shards.folder, chosen)
     folder = out or Workspace(machine.workspace).proposals(digest(request))
     folder = folder.expanduser().resolve()
     if not is_finished(folder, request, VERB):
         with claim(folder, request, VERB):
             with connect(machine) as engine:
                 _compute(engine, machine, options, plan, folder)
-            seal_proposals(folder, plan, shards, options)
-    return folder
-
-
-def result_of(folder: Path) -> ProposeResult:
-    """The contents of a finished folder.
-
-    Raises:
-        NotFound: it is missing or unfinished.
-    """
-    manifest = read_manifest(folder, "proposals")
-    return ProposeResult(folder, manifest["digest"], manifest["images"])
+            seal_proposals(folder, plan, shards.folder, options)
+    return Proposals.open(folder)
 
 
 def _compute(

@@ -21,6 +21,13 @@ from workloads.storage import storage_of
 
 MANIFEST = "manifest.json"
 QUARANTINE = "quarantine.jsonl"  # what was listed and left out, one {path, reason, ...} a line
+_MADE_BY = {
+    "shards": "ingest",
+    "proposals": "proposals",
+    "model": "train",
+    "predictions": "evaluate",
+    "annotation": "annotate",
+}
 _PLURAL = ("shards", "predictions", "proposals")
 
 
@@ -179,7 +186,8 @@ class Artifact:
     @classmethod
     def _of(cls, folder: Path, manifest: Mapping[str, Any]) -> Self:
         facts = {k: v for k, v in manifest.items() if k not in ("digest", "files")}
-        return cls(folder, str(manifest["digest"]), facts)
+        # Absolute, since workers may be elsewhere.
+        return cls(folder.expanduser().resolve(), str(manifest["digest"]), facts)
 
 
 def sha256(path: Path) -> str:
@@ -201,7 +209,9 @@ def _files(folder: Path) -> list[Path]:
 
 def _stored(folder: Path, kinds: Sequence[str]) -> dict[str, Any]:
     if not is_sealed(folder):
-        raise NotFound(f"{folder}: no {' or '.join(kinds)} there (it has no {MANIFEST})")
+        made = "; ".join(f"wsol {_MADE_BY[kind]}" for kind in kinds if kind in _MADE_BY)
+        advice = f"; made by: {made}" if made else ""
+        raise NotFound(f"{folder}: no {' or '.join(kinds)} there (it has no {MANIFEST}){advice}")
     manifest: dict[str, Any] = read_json(folder / MANIFEST)
     return manifest
 

@@ -20,7 +20,7 @@ import pyarrow as pa
 
 
 class Storage(Protocol):
-    """Where artifacts are kept."""
+    """A place where artifacts are kept."""
 
     def files(self, folder: Path) -> list[Path]:
         """All files below a folder, at any depth, in order; none if there is no such folder."""

@@ -15,6 +15,7 @@ from workloads.artifacts import seal
 from workloads.localization.cutoffs import Cutoffs
 from workloads.metrics.registry import METRICS
 from workloads.models.card import ModelCard, Preprocessing
+from workloads.predictions.predictions import Predictions
 from workloads.predictions.store import Prediction, write_predictions
 from workloads.records import GroundTruth
 
@@ -47,7 +48,7 @@ def measure_evaluation() -> dict[str, object]:
     }
 
 
-def _time(folder: Path, stored: Path, protocol: str) -> float:
+def _time(folder: Path, stored: Predictions, protocol: str) -> float:
     settings = Settings(workspace=folder).resolved()
     options = settings.evaluate.metrics.model_copy(update={"protocol": protocol})
     started = time.monotonic()
@@ -58,13 +59,13 @@ def _time(folder: Path, stored: Path, protocol: str) -> float:
     return time.monotonic() - started
 
 
-def _store(folder: Path) -> Path:
+def _store(folder: Path) -> Predictions:
     rng = np.random.default_rng(0)
     for part, start in enumerate(range(0, IMAGES, PART)):
         chunk = [_prediction(rng, i) for i in range(start, min(start + PART, IMAGES))]
         write_predictions(folder / f"part-{part:05d}.parquet", chunk)
-    seal(folder, kind="predictions", rows=IMAGES)
-    return folder
+    seal(folder, kind=Predictions.kind, rows=IMAGES)
+    return Predictions.open(folder)
 
 
 def _prediction(rng: np.random.Generator, index: int) -> Prediction:

@@ -16,9 +16,9 @@ import numpy as np
 import psutil
 from PIL import Image
 
-from workloads.artifacts import read_manifest
 from workloads.datasets.voc import IMAGES, Voc2007
 from workloads.records import GroundTruth, Record
+from workloads.shards.shards import Shards
 
 FEW, MANY = 2_000, 20_000
 DIFFERENT = 100  # images that are really different; the others are links to them
@@ -60,12 +60,12 @@ def _measure(folder: Path, images: int) -> dict[str, float]:
     if process.returncode != 0:
         raise RuntimeError(f"wsol ingest ended with {process.returncode}: {said[-500:]}")
     seconds = time.monotonic() - started
-    split = read_manifest(folder / "shards", "shards")["splits"]["train"]
-    assert split["read"] == images
+    split = Shards.open(folder / "shards").splits["train"]
+    assert split.read == images
     return {
         "peak_mb": round(peak.bytes / 2**20, 1),
         "images_per_s": round(images / seconds, 1),
-        "shards": len(split["shards"]),
+        "shards": len(split.shards),
     }
 
 

@@ -18,7 +18,7 @@ from workloads.artifacts import read_json, write_json
 from workloads.comparison.places import Places
 from workloads.comparison.plan import Data, Reading, Trial, load_plan, recipe_of
 from workloads.recipes.load import load_recipe
-from workloads.shards.manifest import read_shard_manifest
+from workloads.shards.shards import Shards
 
 
 def compare_methods() -> dict[str, object]:
@@ -68,8 +68,8 @@ def _prepare(settings: Settings, engine: Engine, places: Places) -> None:
             progress.advance(1)
     for training in plan.trainings.values():
         for data in training.data:
-            shards = places.data(data)
-            if needs_proposals(load_recipe(training.recipe), read_shard_manifest(shards).task):
+            shards = Shards.open(places.data(data))
+            if needs_proposals(load_recipe(training.recipe), shards.task):
                 propose(settings, shards, settings.proposals, ["train"], places.proposals(data))
 
 

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from orchestrator.cli.output import Output, emit, facts_table, note, plain
+from workloads.artifacts import QUARANTINE
 from workloads.errors import EXIT_QUARANTINED
 
 if TYPE_CHECKING:
     from orchestrator.config.settings import Settings
 
-QUARANTINE_LIST = "quarantine.jsonl"
 
 ConfigOption = Annotated[
     Path | None,
@@ -100,7 +100,7 @@ def exit_if_quarantined(facts: dict[str, Any]) -> None:
     count = facts.get("quarantined") or 0
     if count:
         folder = facts.get("folder") or facts.get("out") or "."
-        lists = facts.get("quarantine_lists") or [str(Path(folder) / QUARANTINE_LIST)]
+        lists = facts.get("quarantine_lists") or [str(Path(folder) / QUARANTINE)]
         what = "input was" if count == 1 else "inputs were"
         note(f"wsol: {count} {what} quarantined, the rest is done; reasons: {', '.join(lists)}")
         raise typer.Exit(EXIT_QUARANTINED)

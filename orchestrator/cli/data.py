@@ -89,9 +89,10 @@ def inspect(
     """
     settings = read_settings(context, config, overrides)
     from orchestrator.data.inspect import inspect as work
+    from workloads.shards.shards import Shards
 
     with working():
-        result = work(settings, shards, split, out, images)
+        result = work(settings, Shards.open(shards), split, out, images)
     emit(result, output, lambda: _inspected(result))
 
 

@@ -69,12 +69,13 @@ def evaluate(
     """
     settings = read_settings(context, config, overrides)
     from orchestrator.evaluate import evaluate as work
+    from workloads.shards.shards import Shards
 
     with working():
         used = split or settings.data.test_split
         result = work(
-            settings, model, shards, used, settings.evaluate, out, predictions, metric or (),
-            ranking or (),
+            settings, model, Shards.open(shards), used, settings.evaluate, out, predictions,
+            metric or (), ranking or (),
         )  # fmt: skip
         value = plain(result)
     subject = f"{value['method']} on {value['backbone']}"

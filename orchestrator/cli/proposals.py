@@ -42,8 +42,10 @@ def proposals(
     are a no-op, stopped ones continue.
     """
     settings = read_settings(context, config, overrides)
-    from orchestrator.proposals import propose, result_of
+    from orchestrator.proposals import propose
+    from workloads.shards.shards import Shards
 
     with working():
-        result = result_of(propose(settings, shards, settings.proposals, split or (), out))
+        found = propose(settings, Shards.open(shards), settings.proposals, split or (), out)
+    result = {"folder": found.folder, "digest": found.digest, "images": found.images}
     report(result, output)

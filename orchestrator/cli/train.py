@@ -60,17 +60,19 @@ def train(
     from orchestrator.train.initial import parse_initial
     from orchestrator.train.spec import make_spec
     from orchestrator.train.train import train as work
+    from workloads.proposals.proposals import Proposals
+    from workloads.shards.shards import Shards
 
     paths = Workspace(settings.workspace).run(run_name(name or recipe))
     with working():
         spec = make_spec(
             settings,
             recipe,
-            shards,
+            Shards.open(shards),
             (settings.data.train_split, settings.data.val_split),
             epochs=epochs or settings.train.epochs,
             initial=parse_initial(initial or []),
-            proposals=proposals,
+            proposals=Proposals.open(proposals) if proposals else None,
         )
         result = work(settings, spec, paths, resume=resume)
     report(result, output)

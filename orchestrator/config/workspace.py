@@ -152,9 +152,9 @@ class Workspace:
         """Object proposals, by the digest of what was asked for."""
         return self.folder / "proposals" / digest[:16]
 
-    def inspection(self, shards: str) -> Path:
-        """Pages about shards of that name."""
-        return self.folder / "inspect" / shards
+    def inspection(self, digest: str) -> Path:
+        """The page about shards of that content."""
+        return self.folder / "inspect" / digest[:16]
 
     def run(self, name: str) -> RunPaths:
         """A training run started on its own (`wsol train`)."""

@@ -81,7 +81,7 @@ def truth_panel(
 
 def data_uri(image: NDArray[np.uint8]) -> str:
     """An RGB image as WebP, its longer side SIDE pixels."""
-    return encode_jpeg(fit(image, SIDE))
+    return webp_uri(fit(image, SIDE))
 
 
 def _truth_notes(truth: GroundTruth, boxes: Sequence[str], labels: Sequence[str]) -> list[str]:
@@ -98,6 +98,7 @@ def _truth_notes(truth: GroundTruth, boxes: Sequence[str], labels: Sequence[str]
 def box_of(
     box: NDArray[np.floating], width: int, height: int, text: str = "", *, faint: bool = False
 ) -> Box:
+    """A box in percent of the image, as pages place it."""
     x0, y0, x1, y1 = (float(v) for v in box)
     return Box(
         left=round(100 * x0 / width, 2),
@@ -109,7 +110,8 @@ def box_of(
     )
 
 
-def encode_jpeg(image: NDArray[np.uint8]) -> str:
+def webp_uri(image: NDArray[np.uint8]) -> str:
+    """An image as a URL that holds it, WebP."""
     bgr = cv2.cvtColor(image, cv2.COLOR_RGB2BGR)
     done, data = cv2.imencode(".webp", bgr, [cv2.IMWRITE_WEBP_QUALITY, _QUALITY])
     assert done, "OpenCV is built with WebP"

@@ -23,6 +23,7 @@ from workloads.metrics.options import MetricOptions
 from workloads.recipes.load import load_recipe
 from workloads.recipes.miniature import PIXELS, miniature
 from workloads.recipes.schema import Published, Recipe
+from workloads.shards.shards import Shards
 
 DIGITS = "digits"
 VERB = Verb("reproduce", "a reproduction", "remove the folder to start over")
@@ -145,7 +146,7 @@ class _Reproduction(Steps):
         self.data = self.data.model_copy(update=_splits(self.recipe, root))
         data, recipe = self.data, self.recipe
         splits = tuple(dict.fromkeys((data.train_split, data.val_split, data.test_split)))
-        shards = self.ingest(root, splits).folder
+        shards = Shards.open(self.ingest(root, splits).folder)
         starts = self.pretrain(pretraining(recipe, self.initial).values())
         self.train("train", recipe, shards, starts, self.initial)
         self.tune("search", recipe.name, _search_of(recipe, self.settings.tune), self.measure)
@@ -184,11 +185,11 @@ class _Reproduction(Steps):
         itself = str(self.paths.run(self.recipe.name).model)
         return (itself,) if wanted and self.scale == "smoke" else wanted
 
-    def evaluate(self, shards: Path) -> Measured:
+    def evaluate(self, shards: Shards) -> Measured:
         """Every published number, measured as it was published."""
         return Measured(tuple(self._lines(shards)))
 
-    def _lines(self, shards: Path) -> Iterator[Line]:
+    def _lines(self, shards: Shards) -> Iterator[Line]:
         run, split = self.paths.run(self.recipe.name), self.data.test_split
         for published in self.recipe.published:
             options = _metric_options(self.measure.metrics, self.recipe, published, self.scale)

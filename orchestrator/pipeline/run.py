@@ -29,10 +29,10 @@ from orchestrator.tracking.mlflow_store import RUN_TAG
 from orchestrator.tracking.registry import ModelVersion, set_champion
 from orchestrator.train.initial import pretraining
 from orchestrator.tune.stored_maps import Tuned
-from workloads.artifacts import atomic_folder, read_json, write_json
+from workloads.artifacts import QUARANTINE, atomic_folder, read_json, write_json
 from workloads.errors import WsolError
 from workloads.recipes.load import load_recipe
-from workloads.shards.read import read_shards
+from workloads.shards.shards import Shards
 
 ANNOTATED_IMAGES = 100
 # Settings that say where and how fast, not what comes out.
@@ -119,7 +119,7 @@ class _Pipeline(Steps):
             if not self.stages.has(f"train-{name}"):
                 check_weights(recipe, self.data, {})
         ingested = self.ingest(self.make(self.data.dataset))
-        shards = ingested.folder
+        shards = Shards.open(ingested.folder)
         tuned, versions = self.trainings(shards)
         champion = self.stages.run("champion", Champion, partial(self.choose, tuned, versions))
         measured = {
@@ -134,7 +134,7 @@ class _Pipeline(Steps):
         served = self.stages.run("serve", Served, partial(self.serve, champion, annotated))
         table = results_table({name: result.metrics for name, result in measured.items()})
         lists = {
-            stage: folder / "quarantine.jsonl"
+            stage: folder / QUARANTINE
             for stage, folder, count in (
                 ("ingest", ingested.folder, ingested.quarantined),
                 ("annotate", annotated.out, annotated.quarantined),
@@ -158,7 +158,7 @@ class _Pipeline(Steps):
             seconds=self.stages.seconds,
         )
 
-    def trainings(self, shards: Path) -> tuple[dict[str, Tuned], dict[str, ModelVersion]]:
+    def trainings(self, shards: Shards) -> tuple[dict[str, Tuned], dict[str, ModelVersion]]:
         """Every recipe trained, tuned and registered."""
         epochs = self.settings.train.epochs
         starts = self.pretrain(
@@ -191,7 +191,7 @@ class _Pipeline(Steps):
             registry.select_by, values,
         )  # fmt: skip
 
-    def evaluate(self, recipe: str, version: ModelVersion, shards: Path) -> EvaluateResult:
+    def evaluate(self, recipe: str, version: ModelVersion, shards: Shards) -> EvaluateResult:
         """The registered version, not the checkpoint: what is reported is what is served."""
         run, split = self.paths.run(recipe), self.data.test_split
         return evaluate(
@@ -204,16 +204,16 @@ class _Pipeline(Steps):
             predictions=run.predictions(split),
         )
 
-    def annotate(self, champion: Champion, shards: Path) -> AnnotateResult:
+    def annotate(self, champion: Champion, shards: Shards) -> AnnotateResult:
         """The user's images, or test images without their labels."""
         folder = self.settings.annotate.folder or self._unlabelled(shards)
         return annotate(self.settings, folder, champion.reference, self.paths.annotations)
 
-    def _unlabelled(self, shards: Path) -> Path:
+    def _unlabelled(self, shards: Shards) -> Path:
         """Test images as plain files, without anything that tells what is in them."""
         if not self.paths.unlabelled.exists():
             with atomic_folder(self.paths.unlabelled) as folder:
-                records = read_shards(shards, self.data.test_split)
+                records = shards.records(self.data.test_split)
                 for record, _ in zip(records, range(ANNOTATED_IMAGES), strict=False):
                     (folder / f"{Path(record.image_id).name}.jpg").write_bytes(record.image)
         return self.paths.unlabelled
@@ -237,7 +237,7 @@ class _Pipeline(Steps):
         write_json(self.paths.served, {"image": image["file_name"], "answer": answer})
         return Served(image["file_name"], answer)
 
-    def report(self, outcome: Outcome, table: list[dict[str, Any]], shards: Path) -> Report:
+    def report(self, outcome: Outcome, table: list[dict[str, Any]], shards: Shards) -> Report:
         """The page, and the table in the tracker."""
         write_report(self.settings, self.paths, outcome, table, shards)
         for row in table:

@@ -25,7 +25,7 @@ from workloads.datasets.registry import DATASETS
 from workloads.errors import ConfigError
 from workloads.recipes.load import load_recipe
 from workloads.recipes.schema import Recipe
-from workloads.shards.manifest import read_shard_manifest
+from workloads.shards.shards import Shards
 
 
 class Steps:
@@ -73,7 +73,7 @@ class Steps:
         self,
         stage: str,
         recipe: Recipe,
-        shards: Path,
+        shards: Shards,
         starts: Mapping[str, Path],
         initial: Mapping[str, str],
         epochs: int | None = None,
@@ -112,14 +112,14 @@ class Steps:
         """The model of a recipe that others start from, on a data set that the project makes."""
         recipe = pretrainable(name, self.data)
         root = self._made(recipe.dataset, None).root
-        shards = self._ingested(recipe.dataset, root, ()).folder
+        shards = Shards.open(self._ingested(recipe.dataset, root, ()).folder)
         own = Data()  # an embedded data set has its own splits
         return self._trained(recipe, shards, (own.train_split, own.val_split), {}, epochs)
 
     def _trained(
         self,
         recipe: Recipe,
-        shards: Path,
+        shards: Shards,
         splits: tuple[str, str],
         initial: Mapping[str, str],
         epochs: int | None,
@@ -129,7 +129,7 @@ class Steps:
         Object proposals are made first if the recipe learns from them, once for all that do.
         """
         proposals = None
-        if needs_proposals(recipe, read_shard_manifest(shards).task):
+        if needs_proposals(recipe, shards.task):
             proposals = propose(self.settings, shards, self.settings.proposals, [splits[0]])
         spec = make_spec(
             self.settings, recipe, shards, splits,

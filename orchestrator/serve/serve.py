@@ -11,13 +11,13 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 from orchestrator.config.settings import Machine, Serving
 from orchestrator.engine.engine import connect, is_inline
 from orchestrator.engine.progress import say
 from orchestrator.tracking.registry import fetch_model
 from workloads.errors import ConfigError, ResourceError, WsolError
+from workloads.models.model import Model
 
 READY_TIMEOUT_S = 60.0
 
@@ -48,7 +48,7 @@ def running(machine: Machine, model: str, serving: Serving) -> Iterator[str]:
     Raises:
         WsolError: as `serve`.
     """
-    folder = _check(machine, model, serving)
+    found = _check(machine, model, serving)
     if not _is_loopback(serving.host):
         say(
             f"wsol: warning: {serving.host} can be reached from other machines, and the endpoint "
@@ -62,16 +62,16 @@ def running(machine: Machine, model: str, serving: Serving) -> Iterator[str]:
     with connect(machine) as engine:
         each = (serving.cpus_per_replica, serving.gpus_per_replica)
         engine.require(serving.replicas, *each, "serve")
-        with deployed(folder, model, serving, machine.images):
+        with deployed(found.folder, model, serving, machine.images):
             _wait_until_ready(url)
             yield url
 
 
-def _check(machine: Machine, model: str, serving: Serving) -> Path:
-    """The model's folder. A wrong model and a taken port are said before anything starts."""
-    folder = fetch_model(machine, model)
+def _check(machine: Machine, model: str, serving: Serving) -> Model:
+    """The model. A wrong model and a taken port are said before anything starts."""
+    found = fetch_model(machine, model)
     _check_port(serving)
-    return folder
+    return found
 
 
 def _check_port(serving: Serving) -> None:

@@ -26,7 +26,6 @@ from orchestrator.tracking.mlflow_store import (
     is_missing,
     root_cause,
 )
-from workloads.artifacts import verify
 from workloads.errors import (
     ClusterError,
     ConfigError,
@@ -37,9 +36,9 @@ from workloads.errors import (
     says_disk_full,
     unknown_name,
 )
+from workloads.models.model import Model
 
 DIGEST_TAG = "wsol.digest"
-KIND = "model"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _ALIAS = re.compile(r"(?!latest$)(?![vV]?[0-9]+$)[A-Za-z0-9_-]+")
 _REFERENCE = re.compile(rf"(?P<name>{_NAME.pattern})(?:@(?P<alias>[\w-]+)|/(?P<version>[0-9]+))")
@@ -89,20 +88,20 @@ def register(
     """
     if not _NAME.fullmatch(name):
         raise ConfigError(f"model name '{name}': use letters, digits, '.', '_' and '-' only")
-    manifest = verify(model_folder, KIND)
+    model = Model.open_verified(model_folder)
     store = MlflowStore(machine)
     with _answering(store, f"register {model_folder}"):
         _require_name(store, name)
-        found = _with_digest(store, name, manifest["digest"])
+        found = _with_digest(store, name, model.digest)
         if found is None:
-            owner, location = _upload(store, model_folder, manifest["digest"], name, run_id)
+            owner, location = _upload(store, model_folder, model.digest, name, run_id)
             facts = {clean_key(k): capped(str(v)) for k, v in tags.items()}
             found = store.client.create_model_version(
                 name,
                 location,
                 owner,
-                tags={**facts, DIGEST_TAG: manifest["digest"]},
-                description=_description(facts, manifest["digest"]),
+                tags={**facts, DIGEST_TAG: model.digest},
+                description=_description(facts, model.digest),
             )
         return _model_version(found)
 
@@ -154,8 +153,8 @@ def find_version(machine: Machine, reference: str) -> ModelVersion:
         return _model_version(_version(store, parts["name"], version))
 
 
-def fetch_model(machine: Machine, reference: str) -> Path:
-    """The verified folder of a model.
+def fetch_model(machine: Machine, reference: str) -> Model:
+    """A model, verified.
 
     Files of a local store are used where they are; those of a server are kept in the
     workspace by digest, so that each is downloaded once.
@@ -170,24 +169,23 @@ def fetch_model(machine: Machine, reference: str) -> Path:
     """
     folder = Path(reference).expanduser()
     if folder.is_dir():
-        verify(folder, KIND)
-        return folder.resolve()
+        return Model.open_verified(folder)
     version = find_version(machine, reference)
-    folder = _local_folder(version.source) or _downloaded(machine, version)
-    _check(folder, version)
-    return folder
+    return _checked(_local_folder(version.source) or _downloaded(machine, version), version)
 
 
-def _check(folder: Path, version: ModelVersion) -> None:
+def _checked(folder: Path, version: ModelVersion) -> Model:
+    """The model in a folder, if it is the registered one."""
     try:
-        manifest = verify(folder, KIND)
+        model = Model.open_verified(folder)
     except (IntegrityError, NotFound) as error:
         raise type(error)(f"model {version.reference}: {error}") from None
-    if manifest["digest"] != version.digest:
+    if model.digest != version.digest:
         raise IntegrityError(
             f"model {version.reference}: {folder} holds another model than was registered "
-            f"(digest {manifest['digest'][:12]}, not {version.digest[:12]}); register it again"
+            f"(digest {model.digest[:12]}, not {version.digest[:12]}); register it again"
         )
+    return model
 
 
 def _local_folder(source: str) -> Path | None:
@@ -201,14 +199,14 @@ def _downloaded(machine: Machine, version: ModelVersion) -> Path:
     """The version's files below the workspace; damaged ones are fetched again."""
     folder = Workspace(machine.workspace).downloaded_model(version.digest)
     try:
-        if verify(folder, KIND)["digest"] == version.digest:
+        if Model.open_verified(folder).digest == version.digest:
             return folder
     except (NotFound, IntegrityError):
         shutil.rmtree(folder, ignore_errors=True)
     temporary = folder.with_name(f".{folder.name}.{uuid.uuid4().hex}.tmp")
     try:
         files = _download(machine, version, temporary)
-        _check(files, version)
+        _checked(files, version)
         try:
             files.replace(folder)
         except OSError:  # another process was faster; its files passed the same check

@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from workloads.artifacts import read_manifest, sha256
+from workloads.artifacts import sha256
 from workloads.errors import ConfigError, NotFound, unknown_name
 from workloads.options import Options
 from workloads.recipes.schema import Recipe
@@ -115,7 +115,9 @@ def _source(recipe: Recipe, part: str, backbone: Backbone, source: str | None) -
 def _content_digest(initial: Path) -> str:
     """Names the content of a model folder or of a weights file."""
     if initial.is_dir():
-        return str(read_manifest(initial, "model")["digest"])
+        from workloads.models.model import Model
+
+        return Model.open(initial).digest
     if not initial.is_file():
         raise NotFound(f"{initial}: no such weights file or model folder")
     return sha256(initial)

@@ -10,13 +10,14 @@ from orchestrator.config.settings import Machine
 from orchestrator.config.workspace import RunPaths
 from orchestrator.engine.engine import is_inline
 from orchestrator.train.initial import InitialWeights, initial_weights, network_of
-from workloads.artifacts import digest, is_sealed, read_json, read_manifest
+from workloads.artifacts import digest, is_sealed, read_json
 from workloads.errors import NotFound, unknown_name
 from workloads.images.decode import ImageLimits
 from workloads.options import Options
+from workloads.proposals.proposals import Proposals
 from workloads.recipes.load import load_recipe
 from workloads.recipes.schema import Recipe
-from workloads.shards.manifest import read_shard_manifest
+from workloads.shards.shards import Shards
 
 if TYPE_CHECKING:
     from workloads.methods.base import Method
@@ -56,12 +57,12 @@ class TrainSpec(Options):
 def make_spec(
     machine: Machine,
     recipe: Recipe | str,
-    shards: Path,
+    shards: Shards,
     splits: tuple[str, str],
     *,
     epochs: int | None = None,
     initial: Mapping[str, str] | None = None,
-    proposals: Path | None = None,
+    proposals: Proposals | None = None,
 ) -> TrainSpec:
     """The specification of a training of `recipe` on `shards`.
 
@@ -70,36 +71,35 @@ def make_spec(
         epochs: instead of the recipe's.
         initial: part to what it starts from: a model folder, a weights file, "imagenet" for
             torchvision's weights placed in torch's folder, or "random".
-        proposals: folder of `wsol proposals`, for methods that learn from them.
+        proposals: for methods that learn from them.
 
     Raises:
         ConfigError: a part's weights are neither given nor named by the recipe; an unknown part.
-        NotFound: no such split, weights or proposals.
+        NotFound: no such split or weights.
     """
     chosen = load_recipe(recipe) if isinstance(recipe, str) else recipe
     if epochs is not None:
         train = chosen.train.model_copy(update={"epochs": epochs})
         chosen = chosen.model_copy(update={"train": train})
-    manifest = read_shard_manifest(shards)
     for key, split in zip(("train_split", "val_split"), splits, strict=True):
-        if split not in manifest.splits:
+        if split not in shards.splits:
             raise NotFound(
-                f"{shards}: {unknown_name('split', split, manifest.splits)}; "
+                f"{shards.folder}: {unknown_name('split', split, shards.splits)}; "
                 f"name one with --set data.{key}=NAME"
             )
     return TrainSpec(
         recipe=chosen,
-        shards=shards.resolve(),
-        shards_digest=read_manifest(shards, "shards")["digest"],
+        shards=shards.folder,
+        shards_digest=shards.digest,
         train_split=splits[0],
         val_split=splits[1],
-        classes=manifest.classes,
-        task=manifest.task,
+        classes=shards.classes,
+        task=shards.task,
         workers=1 if is_inline(machine) else machine.resources.train.workers,
         limits=machine.images,
-        initial=initial_weights(chosen, manifest.task, initial or {}),
-        proposals=proposals.resolve() if proposals else None,
-        proposals_digest=read_manifest(proposals, "proposals")["digest"] if proposals else None,
+        initial=initial_weights(chosen, shards.task, initial or {}),
+        proposals=proposals.folder if proposals else None,
+        proposals_digest=proposals.digest if proposals else None,
     )
 
 

@@ -22,8 +22,9 @@ from orchestrator.tracking.mlflow_store import RUN_TAG
 from orchestrator.tracking.tracker import Tracker
 from orchestrator.train.fit import fit_inline, fit_on_ray
 from orchestrator.train.spec import TrainSpec, build, image_size, parameters
-from workloads.artifacts import is_sealed, read_manifest, write_json
+from workloads.artifacts import is_sealed, write_json
 from workloads.errors import Conflict
+from workloads.models.model import Model
 
 VERB = Verb("train", "a run", "choose another --name or restore the settings")
 
@@ -113,7 +114,7 @@ def _result(paths: RunPaths, spec: TrainSpec, tracking_run: str | None) -> Train
         run=paths.name,
         recipe=spec.recipe.name,
         model=paths.model,
-        digest=read_manifest(paths.model, "model")["digest"],
+        digest=Model.open(paths.model).digest,
         metrics=learning_curves(paths.events)[-1],
         tracking_run=tracking_run,
     )

@@ -11,10 +11,10 @@ import numpy as np
 from orchestrator.config.workspace import RunPaths
 from orchestrator.tracking.mlflow_store import RUN_TAG
 from orchestrator.tracking.tracker import Tracker
-from workloads.artifacts import read_manifest, write_json
+from workloads.artifacts import write_json
 from workloads.metrics.options import MetricOptions
-from workloads.models.version import read_card
-from workloads.predictions.store import read_predictions
+from workloads.models.model import Model
+from workloads.predictions.predictions import Predictions
 from workloads.search.options import SearchOptions
 from workloads.search.random_search import MEASURED, search
 from workloads.search.table import SearchTable
@@ -61,20 +61,18 @@ class TuneResult:
 
 
 def tune(
-    model: Path, predictions: Path, options: SearchOptions, metrics: MetricOptions, out: Path
+    model: Model,
+    stored: Predictions,
+    options: SearchOptions,
+    metrics: MetricOptions,
+    out: Path,
 ) -> TuneResult:
     """Search on stored predictions and write what was found, in this process.
 
     A search that was killed and started again ends with the same parameters.
-
-    Raises:
-        NotFound: no finished predictions in the folder.
     """
-    digest = read_manifest(predictions, "predictions")["digest"]
-    card = read_card(model)
-    table = SearchTable.build(
-        read_predictions(predictions), np.asarray(card.cooccurrence), metrics, card.cutoffs
-    )
+    together = np.asarray(model.card.cooccurrence)
+    table = SearchTable.build(stored, together, metrics, model.card.cutoffs)
     found = search(table, options)
     result = TuneResult(
         metric=options.metric,
@@ -85,7 +83,7 @@ def tune(
         values={name: found.best[name] for name in MEASURED},
         trials=list(found.trials),
         curve=found.curve,
-        predictions=digest,
+        predictions=stored.digest,
     )
     write_json(out, asdict(result))
     return result

@@ -14,7 +14,9 @@ from orchestrator.train.spec import spec_of
 from orchestrator.tune.stored_maps import TuneResult, log_search, tune
 from workloads.artifacts import digest
 from workloads.localization.cutoffs import Cutoffs
+from workloads.models.model import Model
 from workloads.models.version import retune_model
+from workloads.shards.shards import Shards
 
 VERB = Verb("tune", "stored maps", "remove the folder")
 
@@ -40,10 +42,11 @@ def tune_run(
         wanted = PredictRequest(spec.val_split, measure.stored_maps, limit=search.images)
         # Named by what was asked for, so that another search makes its own.
         place = paths.predictions(f"{wanted.split}-search-{digest(asdict(wanted))[:8]}")
-        stored = predict(machine, paths.model, spec.shards, wanted, place, VERB)
+        model = Model.open(paths.model)
+        stored = predict(machine, model, Shards.open(spec.shards), wanted, place, VERB)
         per_class = search.per_class or spec.recipe.evaluation.per_class
         search = search.model_copy(update={"per_class": per_class})
-        result = tune(paths.model, stored, search, measure.metrics, paths.search)
+        result = tune(model, stored, search, measure.metrics, paths.search)
         searched = {
             name: getattr(result, name)
             for name in ("cutoff", "class_cutoffs", "alpha", "score_threshold")

@@ -32,8 +32,7 @@ from workloads.recipes.schema import Recipe
 from workloads.records import Record
 from workloads.search.objective import cutoff_curve, objective
 from workloads.search.table import SearchTable
-from workloads.shards.cooccurrence import cooccurrence
-from workloads.shards.read import read_shards
+from workloads.shards.shards import Shards
 from workloads.shards.write import finish_shards, ingest_shard
 
 RECIPES = ("digits-part", "digits-whole")
@@ -51,7 +50,7 @@ class SyntheticJob:
     paths: PipelinePaths
     outcome: Outcome
     table: list[dict[str, Any]]
-    shards: Path
+    shards: Shards
 
 
 def make_job(
@@ -75,7 +74,7 @@ def make_job(
     return SyntheticJob(settings, paths, outcome, results_table(measured), shards)
 
 
-def _make_shards(workspace: Path, images: dict[str, int]) -> Path:
+def _make_shards(workspace: Path, images: dict[str, int]) -> Shards:
     root, shards = workspace / "data", workspace / "shards" / "digits"
     make_digits(root, DigitsOptions(**images))
     dataset = Digits(root)
@@ -84,16 +83,16 @@ def _make_shards(workspace: Path, images: dict[str, int]) -> Path:
         for s in dataset.splits()
     ]
     finish_shards(shards, dataset, images, results)
-    return shards
+    return Shards.open(shards)
 
 
 def _make_run(
-    paths: PipelinePaths, recipe: str, skill: float, shards: Path, classes: Sequence[str]
+    paths: PipelinePaths, recipe: str, skill: float, shards: Shards, classes: Sequence[str]
 ) -> None:
     run = paths.run(recipe)
-    together = cooccurrence(shards, "train", len(classes))
+    together = shards.cooccurrence("train")
     rng = np.random.default_rng(7)
-    found = {s: [_predict(r, skill, rng) for r in read_shards(shards, s)] for s in ("val", "test")}
+    found = {s: [_predict(r, skill, rng) for r in shards.records(s)] for s in ("val", "test")}
     search = _search(found["val"], together)
     write_json(run.search, search)
     cutoffs = Cutoffs(**{k: search[k] for k in ("cutoff", "alpha", "score_threshold")})
@@ -200,13 +199,13 @@ def _outcome(paths: PipelinePaths, recipes: Sequence[str], served: Served) -> Ou
     )
 
 
-def _make_served(paths: PipelinePaths, shards: Path, classes: Sequence[str]) -> Served:
-    record = next(r for r in read_shards(shards, "test") if len(r.truth.boxes_xyxy) > 1)
+def _make_served(paths: PipelinePaths, shards: Shards, classes: Sequence[str]) -> Served:
+    record = next(r for r in shards.records("test") if len(r.truth.boxes_xyxy) > 1)
     name = f"{record.image_id}.jpg"
     paths.unlabelled.mkdir(parents=True)
     (paths.unlabelled / name).write_bytes(record.image)
     paths.annotations.mkdir()
-    left_out = {"image_id": 61, "file_name": "broken <b>.jpg", "reason": "the file is empty"}
+    left_out = {"image_id": 61, "path": "broken <b>.jpg", "reason": "the file is empty"}
     (paths.annotations / "quarantine.jsonl").write_text(json.dumps(left_out) + "\n")
     detections = [
         {"label": int(k), "class": classes[int(k)], "score": 0.9 - 0.1 * i, "box": box.tolist()}

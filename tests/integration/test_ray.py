@@ -26,6 +26,7 @@ from orchestrator.train.spec import make_spec
 from orchestrator.train.train import train
 from workloads.artifacts import read_manifest
 from workloads.datasets.digit_options import DigitsOptions
+from workloads.shards.shards import Shards
 
 SMALL = {
     "resources": {
@@ -51,7 +52,7 @@ class Made:
 
 def all_verbs(cluster: str, folder: Path, root: Path) -> Made:
     settings = Settings.model_validate({**SMALL, "cluster": cluster, "workspace": folder})
-    shards = ingest(settings, "digits", root, folder / "shards").folder
+    shards = Shards.open(ingest(settings, "digits", root, folder / "shards").folder)
     proposals = propose(settings, shards, settings.proposals, ["val"], folder / "proposals")
     spec = make_spec(
         settings, "digits-spn-tiny", shards, ("train", "val"),
@@ -64,7 +65,7 @@ def all_verbs(cluster: str, folder: Path, root: Path) -> Made:
     )  # fmt: skip
     annotated = annotate(settings, root / "JPEGImages", str(model), folder / "annotation")
     folders = {
-        "shards": shards, "proposals": proposals, "model": model,
+        "shards": shards.folder, "proposals": proposals.folder, "model": model,
         "predictions": measured.predictions, "annotation": annotated.out,
     }  # fmt: skip
     manifests = {name: read_manifest(place, name) for name, place in folders.items()}

@@ -16,6 +16,7 @@ from orchestrator.config.settings import Settings
 from orchestrator.data.inspect import inspect
 from orchestrator.pages.pipeline.page import write_report
 from workloads.shards.quarantine import Quarantined
+from workloads.shards.shards import Shards
 
 CHROMIUM, DRIVER = Path("/usr/bin/chromium"), Path("/usr/bin/chromedriver")
 FLAGS = (
@@ -81,7 +82,7 @@ def data_page(workspace: Path) -> Path:
     bad = Quarantined(LONG, f"{LONG}.jpg", splits[0], f"the file {LONG} is empty; replace it")
     classes = [f"{k}{'y' * 60}" for k in range(40)]
     shards = write_shards(workspace / "made", records, classes, quarantined=[bad])
-    return inspect(Settings(), shards, out=workspace / "page").page
+    return inspect(Settings(), Shards.open(shards), out=workspace / "page").page
 
 
 @pytest.fixture

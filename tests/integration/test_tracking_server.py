@@ -110,7 +110,7 @@ def test_a_model_goes_over_the_network_and_back(settings: Settings, tmp_path: Pa
     set_champion(settings, "digits", version.version, "champion")
     assert champion(settings, "digits", "champion") == version
 
-    folder = fetch_model(settings, "digits@champion")
+    folder = fetch_model(settings, "digits@champion").folder
     assert folder.parent == settings.workspace / "models"
     for file in model.iterdir():
         assert (folder / file.name).read_bytes() == file.read_bytes()

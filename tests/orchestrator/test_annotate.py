@@ -21,6 +21,7 @@ from workloads.annotation.parts import part_path
 from workloads.errors import ConfigError, Conflict, IntegrityError, NotFound, WsolError
 from workloads.images.decode import ImageLimits, decode
 from workloads.models.localizer import Localizer
+from workloads.models.model import Model
 
 BAD = {"notes.txt", "empty.jpg", "cut\n.jpg", "link.jpg"}
 
@@ -249,8 +250,9 @@ def test_a_model_that_changed_after_the_check(copy, work, model_folder, tmp_path
     shutil.rmtree(copy / "parts")
     changed = tmp_path / "model"
     shutil.copytree(model_folder, changed)
+    found = Model.open(changed)
     (changed / "weights.safetensors").write_bytes(b"other")
-    monkeypatch.setattr("orchestrator.annotate.fetch_model", lambda *_: changed)
+    monkeypatch.setattr("orchestrator.annotate.fetch_model", lambda *_: found)
     with pytest.raises(IntegrityError, match=r"weights\.safetensors"):
         work()
 

@@ -15,11 +15,13 @@ from typer.testing import CliRunner
 import orchestrator.proposals
 from orchestrator.cli.main import app
 from orchestrator.config.settings import Settings
-from orchestrator.proposals import propose, result_of
+from orchestrator.proposals import propose
 from workloads.artifacts import MANIFEST, verify
 from workloads.errors import Conflict, NotFound
 from workloads.proposals.options import ProposalOptions
+from workloads.proposals.proposals import Proposals
 from workloads.proposals.store import read_proposals
+from workloads.shards.shards import Shards
 
 SPLITS = {"train": 5, "val": 2}
 ANOTHER = r"holds object proposals of another request .*choose another --out"
@@ -66,7 +68,8 @@ def proposed(
     **options: object,
 ) -> Path:  # fmt: skip
     settings = Settings(workspace=workspace)
-    return propose(settings, shards, ProposalOptions.model_validate(options), splits, out)
+    wanted = ProposalOptions.model_validate(options)
+    return propose(settings, Shards.open(shards), wanted, splits, out).folder
 
 
 def test_every_image_of_every_split_gets_its_proposals(
@@ -76,7 +79,7 @@ def test_every_image_of_every_split_gets_its_proposals(
     assert folder.parent == tmp_path / "proposals"
     # Files of three images in groups of two: 2 + 1, 2; and 2.
     assert tasks.done == [f"train-0000{i}.parquet" for i in range(3)] + ["val-00000.parquet"]
-    result = result_of(folder)
+    result = Proposals.open(folder)
     assert (result.folder, result.images) == (folder, SPLITS)
     assert verify(folder, "proposals")["digest"] == result.digest
     for split, count in SPLITS.items():
@@ -102,12 +105,12 @@ def test_a_stopped_job_continues(shards: Path, tmp_path: Path, tasks: InThisProc
         proposed(tmp_path, shards, out=out)
     assert not (out / MANIFEST).exists()
     with pytest.raises(NotFound, match="no proposals there"):
-        result_of(out)
+        Proposals.open(out)
     tasks.fail_after = 1000
     assert proposed(tmp_path, shards, out=out) == out
     assert len(tasks.done) == len(set(tasks.done)) == 4  # nothing twice
     whole = proposed(tmp_path, shards)
-    assert result_of(whole).digest == result_of(out).digest
+    assert Proposals.open(whole).digest == Proposals.open(out).digest
 
 
 def test_a_folder_belongs_to_one_request(
@@ -136,6 +139,6 @@ def test_the_verb(shards: Path, tmp_path: Path, tasks: InThisProcess) -> None:
     done = CliRunner().invoke(app, words, catch_exceptions=False)
     assert done.exit_code == 0
     assert json.loads(done.stdout) == {
-        "folder": str(out), "digest": result_of(out).digest, "images": {"val": 2}
+        "folder": str(out), "digest": Proposals.open(out).digest, "images": {"val": 2}
     }  # fmt: skip
     assert read_proposals(out, "val").saliency("val1").shape == (8, 8)

@@ -11,9 +11,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 FILES = sorted(
-    path
-    for half in ("workloads", "orchestrator")
-    for path in (ROOT / half).rglob("*.py")
+    path for half in ("workloads", "orchestrator") for path in (ROOT / half).rglob("*.py")
 )
 RIDDLE = re.compile(r"(What|Where|Those|Of|How|Whose|Which)\b")
 OUTSIDE = re.compile(r"\b(METHODS|HOUSE|DESIGN|FIELD|RAY)(\.md|,? section)")

@@ -17,7 +17,7 @@ class Annotation(Artifact):
 
     @property
     def model_digest(self) -> str:
-        """Which model found the boxes."""
+        """Content digest of the model that found the boxes."""
         return str(self.facts["model"]["digest"])
 
     @property

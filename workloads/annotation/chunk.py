@@ -24,7 +24,7 @@ BATCH_PIXELS = 64_000_000
 
 
 class Detector(Protocol):
-    """What annotation needs of a localizer."""
+    """A localizer, as annotation needs it."""
 
     def detect(self, images: Sequence[NDArray[np.uint8]]) -> list[Detections]:
         """Boxes of each (H, W, 3) uint8 upright RGB image."""

@@ -1,4 +1,4 @@
-"""What is in a folder of images: every file counts, the ones that cannot be used too."""
+"""Listing of a folder of images: every file counts, the ones that cannot be used too."""
 
 from __future__ import annotations
 

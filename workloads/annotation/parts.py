@@ -48,7 +48,7 @@ class QuarantinedFile:
 
 @dataclass(frozen=True, slots=True)
 class ChunkResult:
-    """What became of the files of one chunk, in the order of the listing.
+    """Result of one chunk, in the order of the listing.
 
     Attributes:
         rows: images that were read.
@@ -65,7 +65,7 @@ class ChunkResult:
 
 
 def part_path(folder: Path, index: int) -> Path:
-    """Where the part of one chunk is, whether it is written yet or not."""
+    """The path of one chunk's part, whether it is written yet or not."""
     return folder / f"part-{index:06d}.parquet"
 
 

@@ -1,4 +1,4 @@
-"""What a network says about records of shards, ready to be stored."""
+"""Run a localizer on shard records, with results ready to be stored."""
 
 from __future__ import annotations
 

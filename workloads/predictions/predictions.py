@@ -1,4 +1,4 @@
-"""Finished predictions: what a model said about the images of a split."""
+"""Finished predictions: scores and maps of a model for the images of a split."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Predictions(Artifact):
 
     @property
     def request(self) -> Mapping[str, Any]:
-        """What was asked for; empty where nothing is recorded."""
+        """The request; empty where nothing is recorded."""
         request: Mapping[str, Any] = self.facts.get("request", {})
         return request
 

@@ -38,7 +38,7 @@ PREDICTION_SCHEMA = pa.schema(
 
 @dataclass(frozen=True, slots=True)
 class Prediction:
-    """What a network said about one image, beside its ground truth.
+    """Scores and maps of one image, beside its ground truth.
 
     Attributes:
         width, height: size of the upright image in pixels.

@@ -17,7 +17,7 @@ Peak = Literal["one", "mean"]
 
 
 class ProposalOptions(Options):
-    """How proposals are searched, and what their saliency map looks like."""
+    """Search for proposals, and the saliency map that is made of them."""
 
     mode: SearchMode = Field(
         default="fast", description="settings of selective search; quality: slower, more regions"

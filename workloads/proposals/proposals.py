@@ -18,7 +18,7 @@ class Proposals(Artifact):
 
     @property
     def shards_digest(self) -> str:
-        """Which shards they are of."""
+        """Content digest of their shards."""
         return str(self.facts["shards"])
 
     @property

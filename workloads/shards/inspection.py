@@ -1,4 +1,4 @@
-"""What is in shards: images, labels and boxes, counted from the truth alone.
+"""Statistics of shards: images, labels and boxes, counted from the truth alone.
 
 The bytes of images are never read, so this takes seconds where reading the images takes hours,
 and memory stays flat. Everything is a sum of whole numbers over batches of rows: how a split was

@@ -22,7 +22,7 @@ class ShardFile(Options):
 
 
 class SplitInfo(Options):
-    """What became of the images of a split: `read + quarantined == listed`."""
+    """Counts of a split's images: `read + quarantined == listed`."""
 
     listed: int
     read: int

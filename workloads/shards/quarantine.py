@@ -1,4 +1,4 @@
-"""Why images are not in the shards: the reasons of a quarantine, counted by kind."""
+"""Quarantine list of a shard folder, and its reasons by kind."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Reason:
 
 
 def quarantined(folder: Path) -> Iterator[Quarantined]:
-    """What a shard folder's quarantine lists, by split and image id, one at a time.
+    """Entries of a shard folder's quarantine, by split and image id, one at a time.
 
     Raises:
         IntegrityError: the list is missing or damaged.
@@ -92,6 +92,7 @@ class Quarantined:
 
 
 def write_quarantine(path: Path, entries: Iterable[Quarantined]) -> None:
+    """Write the list, by split and image id."""
     ordered = sorted(entries, key=lambda entry: (entry.split, entry.image_id, entry.reason))
     lines = (json.dumps(asdict(entry)) for entry in ordered)  # ASCII: paths may not be UTF-8
     write_text(path, "".join(f"{line}\n" for line in lines))

@@ -26,7 +26,7 @@ class Shards(Artifact):
 
     @cached_property
     def manifest(self) -> ShardManifest:
-        """What was listed, read and quarantined.
+        """Counts of what was listed, read and quarantined.
 
         Raises:
             IntegrityError: the shards are of another version of this program.
@@ -50,7 +50,7 @@ class Shards(Artifact):
 
     @property
     def splits(self) -> dict[str, SplitInfo]:
-        """What became of the images of each split."""
+        """Counts of the images of each split."""
         return self.manifest.splits
 
     def files(self, split: str) -> list[Path]:

@@ -1,4 +1,4 @@
-"""What an inspection says of shards: plain numbers, ready for JSON.
+"""Numbers of an inspection of shards, ready for JSON.
 
 Boxes are those of single objects. Crowds, which are boxes over groups, are only counted.
 """
@@ -125,7 +125,7 @@ class SplitStatistics:
 
 @dataclass(frozen=True, slots=True)
 class Inspection:
-    """What is in shards; the split with most images first."""
+    """An inspection of shards; the split with most images first."""
 
     dataset: str
     task: Task

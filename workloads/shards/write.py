@@ -33,7 +33,7 @@ BYTES_PER_GROUP = 16 * 2**20
 
 @dataclass(frozen=True, slots=True)
 class ShardResult:
-    """What one shard came to. JSON values only: `ShardResult(**asdict(result))` is the same.
+    """Result of one shard. JSON values only: `ShardResult(**asdict(result))` is the same.
 
     Attributes:
         split: the split of all its items.

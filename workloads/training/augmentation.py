@@ -18,7 +18,7 @@ from workloads.images.view import View
 
 @dataclass(frozen=True, slots=True)
 class Augmentation:
-    """How views are drawn: warp to size + margin, crop `size` at random, mirror at random.
+    """Random views: warp to size + margin, crop `size` at random, mirror at random.
 
     That is SPN's training (section 4). `fit="pad"` keeps the shape of the image instead and shows
     all of it, without a crop (Oquab, section 4).

@@ -21,7 +21,7 @@ from workloads.shards.read import columns_of
 
 @dataclass(frozen=True)
 class Balance:
-    """How often an image is shown in an epoch.
+    """Number of showings of each image in an epoch.
 
     On average as often as the rarest of its classes asks for: images of the largest class over
     images of that class, at most the limit. An image without labels is shown once. Classes that
@@ -56,7 +56,7 @@ class Balance:
         return cls(factors, sum(_shown(factors, *column) for column in columns))
 
     def repeats(self, labels: Sequence[int], image_id: str, seed: int, epoch: int) -> int:
-        """How often an image is shown in one epoch, at least once.
+        """Showings of an image in one epoch, at least one.
 
         A factor between two whole numbers becomes one of them, in the epochs' mean itself. Which
         one depends on the arguments alone, so every worker and a resumed run agree.
@@ -77,7 +77,7 @@ def _labels(path: Path) -> tuple[NDArray[np.int64], NDArray[np.int64], int]:
 def _shown(
     factors: NDArray[np.float64], flat: NDArray[np.int64], rows: NDArray[np.int64], count: int
 ) -> float:
-    """How many images of one shard an epoch shows, on average."""
+    """Showings of one shard's images in an epoch, on average."""
     of_images = np.ones(count)
     np.maximum.at(of_images, rows, factors[flat])
     return float(of_images.sum())

@@ -35,7 +35,7 @@ class Batch(NamedTuple):
     boxes: tuple[Tensor, ...] | None = None
 
     def targets(self, device: torch.device) -> Targets:
-        """What training knows, on a device."""
+        """The batch's targets on a device."""
         move = partial(torch.Tensor.to, device=device, non_blocking=True)
         return Targets(
             labels=move(self.labels),

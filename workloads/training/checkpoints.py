@@ -39,7 +39,7 @@ BACKBONE = "backbone."
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
-    """What `load_checkpoint` gives back.
+    """A loaded checkpoint.
 
     Attributes:
         model: the network's state dict, on the CPU.

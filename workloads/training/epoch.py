@@ -22,7 +22,7 @@ from workloads.training.options import TrainOptions
 
 @dataclass(frozen=True, slots=True)
 class Position:
-    """How far an epoch has come on this worker."""
+    """Progress of an epoch on this worker."""
 
     step: int
     steps: int

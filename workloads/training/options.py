@@ -1,4 +1,4 @@
-"""How a network is trained; recipes hold these, so they load without torch."""
+"""Options of training; recipes hold these, so they load without torch."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from workloads.options import Options
 
 
 class TrainOptions(Options):
-    """How a network is trained. `learning_rate` and `batch_size` are those of the whole job."""
+    """Training of a network. `learning_rate` and `batch_size` are those of all workers together."""
 
     epochs: int = Field(default=20, ge=1)
     batch_size: int = Field(default=32, ge=1, description="over all workers")

@@ -30,7 +30,7 @@ from workloads.training.batch import Batch, Sample, collate
 
 @dataclass(frozen=True, slots=True)
 class Share:
-    """Which part of the work is this worker's."""
+    """This worker's part of the work."""
 
     rank: int = 0
     world: int = 1

@@ -13,10 +13,11 @@ from orchestrator.pages.figures import Chart, Line, curves, histograms
 from orchestrator.pages.heat_table import together
 from orchestrator.pages.panels import Panel, truth_panel
 from orchestrator.provenance import version
-from workloads.artifacts import read_manifest, write_text
+from workloads.artifacts import write_text
 from workloads.images.decode import ImageLimits, decode
 from workloads.records import Record
 from workloads.shards.quarantine import Reason
+from workloads.shards.shards import Shards
 from workloads.shards.statistics import Histogram, Inspection, SplitStatistics
 
 MOST_CLASSES = 30
@@ -48,14 +49,14 @@ def write_data_page(
     path: Path,
     inspection: Inspection,
     records: Sequence[Record],
-    shards: Path,
+    shards: Shards,
     limits: ImageLimits,
 ) -> None:
     """Write the page, whole or not at all.
 
     Args:
         records: images to show.
-        shards: folder of the shards that were inspected.
+        shards: those that were inspected.
         limits: what an image may cost.
 
     Raises:
@@ -78,8 +79,8 @@ def write_data_page(
         more_reasons=max(0, len(left_out) - MOST_REASONS),
         shown=list(_shown(records, inspection.classes, limits)),
         footer=(
-            f"shards {shards}",
-            f"digest {read_manifest(shards, 'shards')['digest']}",
+            f"shards {shards.folder}",
+            f"digest {shards.digest}",
             f"wsol {version()}",
         ),
     )

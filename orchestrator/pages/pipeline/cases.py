@@ -13,7 +13,6 @@ from itertools import islice
 from pathlib import Path
 
 import numpy as np
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from workloads.detections import Detections
@@ -22,7 +21,7 @@ from workloads.localization.cooccurrence import rescore
 from workloads.localization.detect import boxes_of_maps, locate
 from workloads.localization.maps import normalize, upsample
 from workloads.models.card import ModelCard
-from workloads.predictions.store import Prediction, read_part
+from workloads.predictions.store import Prediction, read_part, rows_of
 
 SAMPLE_IMAGES = 600
 MANY_METHODS = 7  # from here on one case per kind, so that the page stays small
@@ -170,7 +169,7 @@ def _sampled(
 ) -> Iterator[tuple[int, tuple[Prediction, ...]]]:
     """Images from parts spread over the split: data sets are often sorted by class."""
     parts = [parts_of(folder) for folder, _ in stored]
-    rows_per_part = max((pq.read_metadata(part).num_rows for part in parts[0][:1]), default=0)
+    rows_per_part = max(map(rows_of, parts[0][:1]), default=0)
     wanted = max(1, SAMPLE_IMAGES // max(1, rows_per_part))
     step = max(1, len(parts[0]) // wanted)
     for index in range(0, len(parts[0]), step):

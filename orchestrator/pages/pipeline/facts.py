@@ -18,10 +18,9 @@ from orchestrator.pages.panels import Panel, plain_panel
 from orchestrator.pages.pipeline.methods import Method
 from orchestrator.pages.pipeline.outcome import Outcome
 from orchestrator.provenance import provenance
-from workloads.artifacts import read_manifest
 from workloads.errors import InputRejected
 from workloads.images.decode import ImageLimits, decode
-from workloads.shards.manifest import read_shard_manifest
+from workloads.shards.shards import Shards
 
 QUARANTINE_ROWS = 20
 
@@ -44,9 +43,8 @@ class LeftOut:
     reason: str
 
 
-def facts(settings: Settings, shards: Path) -> list[Fact]:
+def facts(settings: Settings, data: Shards) -> list[Fact]:
     """Data, machine, date and versions."""
-    data = read_shard_manifest(shards)
     where = provenance()
     packages = where["packages"]
     assert isinstance(packages, dict)
@@ -112,11 +110,11 @@ def quarantined(lists: Mapping[str, Path]) -> dict[str, Any]:
     }
 
 
-def footer(paths: PipelinePaths, shards: Path, champion: Method) -> list[str]:
+def footer(paths: PipelinePaths, shards: Shards, champion: Method) -> list[str]:
     """The folder and the digests of the results."""
     return [
         f"folder {paths.folder}",
-        f"shards {read_manifest(shards, 'shards')['digest']}",
+        f"shards {shards.digest}",
         f"champion {champion.results['model']}",
     ]
 
@@ -141,7 +139,7 @@ def _readable(answer: dict[str, Any]) -> str:
 def _left_out(stage: str, path: Path) -> list[LeftOut]:
     lines = path.read_text(encoding="utf-8").splitlines()
     entries = [json.loads(line) for line in lines]
-    return [LeftOut(e.get("path") or e["file_name"], stage, e["reason"]) for e in entries]
+    return [LeftOut(e["path"], stage, e["reason"]) for e in entries]
 
 
 def _date(iso: str) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
 from orchestrator.config.settings import Settings
@@ -18,6 +17,7 @@ from orchestrator.pages.pipeline.outcome import Champion, Outcome
 from orchestrator.pages.pipeline.pictures import rows_of
 from orchestrator.pages.pipeline.tables import metric_rows, metric_title, per_class
 from workloads.artifacts import write_text
+from workloads.shards.shards import Shards
 
 TEMPLATE = "pipeline/report.html.j2"
 
@@ -27,16 +27,16 @@ def write_report(
     paths: PipelinePaths,
     outcome: Outcome,
     table: list[dict[str, Any]],
-    shards: Path,
+    shards: Shards,
 ) -> None:
     """Write `paths.report`, whole or not at all.
 
     Args:
         table: rows of `results_table`; the last one is the centre baseline.
-        shards: folder of the shards that all is made of.
+        shards: those that all is made of.
 
     Raises:
-        NotFound, IntegrityError: something that the pipeline made is missing or damaged.
+        NotFound, IntegrityError, OSError: something that was made is missing or damaged.
     """
     methods = read_methods(settings, paths, outcome.champion.recipe)
     page = template(TEMPLATE).render(
@@ -72,7 +72,7 @@ def _champion(settings: Settings, champion: Champion) -> dict[str, Any]:
     }
 
 
-def _pictures(settings: Settings, methods: list[Method], shards: Path) -> dict[str, Any]:
+def _pictures(settings: Settings, methods: list[Method], shards: Shards) -> dict[str, Any]:
     stored = [(method.predictions, method.card) for method in methods]
     selection = select(stored)
     split = settings.data.test_split

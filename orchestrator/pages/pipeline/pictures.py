@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from orchestrator.pages.panels import SIDE, Panel, box_of, encode_jpeg, truth_panel
+from orchestrator.pages.panels import SIDE, Panel, box_of, truth_panel, webp_uri
 from orchestrator.pages.pipeline.cases import Chosen, boxes_of, map01, parts_of
 from workloads.detections import Detections
 from workloads.errors import IntegrityError, NotFound
@@ -21,7 +21,7 @@ from workloads.localization.boxes import best_iou_per_box
 from workloads.models.card import ModelCard
 from workloads.predictions.store import Prediction, read_part
 from workloads.records import GroundTruth, Record
-from workloads.shards.read import row_groups
+from workloads.shards.shards import Shards
 
 T = TypeVar("T", Record, Prediction)
 
@@ -39,7 +39,7 @@ class Row:
 def rows_of(
     chosen: Sequence[Chosen],
     stored: Sequence[tuple[Path, ModelCard]],
-    shards: Path,
+    shards: Shards,
     split: str,
     limits: ImageLimits,
 ) -> Iterator[Row]:
@@ -48,7 +48,7 @@ def rows_of(
     Raises:
         IntegrityError: shards and predictions do not belong together.
     """
-    groups = row_groups(shards, split)
+    groups = shards.row_groups(split)
     for item in chosen:
         record = _find(groups[item.case.part].read(), item.case.image_id)
         predictions = [
@@ -73,7 +73,7 @@ def _method_panel(
     raster, shown = _raster(image, prediction, label)
     notes = _found_notes(found, prediction.truth, card.classes)
     return Panel(
-        uri=encode_jpeg(raster),
+        uri=webp_uri(raster),
         alt=f"{shown}; found: {', '.join(notes)}",
         width=width,
         height=height,

@@ -18,6 +18,8 @@ from orchestrator.register import register_run
 from orchestrator.tune.tune import tune_run
 from workloads.artifacts import write_json
 from workloads.errors import ConfigError, NotFound
+from workloads.proposals.proposals import Proposals
+from workloads.shards.shards import Shards
 
 
 @dataclass(frozen=True)
@@ -47,6 +49,13 @@ class Recorder:
 def elsewhere(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("WSOL_CONFIG", raising=False)
+
+
+@pytest.fixture
+def shards(monkeypatch):
+    """Shards and proposals are opened by their paths alone."""
+    for kind in (Shards, Proposals):
+        monkeypatch.setattr(kind, "open", lambda folder: folder)
 
 
 @pytest.fixture
@@ -84,7 +93,7 @@ def test_ingest_with_quarantined_images_is_code_3(stand_in):
     assert invoke("ingest", "--root", "in", "--out", "to", code=3)["quarantined"] == 2
 
 
-def test_train(stand_in):
+def test_train(stand_in, shards):
     specified = stand_in("orchestrator.train.spec.make_spec", "the specification")
     called = stand_in("orchestrator.train.train.train")
     invoke("train", "some-recipe", "--shards", "in", "--set", "resources.train.workers=1")
@@ -106,7 +115,7 @@ def test_train(stand_in):
     assert specified.options == {"epochs": 3, "initial": initial, "proposals": Path("regions")}
 
 
-def test_epochs_of_the_settings_count_unless_others_are_given(stand_in):
+def test_epochs_of_the_settings_count_unless_others_are_given(stand_in, shards):
     specified = stand_in("orchestrator.train.spec.make_spec", "the specification")
     stand_in("orchestrator.train.train.train")
     words = ["train", "some-recipe", "--shards", "in", "--set", "train.epochs=7"]
@@ -146,7 +155,7 @@ class Measured:
     out: Path = Path("made")
 
 
-def test_evaluate(stand_in):
+def test_evaluate(stand_in, shards):
     called = stand_in("orchestrator.evaluate.evaluate", Measured(metrics={"box_f1": METRIC}))
     found = invoke("evaluate", "m@champion", "--shards", "in")
     assert found["metrics"]["box_f1"]["per_class"] == {"0": 0.4}
@@ -166,7 +175,7 @@ def test_evaluate(stand_in):
 
 
 @pytest.mark.parametrize(("words", "rows"), [([], 1), (["--per-class"], 2)])
-def test_evaluate_shows_a_table(stand_in, words, rows):
+def test_evaluate_shows_a_table(stand_in, shards, words, rows):
     metrics = {"box_f1": METRIC, "pxap": NOTHING}
     stand_in("orchestrator.evaluate.evaluate", Measured(metrics=metrics))
     done = CliRunner().invoke(app, ["evaluate", "m", "--shards", "in", *words])

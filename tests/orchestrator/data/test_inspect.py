@@ -20,6 +20,7 @@ from workloads.artifacts import write_json
 from workloads.errors import ConfigError, Conflict, InputRejected, IntegrityError, NotFound
 from workloads.records import GroundTruth, Record
 from workloads.shards.quarantine import Quarantined
+from workloads.shards.shards import Shards
 
 HOSTILE = '<img src=x onerror="alert(1)">&\'$x$'
 CLASSES = ("cat", HOSTILE, "owl")
@@ -59,11 +60,12 @@ def invoke(*words: object) -> Any:
 
 def test_the_answer_and_the_files(shards: Path, tmp_path: Path) -> None:
     found = invoke(shards)
-    folder = tmp_path / "wsol-workspace" / "inspect" / "pets"
+    name = Shards.open(shards).digest[:16]
+    folder = tmp_path / "wsol-workspace" / "inspect" / name
     assert found["page"] == str(folder / PAGE)
     assert found["contact_sheet"] == str(folder / CONTACT_SHEET)
     assert sorted(path.name for path in folder.iterdir()) == [CONTACT_SHEET, PAGE]
-    assert [path.name for path in folder.parent.iterdir()] == ["pets"]
+    assert [path.name for path in folder.parent.iterdir()] == [name]
     data = found["data"]
     assert (data["dataset"], data["task"], data["classes"]) == ("made", "multilabel", [*CLASSES])
     train, val = data["splits"]
@@ -155,13 +157,14 @@ def test_shards_without_any_image_have_a_page_and_no_sheet(tmp_path: Path) -> No
 
 def refused(error: type[Exception], match: str, *arguments: Any, **options: Any) -> None:
     with pytest.raises(error, match=match) as caught:
-        inspect(Settings(), *arguments, **options)
+        folder, *rest = arguments
+        inspect(Settings(), Shards.open(folder), *rest, **options)
     assert "\n" not in str(caught.value)
 
 
 def test_errors_are_one_line_and_nothing_is_made(shards: Path, tmp_path: Path) -> None:
     workspace = tmp_path / "wsol-workspace"
-    refused(NotFound, "no finished shards there; make them with 'wsol ingest", tmp_path / "no")
+    refused(NotFound, r"no shards there .*wsol ingest", tmp_path / "no")
     refused(NotFound, r"unknown split 'vla'; did you mean 'val'\? \(allowed: train, val\)",
             shards, "vla")  # fmt: skip
     model = tmp_path / "model"

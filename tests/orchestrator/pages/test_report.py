@@ -22,8 +22,8 @@ from orchestrator.pages.pipeline.methods import read_methods
 from orchestrator.pages.pipeline.page import write_report
 from orchestrator.pages.pipeline.tables import metric_rows, per_class
 from workloads.artifacts import read_json, write_json
-from workloads.errors import NotFound
 from workloads.metrics.registry import METRICS
+from workloads.shards.shards import Shards
 
 MAX_BYTES = 3_000_000
 HOSTILE = '<img src=x onerror="alert(1)">&\'$x$'
@@ -154,10 +154,15 @@ def test_a_picture_that_is_gone_is_said(job: SyntheticJob, tmp_path: Path) -> No
     assert "the picture is not there any more" in html
 
 
+def gone(shards: Shards) -> Shards:
+    """Shards whose files have been lost."""
+    return replace(shards, folder=shards.folder / "no")
+
+
 def test_a_failed_report_leaves_the_old_one(job: SyntheticJob, html: str) -> None:
     before = render(job)
-    with pytest.raises(NotFound):
-        render(SyntheticJob(job.settings, job.paths, job.outcome, job.table, job.shards / "no"))
+    with pytest.raises(FileNotFoundError):
+        render(SyntheticJob(job.settings, job.paths, job.outcome, job.table, gone(job.shards)))
     assert job.paths.report.read_text(encoding="utf-8") == before
 
 

@@ -21,6 +21,7 @@ from orchestrator.tracking.registry import (
 from orchestrator.tracking.tracker import Tracker
 from workloads.artifacts import read_manifest, seal
 from workloads.errors import ClusterError, ConfigError, IntegrityError, NotFound, ResourceError
+from workloads.models.model import Model
 
 
 @pytest.fixture
@@ -51,7 +52,7 @@ def test_round_trip(settings: Settings, store: MlflowStore, model: Path, name: s
     assert version.uri == f"models:/{name}/1"
     assert version.digest == read_manifest(model, "model")["digest"]
 
-    folder = fetch_model(settings, version.reference)
+    folder = fetch_model(settings, version.reference).folder
     for file in model.iterdir():
         assert (folder / file.name).read_bytes() == file.read_bytes()
     assert settings.workspace / "mlflow-artifacts" in folder.parents  # in place, no copy
@@ -120,12 +121,12 @@ def test_an_alias_moves(settings: Settings, model: Path, name: str, tmp_path: Pa
     assert champion(settings, name, "champion") == first
     assert set_champion(settings, name, str(second.version), "champion") == second
     assert find_version(settings, f"{name}@champion") == second
-    folder = fetch_model(settings, f"{name}@champion")
+    folder = fetch_model(settings, f"{name}@champion").folder
     assert (folder / "weights.safetensors").read_bytes() == b"second"
 
 
 def test_a_folder_is_a_reference(settings: Settings, model: Path) -> None:
-    assert fetch_model(settings, str(model)) == model.resolve()
+    assert fetch_model(settings, str(model)) == Model.open(model)
     (model / "weights.safetensors").write_bytes(b"changed")
     with pytest.raises(IntegrityError, match=r"weights\.safetensors: missing or changed"):
         fetch_model(settings, str(model))
@@ -134,7 +135,7 @@ def test_a_folder_is_a_reference(settings: Settings, model: Path) -> None:
 @pytest.mark.parametrize("file", ["weights.safetensors", "model.json", "manifest.json"])
 def test_a_changed_byte_is_found(settings: Settings, model: Path, name: str, file: str) -> None:
     version = register(settings, model, name, {})
-    path = fetch_model(settings, version.reference) / file
+    path = fetch_model(settings, version.reference).folder / file
     content = bytearray(path.read_bytes())
     content[len(content) // 2] ^= 1
     path.write_bytes(bytes(content))
@@ -150,7 +151,7 @@ def test_a_replaced_model_is_found(
     settings: Settings, model: Path, name: str, tmp_path: Path
 ) -> None:
     version = register(settings, model, name, {})
-    folder = fetch_model(settings, version.reference)
+    folder = fetch_model(settings, version.reference).folder
     for file in make_model(tmp_path / "b", b"well-formed, but another").iterdir():
         (folder / file.name).write_bytes(file.read_bytes())
     with pytest.raises(IntegrityError, match="holds another model than was registered"):
@@ -159,7 +160,7 @@ def test_a_replaced_model_is_found(
 
 def test_lost_files_are_named(settings: Settings, model: Path, name: str) -> None:
     version = register(settings, model, name, {})
-    folder = fetch_model(settings, version.reference)
+    folder = fetch_model(settings, version.reference).folder
     (folder / "weights.safetensors").unlink()
     with pytest.raises(IntegrityError, match=r"weights\.safetensors: missing"):
         fetch_model(settings, version.reference)
@@ -276,9 +277,9 @@ def test_a_download_is_kept_and_repaired(
     settings: Settings, model: Path, name: str, remote: list[str]
 ) -> None:
     version = register(settings, model, name, {})
-    folder = fetch_model(settings, version.reference)
+    folder = fetch_model(settings, version.reference).folder
     assert folder == settings.workspace / "models" / version.digest
-    assert fetch_model(settings, version.reference) == folder
+    assert fetch_model(settings, version.reference).folder == folder
     assert len(remote) == 1
     (folder / "weights.safetensors").write_bytes(b"damaged copy")
     fetch_model(settings, version.reference)

@@ -15,18 +15,21 @@ from workloads.backbones.registry import BACKBONES
 from workloads.errors import ConfigError, NotFound
 from workloads.recipes.load import load_recipe
 from workloads.recipes.schema import Recipe
+from workloads.shards.shards import Shards
 
 SPLITS = ("train", "val")
 
 
 @pytest.fixture(scope="module")
-def shards(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def shards(tmp_path_factory: pytest.TempPathFactory) -> Shards:
     records = [
         made_record(f"{split}-{i}", made_truth((i % 2, (0, 0, 8, 8))), split=split)
         for split in ("train", "val")
         for i in range(4)
     ]
-    return write_shards(tmp_path_factory.mktemp("spec") / "shards", records, ("a", "b"))
+    return Shards.open(
+        write_shards(tmp_path_factory.mktemp("spec") / "shards", records, ("a", "b"))
+    )
 
 
 @pytest.fixture
@@ -40,14 +43,14 @@ def recipe(**changes: object) -> Recipe:
     return load_recipe("digits-saliency-aware-tiny").model_copy(update=changes)
 
 
-def test_every_part_needs_a_source(shards: Path, weights: Path) -> None:
+def test_every_part_needs_a_source(shards: Shards, weights: Path) -> None:
     """The recipe names another one for both parts, so both must be given."""
     for initial in ({}, {"backbone": str(weights)}, {"perceptual": str(weights)}):
         with pytest.raises(ConfigError, match="--initial"):
             make_spec(Settings(), recipe(), shards, SPLITS, initial=initial)
 
 
-def test_an_unnamed_part_is_never_silently_random(shards: Path) -> None:
+def test_an_unnamed_part_is_never_silently_random(shards: Shards) -> None:
     with pytest.raises(ConfigError, match=r"part 'perceptual' needs weights; give --initial perc"):
         make_spec(Settings(), recipe(initial=None, parts={}), shards, SPLITS)
     spec = make_spec(
@@ -56,7 +59,7 @@ def test_an_unnamed_part_is_never_silently_random(shards: Path) -> None:
     assert spec.initial == ()
 
 
-def test_parts_are_loaded_from_their_files(shards: Path, weights: Path) -> None:
+def test_parts_are_loaded_from_their_files(shards: Shards, weights: Path) -> None:
     given = {"backbone": str(weights), "perceptual": str(weights)}
     spec = make_spec(Settings(), recipe(), shards, SPLITS, initial=given)
     assert {start.part for start in spec.initial} == {"backbone", "perceptual"}
@@ -68,7 +71,7 @@ def test_parts_are_loaded_from_their_files(shards: Path, weights: Path) -> None:
 
 
 def test_the_identity_follows_content_and_not_place(
-    shards: Path, weights: Path, tmp_path: Path
+    shards: Shards, weights: Path, tmp_path: Path
 ) -> None:
     def identity(path: Path, **changes: object) -> str:
         given = {"backbone": str(path), "perceptual": "random"}
@@ -85,14 +88,14 @@ def test_the_identity_follows_content_and_not_place(
 
 
 def test_published_weights_are_looked_for_and_the_file_is_named(
-    shards: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    shards: Shards, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))
     with pytest.raises(NotFound, match=r"vgg16-\w{8}\.pth"):
         make_spec(Settings(), load_recipe("spn-t2-vgg16"), shards, SPLITS)
 
 
-def test_a_missing_file_and_an_unknown_part_are_said(shards: Path, tmp_path: Path) -> None:
+def test_a_missing_file_and_an_unknown_part_are_said(shards: Shards, tmp_path: Path) -> None:
     given = {"backbone": str(tmp_path / "none"), "perceptual": "random"}
     with pytest.raises(NotFound, match="no such weights file"):
         make_spec(Settings(), recipe(), shards, SPLITS, initial=given)

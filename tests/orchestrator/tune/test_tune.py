@@ -14,7 +14,9 @@ from orchestrator.tune.stored_maps import TuneResult, tune
 from workloads.artifacts import read_json, seal, write_json
 from workloads.localization.cutoffs import Cutoffs
 from workloads.models.card import ModelCard, Preprocessing
+from workloads.models.model import Model
 from workloads.models.version import CARD_FILE
+from workloads.predictions.predictions import Predictions
 from workloads.predictions.store import write_predictions
 from workloads.search import random_search
 from workloads.search.options import SearchOptions
@@ -46,7 +48,9 @@ def search(folder: Path, rows: list, cutoffs: Cutoffs, **options: Any) -> TuneRe
     write_predictions(folder / "stored" / "part-00000.parquet", rows)
     seal(folder / "stored", kind="predictions", rows=len(rows), request={})
     wanted, metrics = SearchOptions(**options), Evaluate().metrics
-    return tune(folder / "model", folder / "stored", wanted, metrics, folder / "search.json")
+    seal(folder / "model", kind="model")
+    model, stored = Model.open(folder / "model"), Predictions.open(folder / "stored")
+    return tune(model, stored, wanted, metrics, folder / "search.json")
 
 
 def rows_of(*cases: tuple) -> list:

@@ -16,11 +16,14 @@ from orchestrator.evaluate import VERB
 from orchestrator.predict import PredictRequest, predict
 from workloads.backbones.torchvision_classifier import TorchvisionClassifier
 from workloads.errors import ConfigError, NotFound
+from workloads.models.model import Model
 from workloads.models.version import read_card
+from workloads.shards.shards import Shards
 
 NETWORK = "torchvision:squeezenet1_1"  # the smallest file
 
 WANTED = PredictRequest("test", stored_maps=10)
+OUT = Path("never made")
 
 
 @pytest.fixture(scope="module")
@@ -58,4 +61,4 @@ def test_other_classes_are_refused(weights: Path, tmp_path: Path) -> None:
         invoke(*given, "--shards", str(shards))
     invoke(*given)
     with pytest.raises(ConfigError, match="class 0 is 'cat', the model's is 'tench'"):
-        predict(Settings(), tmp_path / "m", shards, WANTED, tmp_path / "out", VERB)
+        predict(Settings(), Model.open(tmp_path / "m"), Shards.open(shards), WANTED, OUT, VERB)
