@@ -15,8 +15,7 @@ nodes see under the same path.
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
@@ -29,19 +28,17 @@ from orchestrator.engine.progress import Progress
 from orchestrator.tracking.registry import fetch_model
 from workloads.annotation.annotation import Annotation
 from workloads.annotation.chunk import annotate_chunk
+from workloads.annotation.export import export, exported
 from workloads.annotation.listing import ListedFile, Listing, list_images
-from workloads.annotation.parts import part_path, read_parts, write_part
+from workloads.annotation.store import LISTING, AnnotationStore
 from workloads.artifacts import (
-    QUARANTINE,
     is_sealed,
     read_json,
     seal,
     unseal,
     write_json,
-    write_text,
 )
 from workloads.errors import ConfigError, IntegrityError, NotFound
-from workloads.formats.base import AnnotatedImage
 from workloads.formats.registry import FORMATS
 from workloads.images.decode import ImageLimits
 from workloads.models.localizer import Localizer
@@ -52,8 +49,6 @@ VERB = Verb(
     "an annotation",
     "restore what differs, choose another --out, or remove the folder to start over",
 )
-LISTING = "listing.json"
-PARTS = "parts"
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,10 +106,10 @@ def annotate(
     with claim(out, _deciding(request), VERB):
         if not (out / LISTING).exists():
             write_json(out / LISTING, request)
-        listing = _read_listing(out)
+        store = AnnotationStore.open(out)
         if not _is_finished(out, wanted):
-            speed = _annotate_missing(machine, out, listing, request)
-            _finish(out, listing, request, wanted, speed)
+            speed = _annotate_missing(machine, store, request)
+            _finish(store, request, wanted, speed)
     return _result(out)
 
 
@@ -141,16 +136,16 @@ class Annotator:
 
     def __call__(self, unit: dict[str, Any]) -> dict[str, Any]:
         index = int(unit["index"])
-        files = self.listing.chunk(index)
-        first_id = self.listing.first_id(index)
+        files = self.store.listing.chunk(index)
+        first_id = self.store.listing.first_id(index)
         result = annotate_chunk(self.localizer, self.folder, files, first_id, self.limits)
-        write_part(part_path(self.out / PARTS, index), result)
+        self.store.write(index, result)
         return {"images": len(files)}
 
     @cached_property
-    def listing(self) -> Listing:
-        """The listing as it was sealed, not as the folder is now."""
-        return _read_listing(self.out)
+    def store(self) -> AnnotationStore:
+        """The store that parts are written to."""
+        return AnnotationStore.open(self.out)
 
     @cached_property
     def localizer(self) -> Localizer:
@@ -199,21 +194,13 @@ def _request(machine: Machine, folder: Path, out: Path, model: Model) -> dict[st
     }
 
 
-def _read_listing(out: Path) -> Listing:
-    stored = read_json(out / LISTING)
-    files = tuple(ListedFile(*values) for values in stored["files"])
-    return Listing(files, stored["chunk_images"])
-
-
 def _is_finished(out: Path, formats: Sequence[str]) -> bool:
     return is_sealed(out) and set(formats) <= set(Annotation.open_verified(out).formats)
 
 
-def _annotate_missing(
-    machine: Machine, out: Path, listing: Listing, request: dict[str, Any]
-) -> float:
+def _annotate_missing(machine: Machine, store: AnnotationStore, request: dict[str, Any]) -> float:
     """Write the parts that are missing; images per second."""
-    missing = [i for i in listing.chunks if not part_path(out / PARTS, i).exists()]
+    missing, listing = store.missing(), store.listing
     if not missing:
         return 0.0
     resources = machine.resources.annotate
@@ -221,7 +208,7 @@ def _annotate_missing(
         "model": request["model"]["path"],
         "digest": request["model"]["digest"],
         "folder": request["folder"],
-        "out": str(out),
+        "out": str(store.folder),
         "limits": request["limits"],
         "device": resources.device,
         "threads": resources.threads,
@@ -237,49 +224,21 @@ def _annotate_missing(
 
 
 def _finish(
-    out: Path, listing: Listing, request: dict[str, Any], formats: Sequence[str], speed: float
+    store: AnnotationStore, request: dict[str, Any], formats: Sequence[str], speed: float
 ) -> None:
     """Check the counts, write the exports, and seal."""
-    unseal(out)
-    counts = _counts(out, listing)
-    write_text(out / QUARANTINE, "".join(_quarantine_lines(out, listing)))
-    for name in formats:
-        export = FORMATS[name]()
-        export.write(_images(out, listing), request["classes"], out / export.file_name())
+    unseal(store.folder)
+    counts = store.counts()
+    store.write_quarantine()
+    export(store, formats)
     seal(
-        out,
+        store.folder,
         kind=Annotation.kind,
         model=request["model"],
-        formats=[name for name in sorted(FORMATS) if (out / FORMATS[name].file_name()).exists()],
+        formats=list(exported(store.folder)),
         images_per_s=round(speed, 2),
         **counts,
     )
-
-
-def _counts(out: Path, listing: Listing) -> dict[str, int]:
-    read = quarantined = boxes = 0
-    for part in read_parts(out / PARTS, listing):
-        read += len(part.rows)
-        quarantined += len(part.quarantined)
-        boxes += part.boxes
-    listed = len(listing.files)
-    if read + quarantined != listed:
-        raise IntegrityError(
-            f"{out}: {read} read and {quarantined} quarantined are not the {listed} listed files; "
-            f"remove {out / PARTS} and run the same command again"
-        )
-    return {"listed": listed, "read": read, "quarantined": quarantined, "boxes": boxes}
-
-
-def _images(out: Path, listing: Listing) -> Iterator[AnnotatedImage]:
-    for part in read_parts(out / PARTS, listing):
-        yield from part.rows
-
-
-def _quarantine_lines(out: Path, listing: Listing) -> Iterator[str]:
-    for part in read_parts(out / PARTS, listing):
-        for file in part.quarantined:
-            yield json.dumps(asdict(file), ensure_ascii=False) + "\n"
 
 
 def _result(out: Path) -> AnnotateResult:
@@ -293,6 +252,6 @@ def _result(out: Path) -> AnnotateResult:
         quarantined=found.quarantined,
         boxes=found.boxes,
         images_per_s=found.images_per_s,
-        files={name: out / FORMATS[name].file_name() for name in found.formats},
+        files=exported(out),
         quarantine=found.quarantine,
     )

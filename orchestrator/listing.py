@@ -106,7 +106,7 @@ def formats() -> list[Entry]:
     """Export formats of annotations."""
     from workloads.formats.registry import FORMATS
 
-    return [Entry(n, summary_of(f), {"file": f.file_name()}) for n, f in FORMATS.items()]
+    return [Entry(n, summary_of(f), {"writes": f.path}) for n, f in FORMATS.items()]
 
 
 def recipes() -> list[Entry]:

@@ -31,23 +31,24 @@ class Format(abc.ABC):
 
     Class attributes:
         name: the registry name.
-        suffix: how the export's file name ends; it is called `annotations<suffix>`.
+        path: the file or folder that it makes, relative to the folder it is given.
     """
 
     name: ClassVar[str]
-    suffix: ClassVar[str]
-
-    @classmethod
-    def file_name(cls) -> str:
-        """Name of the export in an annotation folder."""
-        return f"annotations{cls.suffix}"
+    path: ClassVar[str]
 
     @abc.abstractmethod
-    def write(self, rows: Iterable[AnnotatedImage], classes: Sequence[str], path: Path) -> None:
-        """Write all rows, in their order, whole or not at all.
+    def write(self, images: Iterable[AnnotatedImage], classes: Sequence[str], folder: Path) -> Path:
+        """Write all images, in their order, whole or not at all.
 
-        The same rows give the same bytes. Rows are taken one at a time, so that memory does
+        The same images give the same bytes. They are taken one at a time, so that memory does
         not grow with the collection.
+
+        Args:
+            folder: where `path` goes; an older one is replaced.
+
+        Returns:
+            What was written: a file, or a folder of files.
 
         Raises:
             OSError: as the file system says (a full disk, say); nothing is left behind.

@@ -21,9 +21,10 @@ class CocoFormat(Format):
     """One JSON file, written as the rows come."""
 
     name = "coco"
-    suffix = ".coco.json"
+    path = "annotations.coco.json"
 
-    def write(self, rows: Iterable[AnnotatedImage], classes: Sequence[str], path: Path) -> None:
+    def write(self, images: Iterable[AnnotatedImage], classes: Sequence[str], folder: Path) -> Path:
+        path = folder / self.path
         head = {
             "info": {"description": "boxes of weakly supervised object localization"},
             "licenses": [],
@@ -36,12 +37,13 @@ class CocoFormat(Format):
             tempfile.TemporaryFile("w+", dir=temporary.parent, encoding="utf-8") as annotations,
         ):
             out.write(_json(head)[:-1] + ',"images":[')
-            _write_rows(rows, out, annotations)
+            _write_rows(images, out, annotations)
             out.write('\n],"annotations":[')
             annotations.seek(0)
             for line in annotations:
                 out.write(line)
             out.write("\n]}\n")
+        return path
 
 
 def _write_rows(rows: Iterable[AnnotatedImage], images: IO[str], annotations: IO[str]) -> None:

@@ -39,14 +39,15 @@ class ParquetFormat(Format):
     """One Parquet file; a row group holds the boxes of some thousand images."""
 
     name = "parquet"
-    suffix = ".parquet"
+    path = "annotations.parquet"
 
-    def write(self, rows: Iterable[AnnotatedImage], classes: Sequence[str], path: Path) -> None:
+    def write(self, images: Iterable[AnnotatedImage], classes: Sequence[str], folder: Path) -> Path:
+        path, left = folder / self.path, iter(images)
         with parquet_writer(path, SCHEMA) as writer:
-            left = iter(rows)
-            while images := list(islice(left, IMAGES_PER_ROW_GROUP)):
-                flat = [row for image in images for row in _rows(image, classes)]
+            while some := list(islice(left, IMAGES_PER_ROW_GROUP)):
+                flat = [row for image in some for row in _rows(image, classes)]
                 writer.write_table(pa.Table.from_pylist(flat, schema=SCHEMA))
+        return path
 
 
 def _rows(image: AnnotatedImage, classes: Sequence[str]) -> Iterator[dict[str, Any]]:

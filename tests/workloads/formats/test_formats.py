@@ -44,9 +44,15 @@ def format_name(request) -> str:
     return request.param
 
 
-def write(name: str, path: Path, rows=ROWS) -> Path:
-    FORMATS[name]().write(iter(rows), CLASSES, path)
-    return path
+def write(name: str, folder: Path, rows=ROWS) -> Path:
+    return FORMATS[name]().write(iter(rows), CLASSES, folder)
+
+
+def test_a_format_says_what_it_wrote_and_writes_nothing_else(format_name, tmp_path):
+    written = write(format_name, tmp_path)
+    assert written == tmp_path / FORMATS[format_name].path
+    assert list(tmp_path.iterdir()) == [written]
+    assert write(format_name, tmp_path) == written  # an older one is replaced
 
 
 def test_unknown_format_names_the_nearest():
@@ -69,18 +75,18 @@ def test_an_error_while_writing_leaves_nothing(format_name, tmp_path):
         raise OSError(28, "No space left on device")
 
     with pytest.raises(OSError, match="No space left") as raised:
-        FORMATS[format_name]().write(broken(), CLASSES, tmp_path / "out")
+        FORMATS[format_name]().write(broken(), CLASSES, tmp_path)
     assert raised.value.errno == 28
     assert list(tmp_path.iterdir()) == []
 
 
 def test_file_names_do_not_collide():
-    names = [f.file_name() for f in FORMATS.values()]
+    names = [f.path for f in FORMATS.values()]
     assert len(set(names)) == len(names)
 
 
 def test_coco_loads_with_the_reference_tools(tmp_path, capsys):
-    path = write("coco", tmp_path / "out.json")
+    path = write("coco", tmp_path)
     coco = COCO(str(path))
     assert sorted(coco.imgs) == [1, 3, 4]
     assert coco.imgs[3]["file_name"] == ROWS[1].file_name
@@ -96,7 +102,7 @@ def test_coco_loads_with_the_reference_tools(tmp_path, capsys):
 
 
 def test_coco_scores_and_corners_round_trip(tmp_path):
-    document = json.loads(write("coco", tmp_path / "out.json").read_text("utf-8"))
+    document = json.loads(write("coco", tmp_path).read_text("utf-8"))
     found = document["annotations"][2]
     assert np.float32(found["score"]) == ROWS[2].detections.scores[0]
     x, y, w, h = found["bbox"]
@@ -105,7 +111,7 @@ def test_coco_scores_and_corners_round_trip(tmp_path):
 
 
 def test_parquet_has_a_row_per_box_and_one_for_an_image_without(tmp_path):
-    rows = pq.read_table(write("parquet", tmp_path / "out.parquet")).to_pylist()
+    rows = pq.read_table(write("parquet", tmp_path)).to_pylist()
     assert [r["image_id"] for r in rows] == [1, 1, 3, 4]
     assert {r["image_id"] for r in rows} == {row.image_id for row in ROWS}
     empty = rows[2]
@@ -118,6 +124,6 @@ def test_parquet_has_a_row_per_box_and_one_for_an_image_without(tmp_path):
 
 def test_parquet_is_written_in_several_row_groups(tmp_path, monkeypatch):
     monkeypatch.setattr(parquet_module, "IMAGES_PER_ROW_GROUP", 2)
-    file = pq.ParquetFile(write("parquet", tmp_path / "out.parquet"))
+    file = pq.ParquetFile(write("parquet", tmp_path))
     assert file.num_row_groups == 2
     assert file.metadata.num_rows == 4

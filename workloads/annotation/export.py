@@ -1,0 +1,30 @@
+"""Exports of an annotation, made from its parts alone."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from workloads.annotation.store import AnnotationStore
+from workloads.formats.registry import FORMATS
+
+
+def export(store: AnnotationStore, formats: Sequence[str]) -> dict[str, Path]:
+    """Write an annotation in some formats, each whole or not at all, in the place of an older one.
+
+    Returns:
+        Format name to the file or folder that it wrote.
+
+    Raises:
+        ConfigError: an unknown format; the message has the nearest match and all names.
+        IntegrityError: a part is missing or is not that of its chunk.
+        OSError: as the file system says (a full disk, say).
+    """
+    kinds = [FORMATS[name] for name in formats]
+    return {k.name: k().write(store.images(), store.classes, store.folder) for k in kinds}
+
+
+def exported(folder: Path) -> dict[str, Path]:
+    """Format name to its file or folder, for the exports that are in an annotation."""
+    places = {name: folder / kind.path for name, kind in sorted(FORMATS.items())}
+    return {name: place for name, place in places.items() if place.exists()}

@@ -1,0 +1,106 @@
+"""The store of an annotation: its listing, the parts of its chunks, counts and quarantine.
+
+listing.json   what was asked: the files in their order, with model and limits
+parts/         one part per chunk of the listing: the ledger
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Self
+
+from workloads.annotation.listing import ListedFile, Listing
+from workloads.annotation.parts import ChunkResult, part_path, read_parts, write_part
+from workloads.artifacts import QUARANTINE, read_json, write_text
+from workloads.errors import IntegrityError
+from workloads.formats.base import AnnotatedImage
+from workloads.storage import storage_of
+
+LISTING = "listing.json"
+PARTS = "parts"
+
+
+@dataclass(frozen=True)
+class AnnotationStore:
+    """Boxes of every listed file, written chunk by chunk; finished or not.
+
+    Attributes:
+        request: everything that was asked for, as it stands in `listing.json`.
+    """
+
+    folder: Path
+    listing: Listing
+    request: dict[str, Any]
+
+    @classmethod
+    def open(cls, folder: Path) -> Self:
+        """The store in a folder, with the listing as it was sealed, not as files are now.
+
+        Raises:
+            NotFound: there is none.
+        """
+        request = read_json(folder / LISTING)
+        files = tuple(ListedFile(*values) for values in request["files"])
+        return cls(folder, Listing(files, request["chunk_images"]), request)
+
+    @property
+    def classes(self) -> list[str]:
+        """Class names, by label."""
+        names: list[str] = self.request["classes"]
+        return names
+
+    def missing(self) -> list[int]:
+        """Chunks whose part is not written yet."""
+        exists = storage_of(self.folder).exists
+        return [i for i in self.listing.chunks if not exists(self._part(i))]
+
+    def write(self, index: int, result: ChunkResult) -> None:
+        """Write the part of one chunk, whole or not at all."""
+        write_part(self._part(index), result)
+
+    def results(self) -> Iterator[ChunkResult]:
+        """All chunks in order.
+
+        Raises:
+            IntegrityError: a part is missing or is not that of its chunk.
+        """
+        return read_parts(self.folder / PARTS, self.listing)
+
+    def images(self) -> Iterator[AnnotatedImage]:
+        """All images that were read, in the order of the listing."""
+        for chunk in self.results():
+            yield from chunk.rows
+
+    def counts(self) -> dict[str, int]:
+        """Files listed, read and quarantined, and boxes.
+
+        Raises:
+            IntegrityError: read + quarantined is not listed.
+        """
+        read = quarantined = boxes = 0
+        for chunk in self.results():
+            read += len(chunk.rows)
+            quarantined += len(chunk.quarantined)
+            boxes += chunk.boxes
+        listed = len(self.listing.files)
+        if read + quarantined != listed:
+            raise IntegrityError(
+                f"{self.folder}: {read} read and {quarantined} quarantined are not the {listed} "
+                f"listed files; remove {self.folder / PARTS} and run the same command again"
+            )
+        return {"listed": listed, "read": read, "quarantined": quarantined, "boxes": boxes}
+
+    def write_quarantine(self) -> None:
+        """Write the list of files without annotations, JSON lines."""
+        write_text(self.folder / QUARANTINE, "".join(self._quarantine_lines()))
+
+    def _quarantine_lines(self) -> Iterator[str]:
+        for chunk in self.results():
+            for file in chunk.quarantined:
+                yield json.dumps(asdict(file), ensure_ascii=False) + "\n"
+
+    def _part(self, index: int) -> Path:
+        return part_path(self.folder / PARTS, index)
