@@ -185,7 +185,7 @@ class Space:
         return done
 
     def _left(self, name: str, chosen: Values) -> Domain:
-        """What is left of a parameter's range, given those below it."""
+        """The rest of a parameter's range, given those below it."""
         domain = self.parameters[name]
         if isinstance(domain, Choice):
             return domain

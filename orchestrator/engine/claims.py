@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from orchestrator.engine.leases import lease
+from orchestrator.engine.leases import LEASE, lease
 from workloads.artifacts import is_sealed, read_json, write_json
 from workloads.errors import Conflict
 
@@ -36,13 +37,19 @@ class Verb:
 
 @contextmanager
 def claim(
-    folder: Path, request: Mapping[str, Any], verb: Verb, may_change: Collection[str] = ()
+    folder: Path,
+    request: Mapping[str, Any],
+    verb: Verb,
+    may_change: Collection[str] = (),
+    *,
+    fresh: bool = False,
 ) -> Iterator[None]:
     """Own a folder for one request for the time of the block.
 
     Args:
         request: everything that decides what will be in the folder, JSON values.
         may_change: keys of the request that an unfinished folder follows.
+        fresh: throw away what an earlier request made.
 
     Raises:
         Conflict: the folder holds something else, what differs is said; or another process works
@@ -50,6 +57,8 @@ def claim(
     """
     refuse_foreign(folder, verb)
     with lease(folder, verb.name):
+        if fresh:
+            _clear(folder)
         agree(folder, request, verb, () if is_sealed(folder) else may_change)
         if not is_sealed(folder):
             write_json(folder / REQUEST, request)
@@ -119,6 +128,15 @@ def differences(old: Any, new: Any, where: str = "") -> list[str]:
     if _is_digest(old) and _is_digest(new):
         return [f"{where}: other content"]
     return [f"{where}: {_shown(old)} -> {_shown(new)}"]
+
+
+def _clear(folder: Path) -> None:
+    """Remove everything but the lease."""
+    for path in folder.iterdir():
+        if path.is_dir():
+            shutil.rmtree(path)
+        elif path.name != LEASE:
+            path.unlink()
 
 
 def _without(request: Mapping[str, Any], keys: Collection[str]) -> dict[str, Any]:

@@ -85,6 +85,11 @@ def is_inline(machine: Machine) -> bool:
     return load_cluster(machine.cluster).kind == "inline"
 
 
+def training_workers(machine: Machine) -> int:
+    """Workers that a training has there; they decide its result."""
+    return 1 if is_inline(machine) else machine.resources.train.workers
+
+
 @contextmanager
 def _ending_by_sigterm() -> Iterator[None]:
     """SIGTERM as an exit that lets go of what is held; Ray's own handler ends with a C++ trace."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 import socket
 import urllib.request
 from contextlib import ExitStack
@@ -16,8 +15,8 @@ from orchestrator.annotate import AnnotateResult, annotate
 from orchestrator.config.names import check_names
 from orchestrator.config.settings import Settings
 from orchestrator.config.workspace import PipelinePaths, Workspace
-from orchestrator.engine.claims import REQUEST, Verb, claim
-from orchestrator.engine.leases import lease
+from orchestrator.engine.claims import Verb, claim
+from orchestrator.engine.engine import training_workers
 from orchestrator.evaluate import EvaluateResult, evaluate
 from orchestrator.pages.pipeline.outcome import Champion, Outcome, Served
 from orchestrator.pages.pipeline.page import write_report
@@ -86,9 +85,8 @@ def run(settings: Settings, *, fresh: bool = False) -> PipelineResult:
     """
     check_names(settings)  # fail early on unknown names
     paths = Workspace(settings.workspace).pipeline(settings.pipeline.name)
-    if fresh:
-        _clear(paths.folder)
-    with claim(paths.folder, _deciding(settings), VERB), ExitStack() as leaving:
+    owned = claim(paths.folder, _deciding(settings), VERB, fresh=fresh)
+    with owned, ExitStack() as leaving:
         return _Pipeline(settings, paths, leaving).run()
 
 
@@ -251,20 +249,8 @@ def _deciding(settings: Settings) -> dict[str, Any]:
     """The settings that decide the results: not where, how fast or how they are served."""
     return {
         **settings.model_dump(mode="json", exclude=OF_MACHINE),
-        "resources": {"train": {"workers": settings.resources.train.workers}},
+        "resources": {"train": {"workers": training_workers(settings)}},
     }
-
-
-def _clear(folder: Path) -> None:
-    """Remove what a pipeline made, unless it runs."""
-    if not folder.exists():
-        return
-    with lease(folder, VERB.name):
-        for path in folder.iterdir():
-            if path.is_dir():
-                shutil.rmtree(path)
-            elif path.name == REQUEST or not path.name.startswith("."):
-                path.unlink()
 
 
 def _boxes_served(answer: dict[str, Any]) -> list[tuple[Any, ...]]:

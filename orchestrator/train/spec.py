@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from orchestrator.config.settings import Machine
 from orchestrator.config.workspace import RunPaths
-from orchestrator.engine.engine import is_inline
+from orchestrator.engine.engine import training_workers
 from orchestrator.train.initial import InitialWeights, initial_weights, network_of
 from workloads.artifacts import digest, is_sealed, read_json
 from workloads.errors import NotFound, unknown_name
@@ -95,7 +95,7 @@ def make_spec(
         val_split=splits[1],
         classes=shards.classes,
         task=shards.task,
-        workers=1 if is_inline(machine) else machine.resources.train.workers,
+        workers=training_workers(machine),
         limits=machine.images,
         initial=initial_weights(chosen, shards.task, initial or {}),
         proposals=proposals.folder if proposals else None,

@@ -73,9 +73,9 @@ def train(
     if not resume:
         _refuse_started(paths)
     with claim(paths.folder, spec.deciding(), VERB):
-        write_json(paths.spec, {"identity": spec.identity(), **spec.model_dump(mode="json")})
         if is_sealed(paths.model):
             return _result(paths, spec, tracking_run=None)
+        write_json(paths.spec, {"identity": spec.identity(), **spec.model_dump(mode="json")})
         with connect(machine) as engine:
             resources = machine.resources.train
             each = (resources.cpus_per_worker, resources.gpus_per_worker)

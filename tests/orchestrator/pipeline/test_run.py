@@ -7,9 +7,13 @@ from pathlib import Path
 import pytest
 
 from orchestrator.config.settings import Settings
-from orchestrator.pipeline.run import run
+from orchestrator.config.workspace import Workspace
+from orchestrator.engine.claims import REQUEST, differences
+from orchestrator.engine.leases import lease
+from orchestrator.pipeline.run import _deciding, run
 from orchestrator.pipeline.stages import Stages
-from workloads.errors import NotFound
+from workloads.artifacts import write_json
+from workloads.errors import Conflict, NotFound
 
 
 def test_missing_weights_are_said_before_any_work(
@@ -22,3 +26,21 @@ def test_missing_weights_are_said_before_any_work(
     pipeline = settings.pipeline.model_copy(update={"recipes": recipes})
     with pytest.raises(NotFound, match=r"vgg16-397923af\.pth"):
         run(settings.model_copy(update={"pipeline": pipeline}))
+
+
+def test_a_fresh_start_of_a_running_pipeline_is_refused_and_loses_nothing(tmp_path: Path) -> None:
+    settings = Settings(workspace=tmp_path, cluster="inline")
+    folder = Workspace(tmp_path).pipeline("demo").folder
+    write_json(folder / "precious.json", 1)
+    write_json(folder / REQUEST, {})
+    with lease(folder, "run"), pytest.raises(Conflict, match="'wsol run' works there"):
+        run(settings, fresh=True)
+    assert (folder / "precious.json").exists()
+
+
+def test_the_engine_that_trains_otherwise_makes_another_pipeline() -> None:
+    """Without Ray a training has one worker, which decides its result."""
+    local, inline = (_deciding(Settings(cluster=name)) for name in ("local", "inline"))
+    assert differences(local, inline) == ["resources.train.workers: 2 -> 1"]
+    resources = {"train": {"workers": 1}}
+    assert _deciding(Settings.model_validate({"resources": resources})) == inline

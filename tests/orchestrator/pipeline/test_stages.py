@@ -7,8 +7,19 @@ from pathlib import Path
 
 import pytest
 
+from orchestrator.annotate import AnnotateResult
 from orchestrator.config.workspace import PipelinePaths
+from orchestrator.data.make import MadeData
+from orchestrator.evaluate import EvaluateResult
+from orchestrator.ingest import IngestResult
+from orchestrator.pages.pipeline.outcome import Champion, Served
+from orchestrator.pipeline.reproduce import Line, Measured
+from orchestrator.pipeline.run import Report
 from orchestrator.pipeline.stages import Stages
+from orchestrator.tracking.registry import ModelVersion
+from orchestrator.train.train import TrainResult
+from orchestrator.tune.stored_maps import Tuned
+from workloads.localization.cutoffs import Cutoffs
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,3 +92,34 @@ def test_it_says_what_it_does_on_stderr_only(
     assert out == ""
     assert "one ..." in err
     assert "one: done before" in err
+
+
+RECORDS = (
+    MadeData("digits", Path("raw"), {"train": 2}),
+    IngestResult(Path("shards"), "d" * 64, 3, 2, 1),
+    TrainResult("run", "recipe", Path("model"), "d" * 64, {"epoch": 1, "loss": 0.1 + 0.2}, None),
+    Tuned(0.3, 0.0, 0.5, (0.1, 0.2), {"box_f1": 1 / 3}),
+    ModelVersion("name", 3, "d" * 64, "models:/name/3", None, "source"),
+    Champion("name", 3, "d" * 64, "champion", "recipe", "box_f1", {"recipe": 0.5}),
+    EvaluateResult(
+        "m" * 64, "any", "any", "s" * 64, "test", Cutoffs(class_cutoffs=(0.1,)), 5, ("a",),
+        {"box_f1": {"value": None, "interval": [0.1, 0.2]}}, Path("predictions"), Path("out"),
+    ),
+    AnnotateResult(
+        Path("out"), Path("images"), "m" * 64, 3, 2, 1, 7, 1.5, {"coco": Path("a.json")},
+        Path("quarantine.jsonl"),
+    ),
+    Served("a.jpg", {"detections": [{"box": [0.0, 1.0, 2.0, 3.0]}]}),
+    Report(Path("report.html")),
+    Measured((Line("GT-known", 1.5, (1.0, 2.0), 2.5, -1.0), Line("top-1", None, None, 3, None))),
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("record", RECORDS, ids=lambda record: type(record).__name__)
+def test_every_result_of_a_stage_is_its_own_record(tmp_path: Path, record: object) -> None:
+    def again() -> object:
+        raise AssertionError("run again")
+
+    for work in (lambda: record, again):
+        stages = Stages(PipelinePaths(tmp_path), lambda: None)
+        assert stages.run("one", type(record), work) == record
