@@ -13,7 +13,6 @@ from workloads.recipes.schema import Recipe
 
 if TYPE_CHECKING:
     from workloads.backbones.base import Backbone
-    from workloads.methods.base import Method
 
 
 BACKBONE = "backbone"
@@ -52,15 +51,6 @@ def pretraining(recipe: Recipe, given: Collection[str] = ()) -> dict[str, str]:
     return {p: source for p, source in named.items() if source in known and p not in given}
 
 
-def network_of(recipe: Recipe, task: str, classes: int = 2) -> Method:
-    """The default is for what does not depend on the classes; one alone has no softmax."""
-    from workloads.methods.registry import build_method
-
-    return build_method(
-        recipe.method, recipe.backbone, classes, task, recipe.preset, recipe.method_options
-    )
-
-
 def initial_weights(
     recipe: Recipe, task: str, given: Mapping[str, str], later: Collection[str] = ()
 ) -> tuple[InitialWeights, ...]:
@@ -74,7 +64,9 @@ def initial_weights(
         ConfigError, NotFound: as `make_spec`.
         IntegrityError: a published file whose content is not what its name says.
     """
-    parts = network_of(recipe, task).pretrained_parts()
+    from workloads.recipes.network import outline
+
+    parts = outline(recipe, task).pretrained_parts()
     for part in given:
         if part not in parts:
             raise ConfigError(f"--initial: {unknown_name('part', part, parts)}")

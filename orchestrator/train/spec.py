@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from orchestrator.config.settings import Machine
 from orchestrator.config.workspace import RunPaths
 from orchestrator.engine.engine import training_workers
-from orchestrator.train.initial import InitialWeights, initial_weights, network_of
+from orchestrator.train.initial import InitialWeights, initial_weights
 from workloads.artifacts import digest, is_sealed, read_json
 from workloads.errors import NotFound, unknown_name
 from workloads.images.decode import ImageLimits
@@ -105,30 +105,17 @@ def make_spec(
 
 def build(spec: TrainSpec) -> Method:
     """The network of a spec as its training starts."""
-    import torch
+    from workloads.recipes.network import new_network
 
-    from workloads.backbones.weights import load_weights
-    from workloads.training.checkpoints import load_initial
-
-    torch.manual_seed(spec.recipe.train.seed)
-    method = network_of(spec.recipe, spec.task, len(spec.classes))
-    parts = method.pretrained_parts()
-    for start in spec.initial:
-        load = load_initial if start.path.is_dir() else load_weights
-        load(parts[start.part], start.path)
-    return method
+    initial = {start.part: start.path for start in spec.initial}
+    return new_network(spec.recipe, spec.task, len(spec.classes), initial)
 
 
 def needs_proposals(recipe: Recipe, task: str) -> bool:
     """Whether a training learns from what `wsol proposals` makes."""
-    return network_of(recipe, task).needs_proposals
+    from workloads.recipes.network import outline
 
-
-def image_size(recipe: Recipe) -> int:
-    """Side of the network's input in pixels."""
-    from workloads.backbones.registry import BACKBONES
-
-    return recipe.train.image_size or BACKBONES[recipe.backbone].input_size
+    return outline(recipe, task).needs_proposals
 
 
 def parameters(spec: TrainSpec) -> dict[str, Any]:

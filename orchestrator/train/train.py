@@ -21,10 +21,11 @@ from orchestrator.tracking.events import learning_curves
 from orchestrator.tracking.mlflow_store import RUN_TAG
 from orchestrator.tracking.tracker import Tracker
 from orchestrator.train.fit import fit_inline, fit_on_ray
-from orchestrator.train.spec import TrainSpec, build, image_size, parameters
+from orchestrator.train.spec import TrainSpec, build, parameters
 from workloads.artifacts import is_sealed, write_json
 from workloads.errors import Conflict
 from workloads.models.model import Model
+from workloads.shards.shards import Shards
 
 VERB = Verb("train", "a run", "choose another --name or restore the settings")
 
@@ -133,38 +134,19 @@ def _refuse_started(paths: RunPaths) -> None:
 
 def _export(checkpoint: Path, spec: TrainSpec, paths: RunPaths) -> None:
     """The trained model with untuned thresholds as a sealed folder."""
-    from workloads.localization.cutoffs import Cutoffs
-    from workloads.models.card import ModelCard, Preprocessing
     from workloads.models.version import save_model
-    from workloads.shards.cooccurrence import cooccurrence
+    from workloads.recipes.describe import describe
     from workloads.training.checkpoints import load_checkpoint
 
     method = build(spec)
     method.load_state_dict(load_checkpoint(checkpoint).model)
-    together = cooccurrence(spec.shards, spec.train_split, len(spec.classes))
+    together = Shards.open(spec.shards).cooccurrence(spec.train_split)
     provenance: dict[str, JsonValue] = {
         **stable_provenance(),
-        "recipe": spec.recipe.name,
         "training": spec.identity(),
         "shards": spec.shards_digest,
     }
-    card = ModelCard(
-        method=spec.recipe.method,
-        method_options=method.options.model_dump(mode="json"),
-        backbone=spec.recipe.backbone,
-        task=method.task,
-        classes=spec.classes,
-        preprocessing=Preprocessing(
-            size=image_size(spec.recipe),
-            fit=spec.recipe.train.fit,
-            ten_crop_margin=spec.recipe.evaluation.ten_crop_margin,
-            mean=method.backbone.mean,
-            std=method.backbone.std,
-        ),
-        cutoffs=Cutoffs.parse(spec.recipe.evaluation.cutoffs, "recipe's cut-offs"),
-        cooccurrence=tuple(tuple(row) for row in together.tolist()),
-        provenance=provenance,
-    )
+    card = describe(method, spec.recipe, spec.classes, together, provenance)
     save_model(paths.model, method, card)
 
 

@@ -6,7 +6,7 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from orchestrator.train.spec import TrainSpec, build, image_size
+from orchestrator.train.spec import TrainSpec, build
 
 if TYPE_CHECKING:
     import torch
@@ -20,6 +20,7 @@ def new_training(spec: TrainSpec, device: torch.device, **of_worker: Any) -> Tra
     Args:
         of_worker: `share`, `wrap` and `gather` of a worker that has others beside it.
     """
+    from workloads.recipes.network import input_size
     from workloads.training.run import TrainingRun
     from workloads.training.shard_loader import Share
 
@@ -29,7 +30,7 @@ def new_training(spec: TrainSpec, device: torch.device, **of_worker: Any) -> Tra
         shards=spec.shards,
         train_split=spec.train_split,
         val_split=spec.val_split,
-        size=image_size(spec.recipe),
+        size=input_size(spec.recipe),
         limits=spec.limits,
         proposals=spec.proposals,
         device=device,

@@ -6,8 +6,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from orchestrator.config.workspace import RunPaths
 from orchestrator.tracking.mlflow_store import RUN_TAG
 from orchestrator.tracking.tracker import Tracker
@@ -16,8 +14,8 @@ from workloads.metrics.options import MetricOptions
 from workloads.models.model import Model
 from workloads.predictions.predictions import Predictions
 from workloads.search.options import SearchOptions
-from workloads.search.random_search import MEASURED, search
-from workloads.search.table import SearchTable
+from workloads.search.random_search import MEASURED
+from workloads.search.tune import tune as search_cutoffs
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,9 +69,7 @@ def tune(
 
     A search that was killed and started again ends with the same parameters.
     """
-    together = np.asarray(model.card.cooccurrence)
-    table = SearchTable.build(stored, together, metrics, model.card.cutoffs)
-    found = search(table, options)
+    found = search_cutoffs(model.card, stored, options, metrics)
     result = TuneResult(
         metric=options.metric,
         cutoff=found.best["cutoff"],

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from workloads.comparison.plan import Reading
-from workloads.comparison.trial import LIMITS, read
-from workloads.images.decode import decode
+from workloads.comparison.trial import read
+from workloads.images.decode import ImageLimits, decode
 from workloads.images.drawing import GREEN, ORANGE, captioned, draw_boxes, fit, grid, overlay
 from workloads.localization.boxes import boxes_at
 from workloads.localization.maps import normalize, upsample
@@ -34,7 +34,7 @@ def draw_maps(shards: Path, readings: Mapping[str, tuple[Path, Reading, float]])
     Args:
         readings: name to model folder, reading and cut-off.
     """
-    images = {at: fit(decode(record.image, LIMITS), SIDE) for at, record in _boxed(shards)}
+    images = {at: fit(decode(record.image, ImageLimits()), SIDE) for at, record in _boxed(shards)}
     columns = {"image": list(images.values())}
     for name, (model, reading, cutoff) in readings.items():
         predictions = enumerate(islice(read(model, reading, shards, "test"), max(images) + 1))

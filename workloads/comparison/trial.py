@@ -13,32 +13,25 @@ import numpy as np
 import torch
 
 from workloads.artifacts import is_sealed
-from workloads.backbones.registry import BACKBONES
 from workloads.comparison.plan import Data, Plan, Reading
 from workloads.datasets.digits import Digits, make_digits
 from workloads.datasets.registry import DATASETS, open_dataset
-from workloads.images.decode import ImageLimits
 from workloads.localization.cutoffs import Cutoffs
-from workloads.methods.base import Method
-from workloads.methods.registry import METHODS, build_method
+from workloads.methods.registry import METHODS
 from workloads.metrics.evaluation import evaluate_predictions
 from workloads.metrics.options import MetricOptions
 from workloads.metrics.registry import build_metrics
-from workloads.models.card import ModelCard, Preprocessing
 from workloads.models.localizer import Localizer
-from workloads.models.version import load_network, read_card, save_model
-from workloads.predictions.predict import predict_records
+from workloads.models.version import load_network, read_card
+from workloads.predictions.predict import predict
 from workloads.predictions.store import Prediction
+from workloads.proposals.proposals import Proposals
 from workloads.recipes.schema import Recipe
+from workloads.recipes.train import train as train_recipe
 from workloads.search.objective import objective
 from workloads.search.table import SearchTable
-from workloads.shards.cooccurrence import cooccurrence
-from workloads.shards.manifest import read_shard_manifest
-from workloads.shards.read import row_groups
-from workloads.shards.write import finish_shards, ingest_shard
-from workloads.training.checkpoints import load_initial
-from workloads.training.run import TrainingRun
-from workloads.training.shard_loader import Share
+from workloads.shards.ingest import ingest
+from workloads.shards.shards import Shards
 
 CUTOFFS: tuple[float, ...] = tuple(np.round(np.arange(0.02, 0.9, 0.01), 2).tolist())
 ALPHAS: tuple[float, ...] = tuple(np.round(np.arange(0.0, 0.52, 0.05), 2).tolist())
@@ -46,8 +39,6 @@ BOX_METRIC = "box_f1"
 WITH_ALPHA = "with_alpha"
 # Maps are stored for the true classes and for so many of the best scored.
 STORED_MAPS = 5
-SHARD_IMAGES = 512
-LIMITS = ImageLimits()
 
 Values = dict[str, float]
 
@@ -61,16 +52,7 @@ def make_shards(data: Data, folder: Path) -> Path:
         raise ValueError(f"{data.dataset} is not made by the project")
     tree = folder.with_name(f"{folder.name}-tree")
     make_digits(tree, kind.drawn_with.parse(data.options, data.dataset), layout=kind)
-    dataset = open_dataset(data.dataset, tree)
-    listed = {split: dataset.items(split) for split in dataset.splits()}
-    results = [
-        ingest_shard(
-            dataset, items[at : at + SHARD_IMAGES], folder / f"{split}-{at:05d}.parquet", LIMITS
-        )
-        for split, items in listed.items()
-        for at in range(0, len(items), SHARD_IMAGES)
-    ]
-    finish_shards(folder, dataset, {s: len(items) for s, items in listed.items()}, results)
+    ingest(open_dataset(data.dataset, tree), folder)
     return folder
 
 
@@ -84,33 +66,17 @@ def train(
     """
     if is_sealed(out):
         return out
-    manifest = read_shard_manifest(shards)
     torch.set_num_threads(1)
-    torch.manual_seed(recipe.train.seed)
-    method = build_method(
-        recipe.method, recipe.backbone, len(manifest.classes), manifest.task,
-        recipe.preset, recipe.method_options,
-    )  # fmt: skip
     sources = {"backbone": recipe.initial, **recipe.parts}
-    for part, network in method.pretrained_parts().items():
-        if (start := sources.get(part)) is not None:
-            load_initial(network, starts[start])
-    size = recipe.train.image_size or BACKBONES[recipe.backbone].input_size
-    run = TrainingRun(
-        method, recipe.train, shards, "train", "val", size, Share(), LIMITS,
-        torch.device("cpu"), proposals=proposals,
-    )  # fmt: skip
-    for _ in run.epochs():
-        pass
-    save_model(out, method, _card(method, recipe, size, shards))
+    initial = {p: None if start is None else starts[start] for p, start in sources.items()}
+    stored = None if proposals is None else Proposals.open(proposals)
+    train_recipe(recipe, Shards.open(shards), out, initial=initial, proposals=stored)
     return out
 
 
 def read(model: Path, reading: Reading, shards: Path, split: str) -> Iterator[Prediction]:
     """Scores and maps of a split by a reading of a model's weights."""
-    localizer = _localizer(model, reading)
-    for group in row_groups(shards, split):
-        yield from predict_records(localizer, group.read(), LIMITS, STORED_MAPS)
+    return predict(_localizer(model, reading), Shards.open(shards), split, top=STORED_MAPS)
 
 
 def measure(plan: Plan, data: Data, model: Path, reading: Reading, shards: Path) -> dict[str, Any]:
@@ -161,21 +127,3 @@ def _localizer(model: Path, reading: Reading) -> Localizer:
     changes = {"method": kind.name, "method_options": options.model_dump(mode="json")}
     read_as = card.model_copy(update=changes)
     return Localizer(load_network(model, read_as), read_as, str(model))
-
-
-def _card(method: Method, recipe: Recipe, size: int, shards: Path) -> ModelCard:
-    manifest = read_shard_manifest(shards)
-    together = cooccurrence(shards, "train", len(manifest.classes))
-    return ModelCard(
-        method=method.name,
-        method_options=method.options.model_dump(mode="json"),
-        backbone=recipe.backbone,
-        task=method.task,
-        classes=manifest.classes,
-        preprocessing=Preprocessing(
-            size=size, fit=recipe.train.fit, mean=method.backbone.mean, std=method.backbone.std
-        ),
-        cutoffs=Cutoffs(),
-        cooccurrence=tuple(tuple(row) for row in together.tolist()),
-        provenance={"recipe": recipe.name},
-    )

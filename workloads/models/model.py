@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import ClassVar
+from pathlib import Path
+from typing import Any, ClassVar
 
 from workloads.artifacts import Artifact
+from workloads.localization.cutoffs import Cutoffs
 from workloads.methods.base import Method
 from workloads.models.card import ModelCard
-from workloads.models.version import load_network, read_card
+from workloads.models.version import load_network, read_card, retune_model
 
 
 @dataclass(frozen=True)
@@ -26,6 +29,19 @@ class Model(Artifact):
             NotFound, ConfigError: as `read_card` does.
         """
         return read_card(self.folder)
+
+    def retuned(self, folder: Path, parameters: Mapping[str, Any]) -> Model:
+        """The same weights with other cut-offs, in another folder.
+
+        Args:
+            parameters: values of `Cutoffs`; those that are not given stay.
+
+        Raises:
+            ConfigError: an unknown parameter or a bad value.
+        """
+        cutoffs = Cutoffs.parse({**self.card.cutoffs.model_dump(), **parameters}, "cut-offs")
+        retune_model(self.folder, folder, cutoffs, {})
+        return Model.open(folder)
 
     def network(self) -> Method:
         """The network with its weights, without what training needs.

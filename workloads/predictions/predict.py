@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +12,29 @@ from workloads.models.localizer import Localizer
 from workloads.models.ranking import Ranker, predict_ranked
 from workloads.predictions.store import Prediction, classes_to_store
 from workloads.records import Record
+from workloads.shards.shards import Shards
+
+STORED_MAPS = 10
+
+
+def predict(
+    localizer: Localizer,
+    shards: Shards,
+    split: str,
+    *,
+    top: int = STORED_MAPS,
+    limits: ImageLimits | None = None,
+) -> Iterator[Prediction]:
+    """Scores and maps of a split, in order, a row group at a time.
+
+    Args:
+        top: as in `predict_records`.
+
+    Raises:
+        NotFound: no such split.
+    """
+    for group in shards.row_groups(split):
+        yield from predict_records(localizer, group.read(), limits or ImageLimits(), top)
 
 
 def predict_records(

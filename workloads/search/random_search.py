@@ -38,6 +38,12 @@ class Found:
     trials: tuple[Trial, ...]
     curve: dict[str, Any]
 
+    @property
+    def parameters(self) -> dict[str, Any]:
+        """The best parameters, by their names in `Cutoffs`."""
+        searched = ("cutoff", "alpha", "score_threshold")
+        return {**{k: self.best[k] for k in searched}, "class_cutoffs": self.class_cutoffs}
+
 
 def search(table: SearchTable, options: SearchOptions) -> Found:
     """Random trials, started from the best cut-off of the one-pass curve without rescoring.

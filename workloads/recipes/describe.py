@@ -1,0 +1,47 @@
+"""The card of a network that a recipe trained."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import JsonValue
+
+from workloads.localization.cutoffs import Cutoffs
+from workloads.methods.base import Method
+from workloads.models.card import ModelCard, Preprocessing
+from workloads.recipes.network import input_size
+from workloads.recipes.schema import Recipe
+
+
+def describe(
+    method: Method,
+    recipe: Recipe,
+    classes: Sequence[str],
+    cooccurrence: NDArray[np.float64],
+    provenance: Mapping[str, JsonValue] | None = None,
+) -> ModelCard:
+    """Everything that a model version is beside its weights, with untuned thresholds.
+
+    Args:
+        cooccurrence: (K, K) p(i | j) over the training images.
+        provenance: where the weights came from; the recipe's name is always there.
+    """
+    return ModelCard(
+        method=recipe.method,
+        method_options=method.options.model_dump(mode="json"),
+        backbone=recipe.backbone,
+        task=method.task,
+        classes=tuple(classes),
+        preprocessing=Preprocessing(
+            size=input_size(recipe),
+            fit=recipe.train.fit,
+            ten_crop_margin=recipe.evaluation.ten_crop_margin,
+            mean=method.backbone.mean,
+            std=method.backbone.std,
+        ),
+        cutoffs=Cutoffs.parse(recipe.evaluation.cutoffs, "recipe's cut-offs"),
+        cooccurrence=tuple(tuple(row) for row in cooccurrence.tolist()),
+        provenance={**(provenance or {}), "recipe": recipe.name},
+    )
