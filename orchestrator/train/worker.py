@@ -12,30 +12,31 @@ if TYPE_CHECKING:
     import torch
 
     from workloads.training.run import TrainingRun
+    from workloads.training.share import Share
 
 
-def new_training(spec: TrainSpec, device: torch.device, **of_worker: Any) -> TrainingRun:
+def new_training(
+    spec: TrainSpec, device: torch.device, share: Share | None = None, **of_workers: Any
+) -> TrainingRun:
     """A training from its start.
 
     Args:
-        of_worker: `share`, `wrap` and `gather` of a worker that has others beside it.
+        of_workers: `wrap` and `gather` of a worker that has others beside it.
     """
+    from workloads.proposals.proposals import Proposals
     from workloads.recipes.network import input_size
-    from workloads.training.run import TrainingRun
-    from workloads.training.shard_loader import Share
+    from workloads.shards.shards import Shards
+    from workloads.training.on_shards import TrainingData, training_on
 
-    return TrainingRun(
-        method=build(spec),
-        options=spec.recipe.train,
-        shards=spec.shards,
-        train_split=spec.train_split,
-        val_split=spec.val_split,
-        size=input_size(spec.recipe),
-        limits=spec.limits,
-        proposals=spec.proposals,
-        device=device,
-        **{"share": Share(), **of_worker},
+    data = TrainingData(
+        Shards.open(spec.shards),
+        input_size(spec.recipe),
+        spec.train_split,
+        spec.val_split,
+        spec.limits,
+        Proposals.open(spec.proposals) if spec.proposals else None,
     )
+    return training_on(data, build(spec), spec.recipe.train, device, share, **of_workers)
 
 
 def train_worker(config: dict[str, Any]) -> None:
@@ -44,7 +45,7 @@ def train_worker(config: dict[str, Any]) -> None:
     import torch
     from ray.train.torch import get_device, prepare_model
 
-    from workloads.training.shard_loader import Share
+    from workloads.training.share import Share
 
     torch.set_num_threads(config["threads"])
     context = ray.train.get_context()

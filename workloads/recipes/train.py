@@ -17,8 +17,7 @@ from workloads.recipes.load import load_recipe
 from workloads.recipes.network import input_size, new_network, outline
 from workloads.recipes.schema import Recipe
 from workloads.shards.shards import Shards
-from workloads.training.run import TrainingRun
-from workloads.training.shard_loader import Share
+from workloads.training.on_shards import TrainingData, training_on
 
 
 def train(
@@ -54,18 +53,9 @@ def train(
         options = chosen.train.model_copy(update={"epochs": epochs})
         chosen = chosen.model_copy(update={"train": options})
     weights = _weights(chosen, shards.task, initial or {})
-    training = TrainingRun(
-        method=new_network(chosen, shards.task, len(shards.classes), weights),
-        options=chosen.train,
-        shards=shards.folder,
-        train_split=splits[0],
-        val_split=splits[1],
-        size=input_size(chosen),
-        share=Share(),
-        limits=limits or ImageLimits(),
-        device=torch.device(device),
-        proposals=proposals.folder if proposals else None,
-    )
+    data = TrainingData(shards, input_size(chosen), *splits, limits or ImageLimits(), proposals)
+    network = new_network(chosen, shards.task, len(shards.classes), weights)
+    training = training_on(data, network, chosen.train, torch.device(device))
     for metrics in training.epochs():
         on_epoch(metrics)
     card = describe(training.method, chosen, shards.classes, shards.cooccurrence(splits[0]))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,20 +19,17 @@ import torch
 from torch import nn
 
 from workloads.artifacts import write_text
-from workloads.images.decode import ImageLimits
-from workloads.images.view import padding_colour
 from workloads.methods.base import Method
 from workloads.metrics.average_precision import mean_average_precision
-from workloads.proposals.store import ProposalStore, read_proposals
-from workloads.training.augmentation import Augmentation
-from workloads.training.balance import Balance
+from workloads.training.batch import Batch
 from workloads.training.checkpoints import load_checkpoint, save_checkpoint
 from workloads.training.epoch import Position, class_scores, make_optimizer, train_epoch
+from workloads.training.loader import Loader
 from workloads.training.options import TrainOptions
-from workloads.training.shard_loader import ShardLoader, Share, validation_batches
+from workloads.training.share import Share
 
 
-def alone(value: Any) -> list[Any]:
+def gather_single(value: Any) -> list[Any]:
     """The gather of a worker without others."""
     return [value]
 
@@ -44,21 +41,20 @@ class TrainingRun:
     The order of images, augmentation and dropout are functions of (seed, epoch, rank, world).
 
     Attributes:
-        proposals: folder of object proposals; methods that need none leave it unread.
+        validation: gives this worker's part of the images of the validation curve.
+        wrap: makes the network one of several workers with one gradient.
+        gather: the values of all workers, in the order of ranks.
+        done: whole epochs.
     """
 
     method: Method
     options: TrainOptions
-    shards: Path
-    train_split: str
-    val_split: str
-    size: int
-    share: Share
-    limits: ImageLimits
+    loader: Loader
+    validation: Callable[[], Iterable[Batch]]
     device: torch.device
+    share: Share = field(default_factory=Share)
     wrap: Callable[[nn.Module], nn.Module] | None = None
-    gather: Callable[[Any], list[Any]] = alone
-    proposals: Path | None = None
+    gather: Callable[[Any], list[Any]] = gather_single
     done: int = field(default=0, init=False)
 
     def __post_init__(self) -> None:
@@ -66,40 +62,6 @@ class TrainingRun:
         self.method.to(self.device)
         self.method.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.optimizer = make_optimizer(self.method, self.options)
-        self.augmentation = Augmentation(
-            self.size,
-            self.options.crop_margin,
-            self.options.flip,
-            self.options.fit,
-            rotation_deg=self.options.rotation_deg,
-            noise=self.options.noise,
-            padding=padding_colour(self.method.backbone.mean),
-        )
-        self.loader = ShardLoader(
-            self.shards,
-            self.train_split,
-            self.method.num_classes,
-            self.augmentation,
-            max(1, self.options.batch_size // self.share.world),
-            self.share,
-            self.options.seed,
-            self.limits,
-            self.options.loader_threads,
-            needs=self.method.needs,
-            proposals=self._proposals(),
-            balance=self._balance(),
-        )
-
-    def _proposals(self) -> ProposalStore | None:
-        if self.proposals is None or "saliency" not in self.method.needs:
-            return None
-        return read_proposals(self.proposals, self.train_split)
-
-    def _balance(self) -> Balance | None:
-        if not self.options.balance:
-            return None
-        limit = self.options.balance_limit
-        return Balance.of_split(self.shards, self.train_split, self.method.num_classes, limit)
 
     def save(self, folder: Path) -> None:
         """Write weights, optimizer state and position."""
@@ -121,7 +83,7 @@ class TrainingRun:
             metrics = train_epoch(
                 network,
                 self.method,
-                self.loader.epoch(epoch),
+                self.loader.batches(epoch),
                 self.loader.steps,
                 epoch,
                 self.optimizer,
@@ -142,16 +104,7 @@ class TrainingRun:
         """Classification mAP on the first images of the validation split."""
         if self.options.validation_images == 0:
             return {}
-        batches = validation_batches(
-            self.shards,
-            self.val_split,
-            self.method.num_classes,
-            self.augmentation.whole(),
-            self.options.validation_images,
-            self.share,
-            self.limits,
-        )
-        parts = self.gather([t.numpy() for t in class_scores(self.method, batches)])
+        parts = self.gather([t.numpy() for t in class_scores(self.method, self.validation())])
         scores, labels, difficult = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
         return {"val_classification_map": mean_average_precision(scores, labels > 0, difficult)}
 

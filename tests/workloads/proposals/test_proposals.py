@@ -26,12 +26,15 @@ from workloads.proposals.make import (
     store_proposals,
 )
 from workloads.proposals.options import ProposalOptions
+from workloads.proposals.proposals import Proposals
 from workloads.proposals.store import ProposalStore, read_proposals
 from workloads.records import Record
+from workloads.shards.shards import Shards
 from workloads.training.augmentation import Augmentation
+from workloads.training.on_shards import TrainingData, training_on
 from workloads.training.options import TrainOptions
 from workloads.training.run import TrainingRun
-from workloads.training.shard_loader import ShardLoader, Share
+from workloads.training.shard_loader import Pace, ShardLoader, Showing
 
 LIMITS = ImageLimits()
 QUICK = ProposalOptions(search_side=64, map_side=16)
@@ -221,11 +224,8 @@ def test_maps_follow_the_crop_and_the_mirror(tmp_path: Path, fit: Fit, margin: i
             images.items()]  # fmt: skip
     folder = write_shards(tmp_path / "shards", made, ["square"])
     views = Augmentation(48, margin=margin, flip=True, fit=fit)
-    needs = frozenset({"saliency"})
-    loader = ShardLoader(
-        folder, "train", 1, views, 8, Share(), 0, LIMITS, needs=needs, proposals=Brightness(images)
-    )
-    (batch,) = loader.epoch(0)
+    showing = Showing(views, LIMITS, frozenset({"saliency"}), Brightness(images))
+    (batch,) = ShardLoader(folder, "train", 1, showing, Pace(8)).batches(0)
     assert batch.saliency is not None
     assert batch.saliency.dtype == torch.float32
     seen = batch.images[:, :, :, 0].float() / 255
@@ -239,10 +239,9 @@ def test_maps_follow_the_crop_and_the_mirror(tmp_path: Path, fit: Fit, margin: i
 def training(shards: Path, proposals: Path | None, **options: object) -> TrainingRun:
     method = build_method("saliency-aware", "tiny", 1, "multilabel", "tiny", options)
     train = TrainOptions(epochs=1, batch_size=2, crop_margin=4, validation_images=2)
-    return TrainingRun(
-        method, train, shards, "train", "val", 32, Share(), LIMITS, torch.device("cpu"),
-        proposals=proposals,
-    )  # fmt: skip
+    stored = Proposals.open(proposals) if proposals else None
+    data = TrainingData(Shards.open(shards), 32, proposals=stored)
+    return training_on(data, method, train, torch.device("cpu"))
 
 
 def test_a_method_that_needs_maps_trains_on_them(shards: Path, stored: Path) -> None:
@@ -251,10 +250,9 @@ def test_a_method_that_needs_maps_trains_on_them(shards: Path, stored: Path) -> 
     assert 0 < metrics["map"] < 1
 
 
-def test_without_proposals_it_is_said_what_to_run(shards: Path, tmp_path: Path) -> None:
+def test_without_proposals_it_is_said_what_to_run(shards: Path, stored: Path) -> None:
     with pytest.raises(ConfigError, match=r"run 'wsol proposals .* --split train' .*--proposals"):
         training(shards, None)
     (metrics,) = training(shards, None, map_weight=0).epochs()
     assert "map" not in metrics
-    unread = tmp_path / "nothing here"
-    assert training(shards, unread, map_weight=0).loader.proposals is None
+    assert training(shards, stored, map_weight=0).loader.showing.proposals is None  # unread

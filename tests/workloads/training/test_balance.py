@@ -14,16 +14,18 @@ from hypothesis import strategies as st
 from made_shards import made_record, write_shards
 
 from workloads.errors import ConfigError, NotFound
-from workloads.images.decode import ImageLimits
 from workloads.methods.registry import build_method
 from workloads.records import GroundTruth
+from workloads.shards.shards import Shards
 from workloads.training.augmentation import Augmentation
 from workloads.training.balance import Balance
+from workloads.training.on_shards import TrainingData, training_on
 from workloads.training.options import TrainOptions
 from workloads.training.run import TrainingRun
-from workloads.training.shard_loader import ShardLoader, Share
+from workloads.training.shard_loader import Pace, ShardLoader, Showing
+from workloads.training.share import Share
 
-LIMITS = ImageLimits()
+CPU = torch.device("cpu")
 # 12 images of class 0, 5 of class 1 (one beside class 0), 2 of class 2, one with nothing. Where a
 # class has only difficult objects, it does not count.
 LABELS = [(0,)] * 11 + [(0, 1)] + [(1,)] * 4 + [(2,)] * 2 + [()]
@@ -48,14 +50,14 @@ def loader(
 ) -> ShardLoader:
     """Balanced, with batches of one image."""
     return ShardLoader(
-        shards, "train", 3, Augmentation(8, **changes), 1, share or Share(), 0, LIMITS, threads,
+        shards, "train", 3, Showing(Augmentation(8, **changes)), Pace(1, threads), share=share,
         balance=Balance.of_split(shards, "train", 3, limit=10),
     )  # fmt: skip
 
 
 def shown(loader: ShardLoader, epoch: int) -> Counter[int]:
     """How often an epoch shows each image."""
-    widths = [int(batch.images[0, 0, 0, 0]) for batch in loader.epoch(epoch)]
+    widths = [int(batch.images[0, 0, 0, 0]) for batch in loader.batches(epoch)]
     return Counter(width - 20 for width in widths)
 
 
@@ -116,21 +118,21 @@ def test_an_epoch_shows_images_as_often_as_the_balance_says(shards: Path) -> Non
 @given(world=st.integers(1, 4))
 def test_every_worker_has_the_same_number_of_steps(shards: Path, world: int) -> None:
     loaders = [loader(shards, Share(rank, world)) for rank in range(world)]
-    assert {len(list(one.epoch(1))) for one in loaders} == {int(SHOWN) // world}
+    assert {len(list(one.batches(1))) for one in loaders} == {int(SHOWN) // world}
 
 
 def test_the_order_is_a_function_of_seed_epoch_and_rank(shards: Path) -> None:
     views = {"margin": 4, "flip": True, "noise": 5.0, "rotation_deg": 30.0}
-    first = [b.images for b in loader(shards, Share(1, 2), **views).epoch(4)]
-    again = [b.images for b in loader(shards, Share(1, 2), threads=3, **views).epoch(4)]
+    first = [b.images for b in loader(shards, Share(1, 2), **views).batches(4)]
+    again = [b.images for b in loader(shards, Share(1, 2), threads=3, **views).batches(4)]
     assert all(torch.equal(a, b) for a, b in zip(first, again, strict=True))
-    other = [b.images for b in loader(shards, Share(1, 2), **views).epoch(5)]
+    other = [b.images for b in loader(shards, Share(1, 2), **views).batches(5)]
     assert not all(torch.equal(a, b) for a, b in zip(first, other, strict=True))
 
 
 def noisy(loader: ShardLoader) -> list[bool]:
     """Whether the images of an epoch, of one colour each, have more than that."""
-    return [bool(batch.images[0, :, :, 0].float().std() > 0) for batch in loader.epoch(0)]
+    return [bool(batch.images[0, :, :, 0].float().std() > 0) for batch in loader.batches(0)]
 
 
 def test_only_repeats_are_changed(shards: Path) -> None:
@@ -141,7 +143,7 @@ def test_only_repeats_are_changed(shards: Path) -> None:
 
 
 def test_without_balance_nothing_changes(shards: Path) -> None:
-    plain = ShardLoader(shards, "train", 3, Augmentation(8, noise=9.0), 1, Share(), 0, LIMITS)
+    plain = ShardLoader(shards, "train", 3, Showing(Augmentation(8, noise=9.0)), Pace(1))
     assert noisy(plain) == [False] * len(LABELS)
 
 
@@ -152,9 +154,7 @@ def training(shards: Path) -> TrainingRun:
     )  # fmt: skip
     torch.manual_seed(0)
     method = build_method("bency", "tiny", 3, "multilabel", "tiny")
-    return TrainingRun(
-        method, options, shards, "train", "val", 16, Share(), LIMITS, torch.device("cpu")
-    )
+    return training_on(TrainingData(Shards.open(shards), 16), method, options, CPU)
 
 
 def test_a_balanced_training_continues_bit_for_bit(
@@ -163,7 +163,8 @@ def test_a_balanced_training_continues_bit_for_bit(
     monkeypatch.setattr("workloads.backbones.tiny.Tiny.hidden_channels", 16)
     whole = training(shards)
     assert whole.loader.steps == int(SHOWN) // 4
-    assert (whole.augmentation.noise, whole.augmentation.rotation_deg) == (4, 30)
+    augmentation = whole.loader.showing.augmentation
+    assert (augmentation.noise, augmentation.rotation_deg) == (4, 30)
     list(whole.epochs())
 
     stopped = training(shards)
@@ -193,9 +194,6 @@ def test_mistakes_are_named(options: dict[str, Any], message: str) -> None:
         TrainOptions.parse(options, "train")
 
 
-def test_boxes_are_not_turned(shards: Path) -> None:
+def test_boxes_are_not_turned() -> None:
     with pytest.raises(ConfigError, match=r"boxes, which cannot be turned: set train\.rotation"):
-        ShardLoader(
-            shards, "train", 3, Augmentation(8, rotation_deg=5.0), 1, Share(), 0, LIMITS,
-            needs=frozenset({"boxes"}),
-        )  # fmt: skip
+        Showing(Augmentation(8, rotation_deg=5.0), needs=frozenset({"boxes"}))

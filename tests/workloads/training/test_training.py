@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -15,15 +16,19 @@ from workloads.datasets.digits import make_digits
 from workloads.datasets.registry import open_dataset
 from workloads.errors import ConfigError
 from workloads.images.decode import ImageLimits
-from workloads.images.view import View
+from workloads.methods.base import Method
 from workloads.methods.registry import build_method
 from workloads.shards.read import read_shards, row_groups
+from workloads.shards.shards import Shards
 from workloads.shards.write import finish_shards, ingest_shard
 from workloads.training.augmentation import Augmentation
+from workloads.training.batch import Batch
 from workloads.training.epoch import learning_rate_at
+from workloads.training.on_shards import TrainingData, training_on, validation_batches
 from workloads.training.options import TrainOptions
 from workloads.training.run import TrainingRun
-from workloads.training.shard_loader import ShardLoader, Share, validation_batches
+from workloads.training.shard_loader import Pace, ShardLoader, Showing
+from workloads.training.share import Share
 
 CLASSES = 10
 LIMITS = ImageLimits()
@@ -45,18 +50,23 @@ def shards(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def loader(shards: Path, share: Share, threads: int = 0, batch: int = 8) -> ShardLoader:
     warp = Augmentation(32, margin=4, flip=True)
-    return ShardLoader(shards, "train", CLASSES, warp, batch, share, 0, LIMITS, threads)
+    return ShardLoader(shards, "train", CLASSES, Showing(warp), Pace(batch, threads), share=share)
 
 
 def training(shards: Path) -> TrainingRun:
     options = TrainOptions(
         epochs=3, batch_size=16, image_size=32, crop_margin=4, learning_rate=0.05, seed=3
     )
+    return training_on(data(shards, 32), network(), options, torch.device("cpu"))
+
+
+def network() -> Method:
     torch.manual_seed(0)
-    method = build_method("spn", "tiny", CLASSES, "multilabel", "tiny", {})
-    return TrainingRun(
-        method, options, shards, "train", "val", 32, Share(), LIMITS, torch.device("cpu")
-    )
+    return build_method("spn", "tiny", CLASSES, "multilabel", "tiny", {})
+
+
+def data(shards: Path, size: int) -> TrainingData:
+    return TrainingData(Shards.open(shards), size)
 
 
 def test_steps_and_cosine_follow_their_formulas() -> None:
@@ -75,21 +85,65 @@ def test_the_learning_rate_stays_in_bounds(epoch: float, warmup: float) -> None:
 
 
 def test_the_order_is_a_function_of_seed_epoch_and_rank(shards: Path) -> None:
-    first = [b.images for b in loader(shards, Share(0, 2)).epoch(1)]
-    again = [b.images for b in loader(shards, Share(0, 2), threads=3).epoch(1)]
+    first = [b.images for b in loader(shards, Share(0, 2)).batches(1)]
+    again = [b.images for b in loader(shards, Share(0, 2), threads=3).batches(1)]
     assert all(torch.equal(a, b) for a, b in zip(first, again, strict=True))
-    other = [b.images for b in loader(shards, Share(0, 2)).epoch(2)]
+    other = [b.images for b in loader(shards, Share(0, 2)).batches(2)]
     assert not torch.equal(first[0], other[0])
 
 
 @pytest.mark.parametrize("world", [1, 2, 3])
 def test_every_worker_gets_the_same_number_of_batches(shards: Path, world: int) -> None:
-    counts = {len(list(loader(shards, Share(r, world)).epoch(0))) for r in range(world)}
+    counts = {len(list(loader(shards, Share(r, world)).batches(0))) for r in range(world)}
     assert counts == {96 // (8 * world)}
 
 
+@settings(max_examples=12, deadline=None)
+@given(
+    epoch=st.integers(0, 3), rank=st.integers(0, 1), step=st.integers(0, 6),
+    threads=st.sampled_from([0, 2]),
+)  # fmt: skip
+def test_an_epoch_can_begin_at_any_step(
+    shards: Path, epoch: int, rank: int, step: int, threads: int
+) -> None:
+    whole = list(loader(shards, Share(rank, 2)).batches(epoch))
+    rest = list(loader(shards, Share(rank, 2), threads).batches(epoch, step))
+    assert len(rest) == len(whole) - step
+    for one, other in zip(whole[step:], rest, strict=True):
+        assert torch.equal(one.images, other.images)
+        assert torch.equal(one.labels, other.labels)
+
+
+@pytest.mark.parametrize("step", [-1, 13])
+def test_a_step_outside_of_the_epoch_is_refused(shards: Path, step: int) -> None:
+    with pytest.raises(ValueError, match=rf"from_step is {step}; give one of 0 \.\. 12"):
+        loader(shards, Share()).batches(0, step)
+
+
+def test_a_training_takes_any_loader(shards: Path) -> None:
+    """Two fixed batches, from nowhere: the contract is all that a training knows."""
+
+    class Fixed:
+        steps, batch_size = 2, 4
+
+        def batches(self, epoch: int, from_step: int = 0) -> Iterator[Batch]:
+            for _ in range(from_step, self.steps):
+                yield Batch(
+                    images=torch.zeros(4, 32, 32, 3, dtype=torch.uint8),
+                    labels=torch.ones(4, CLASSES),
+                    difficult=torch.zeros(4, CLASSES, dtype=torch.bool),
+                    extents=torch.ones(4, 2),
+                )
+
+    run = TrainingRun(
+        network(), TrainOptions(epochs=2, validation_images=0), Fixed(), lambda: iter(()),
+        torch.device("cpu"),
+    )  # fmt: skip
+    assert [metrics["epoch"] for metrics in run.epochs()] == [1, 2]
+
+
 def test_one_worker_sees_every_image_once_an_epoch(shards: Path) -> None:
-    labels = torch.cat([b.labels for b in loader(shards, Share()).epoch(0)]).sum(0)
+    labels = torch.cat([b.labels for b in loader(shards, Share()).batches(0)]).sum(0)
     expected = np.zeros(CLASSES)
     for record in read_shards(shards, "train"):
         expected[list(record.truth.labels)] += 1
@@ -104,11 +158,12 @@ def test_too_few_images_are_said_before_training(shards: Path) -> None:
 @settings(max_examples=8, deadline=None)
 @given(world=st.integers(1, 5), limit=st.integers(1, 30))
 def test_validation_is_shared_out_without_loss(shards: Path, world: int, limit: int) -> None:
+    options, method = TrainOptions(validation_images=limit, crop_margin=0), network()
     counts = [
         sum(
             len(batch.labels)
             for batch in validation_batches(
-                shards, "val", CLASSES, View(16), limit, Share(rank, world), LIMITS
+                data(shards, 16), method, options, Share(rank, world), batch_size=4
             )
         )
         for rank in range(world)
