@@ -17,7 +17,7 @@ PYTHON := $(shell for python in python3.11 python3 python; do \
 help: ## show the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-demo: $(READY) ## run the main job on the embedded data and say where the report is
+demo: $(READY) ## run the whole pipeline on the embedded data and say where the report is
 	$(BIN)/wsol run
 
 test: $(READY) ## run all tests: quick ones in parallel, then those that start Ray, one by one

@@ -153,7 +153,7 @@ class Annotator:
         more than the text."""
         localizer = Localizer.load(self.model, device=self.device, threads=self.threads)
         if localizer.digest != self.digest:
-            raise IntegrityError(f"{self.model}: changed while the job was running; restore it")
+            raise IntegrityError(f"{self.model}: changed while it was used; restore it")
         return localizer
 
 

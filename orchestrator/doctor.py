@@ -210,7 +210,7 @@ def check_token(settings: Settings) -> Check:
     default = Path.home() / ".ray" / "auth_token"
     path = Path(os.environ.get("RAY_AUTH_TOKEN_PATH", default))
     if not path.exists():
-        return Check("ray token", "ok", "none yet; the first job makes it")
+        return Check("ray token", "ok", "none yet; the first command on Ray makes it")
     mode = stat.S_IMODE(path.stat().st_mode)
     if mode & 0o077:
         return Check("ray token", "warn", f"{path} has mode {mode:04o}", f"chmod 600 {path}")

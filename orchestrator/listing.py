@@ -142,7 +142,7 @@ def _recipe_facts(recipe: Recipe | Quotation) -> Facts:
 
 
 def clusters() -> list[Entry]:
-    """Places where jobs run."""
+    """Places where verbs run."""
     from clusters.cluster import cluster_names, load_cluster
 
     return [
@@ -169,7 +169,7 @@ KINDS: dict[str, Kind] = {
         recipes,
         ("method", "backbone", "dataset", "published", "quoted"),
     ),
-    "clusters": Kind("where jobs run, for cluster", clusters),
+    "clusters": Kind("where verbs run, for cluster", clusters, ("kind",)),
     "benchmarks": Kind("measurements, for wsol bench", benchmarks),
 }
 

@@ -2,7 +2,7 @@
 
 WsolError                 1    500   something failed
 ├── ConfigError           2    422   a setting, option, name or argument is wrong
-├── InputRejected         2    422   one image or annotation cannot be used (jobs quarantine it)
+├── InputRejected         2    422   one image or annotation cannot be used (batches quarantine it)
 │   ├── TooLarge          2    413   over a limit on bytes or pixels
 │   └── NotAnImage        2    415   not a file of an allowed image format
 ├── NotFound              4    404   a run, alias, model version, folder or split is missing
@@ -12,7 +12,7 @@ WsolError                 1    500   something failed
 ├── ClusterError          8    503   the cluster cannot be reached
 └── Overloaded            9    503   the service cannot take more work now
 
-Exit code 3 is no error: the job finished, but some inputs were quarantined.
+Exit code 3 is no error: the command finished, but some inputs were quarantined.
 Exit code 130 is Ctrl-C.
 
 Every message is one line that says what was given, what is allowed and what to do.
@@ -43,7 +43,7 @@ class ConfigError(WsolError):
 
 
 class InputRejected(WsolError):
-    """One image or annotation cannot be used; jobs quarantine it with this reason."""
+    """One image or annotation cannot be used; batches quarantine it with this reason."""
 
     exit_code = 2
     http_status = 422

@@ -42,7 +42,7 @@ def annotate(
 ) -> None:
     """Annotate a whole image collection with a registered model.
 
-    A stopped job continues where it was; a finished one is a no-op. Exit code 3 if any image
+    A stopped annotation continues where it was; a finished one is a no-op. Exit code 3 if any image
     was quarantined.
     """
     settings = read_settings(context, config, overrides)

@@ -1,4 +1,4 @@
-"""`wsol doctor`: is everything here that jobs need?"""
+"""`wsol doctor`: checks of this machine and the settings."""
 
 from __future__ import annotations
 

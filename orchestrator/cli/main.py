@@ -42,7 +42,7 @@ DEBUG_VARIABLE = "WSOL_DEBUG"
 
 app = typer.Typer(
     name="wsol",
-    help="Weakly supervised object localization as jobs on Ray.",
+    help="Weakly supervised object localization on Ray.",
     epilog="Exit codes: 0 done, 1 failed, 2 wrong usage or settings, 3 done but some inputs "
     "were quarantined, 4 not found, 5 name taken, 6 files damaged, 7 resource missing, "
     "8 cluster unreachable, 130 interrupted.",
@@ -52,9 +52,9 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-_JOBS, _STEPS, _MODELS, _SETUP = "The whole job", "Its steps", "Models at work", "Looking around"
-app.command("run", rich_help_panel=_JOBS)(run.run)
-app.command("reproduce", rich_help_panel=_JOBS)(reproduce.reproduce)
+_ALL, _STEPS, _MODELS, _SETUP = "All at once", "Step by step", "Models at work", "Looking around"
+app.command("run", rich_help_panel=_ALL)(run.run)
+app.command("reproduce", rich_help_panel=_ALL)(reproduce.reproduce)
 app.command("ingest", rich_help_panel=_STEPS)(ingest.ingest)
 app.command("proposals", rich_help_panel=_STEPS)(proposals.proposals)
 app.command("train", rich_help_panel=_STEPS)(train.train)
@@ -97,7 +97,7 @@ def wsol(
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
     ] = False,
 ) -> None:
-    """Weakly supervised object localization as jobs on Ray."""
+    """Weakly supervised object localization on Ray."""
     context.obj = Given(config, tuple(overrides or ()))
     show_help(context)
 

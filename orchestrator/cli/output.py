@@ -113,7 +113,7 @@ def silence_stdout() -> None:
 
 
 class _PeopleConsole(Console):
-    """A console whose reader may leave (`2>&1 | head`) without ending the job."""
+    """A console whose reader may leave (`2>&1 | head`) without ending the command."""
 
     def on_broken_pipe(self) -> None:
         self.quiet = True

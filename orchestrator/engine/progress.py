@@ -1,4 +1,4 @@
-"""Progress of a job on stderr: a bar on a terminal, plain lines elsewhere."""
+"""Progress of work on stderr: a bar on a terminal, plain lines elsewhere."""
 
 from __future__ import annotations
 
@@ -111,7 +111,7 @@ class Progress:
 
 
 class _StderrConsole(Console):
-    """A console whose reader may leave (`2>&1 | head`) without ending the job."""
+    """A console whose reader may leave (`2>&1 | head`) without ending the command."""
 
     def on_broken_pipe(self) -> None:
         self.quiet = True

@@ -10,7 +10,7 @@ import pytest
 from made_shards import made_record, made_truth, write_shards
 from selenium.webdriver import Chrome, ChromeOptions
 from selenium.webdriver.chrome.service import Service
-from synthetic_job import make_job
+from synthetic_pipeline import make_pipeline
 
 from orchestrator.config.settings import Settings
 from orchestrator.data.inspect import inspect
@@ -65,10 +65,10 @@ def report(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
         return data_page(workspace)
     images = {"train": 12, "val": 8, "test": 24}
     if request.param == "usual":
-        job = make_job(workspace, images=images)
+        job = make_pipeline(workspace, images=images)
     else:
         classes = [f"{name}{'y' * 60}" for name in "abcdefghij"]
-        job = make_job(workspace, (LONG, "b", "c", "d"), classes, images)
+        job = make_pipeline(workspace, (LONG, "b", "c", "d"), classes, images)
     write_report(job.settings, job.paths, job.outcome, job.table, job.shards)
     return job.paths.report
 

@@ -110,7 +110,7 @@ def _bad_link(root: Path, name: str) -> str | None:
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """The files of a job in their fixed order, cut in chunks of the same size."""
+    """The files of an annotation in their fixed order, cut in chunks of the same size."""
 
     files: tuple[ListedFile, ...]
     chunk_images: int

@@ -1,6 +1,6 @@
 """A model version in memory: images in, scores and maps and boxes out.
 
-Batch invariance: annotation jobs and the endpoint must give the same boxes for an image, yet
+Batch invariance: annotation and the endpoint must give the same boxes for an image, yet
 arithmetic libraries choose their kernels by batch size and number of threads, and round
 differently for each. So neither ever depends on the request or the machine: a forward pass on a
 CPU has exactly one image and one thread (more threads work on more images), and on a GPU always

@@ -1,4 +1,4 @@
-"""The report of a synthetic job: complete, self-contained, small, and safe with hostile names."""
+"""The report of a synthetic pipeline: complete, self-contained, small, and safe with hostile names."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from html_page import Page, loads_nothing
-from synthetic_job import RECIPES, SyntheticJob, make_job
+from synthetic_pipeline import RECIPES, SyntheticPipeline, make_pipeline
 
 from orchestrator.pages.base import percent
 from orchestrator.pages.figures import Line, Trial, curves, trials
@@ -30,38 +30,38 @@ HOSTILE = '<img src=x onerror="alert(1)">&\'$x$'
 HOSTILE_RECIPES = ('a"b<script>alert(2)</script>', "c&amp;{{ 7 * 7 }}")
 
 
-def render(job: SyntheticJob) -> str:
+def render(job: SyntheticPipeline) -> str:
     write_report(job.settings, job.paths, job.outcome, job.table, job.shards)
     return job.paths.report.read_text(encoding="utf-8")
 
 
 @pytest.fixture(scope="module")
-def job(tmp_path_factory: pytest.TempPathFactory) -> SyntheticJob:
-    return make_job(tmp_path_factory.mktemp("job"))
+def job(tmp_path_factory: pytest.TempPathFactory) -> SyntheticPipeline:
+    return make_pipeline(tmp_path_factory.mktemp("job"))
 
 
 @pytest.fixture(scope="module")
-def html(job: SyntheticJob) -> str:
+def html(job: SyntheticPipeline) -> str:
     return render(job)
 
 
 @pytest.fixture(scope="module")
-def hostile_job(tmp_path_factory: pytest.TempPathFactory) -> SyntheticJob:
+def hostile_job(tmp_path_factory: pytest.TempPathFactory) -> SyntheticPipeline:
     classes = [f"{HOSTILE}{index}" for index in range(10)]
     images = {"train": 12, "val": 8, "test": 12}
-    return make_job(tmp_path_factory.mktemp("hostile"), HOSTILE_RECIPES, classes, images)
+    return make_pipeline(tmp_path_factory.mktemp("hostile"), HOSTILE_RECIPES, classes, images)
 
 
 def test_it_loads_nothing(html: str) -> None:
     assert loads_nothing(html) > 20
 
 
-def test_it_is_small_and_written_whole(job: SyntheticJob, html: str) -> None:
+def test_it_is_small_and_written_whole(job: SyntheticPipeline, html: str) -> None:
     assert 50_000 < len(html.encode()) < MAX_BYTES
     assert [p.name for p in job.paths.folder.glob(".*")] == []
 
 
-def test_everything_has_its_place(job: SyntheticJob, html: str) -> None:
+def test_everything_has_its_place(job: SyntheticPipeline, html: str) -> None:
     text = " ".join(Page(html).text)
     for recipe in RECIPES:
         assert recipe in text
@@ -81,7 +81,7 @@ def test_everything_has_its_place(job: SyntheticJob, html: str) -> None:
         assert expected in text, expected
 
 
-def test_the_table_holds_the_values_and_marks_the_best(job: SyntheticJob, html: str) -> None:
+def test_the_table_holds_the_values_and_marks_the_best(job: SyntheticPipeline, html: str) -> None:
     for row in job.table:
         for key, value in row.items():
             if key != "name":
@@ -110,7 +110,7 @@ def test_every_picture_has_words_and_boxes_within_it(html: str) -> None:
         assert top + height <= 100.01
 
 
-def test_hostile_names_are_text(hostile_job: SyntheticJob) -> None:
+def test_hostile_names_are_text(hostile_job: SyntheticPipeline) -> None:
     page = Page(render(hostile_job))
     assert page.open == []
     assert "script" not in page.tags
@@ -120,9 +120,9 @@ def test_hostile_names_are_text(hostile_job: SyntheticJob) -> None:
         assert name in text
 
 
-def test_missing_values_are_dashes(job: SyntheticJob, tmp_path: Path) -> None:
+def test_missing_values_are_dashes(job: SyntheticPipeline, tmp_path: Path) -> None:
     table = [dict.fromkeys(row) | {"name": row["name"]} for row in job.table]
-    nothing = SyntheticJob(job.settings, job.paths, job.outcome, table, job.shards)
+    nothing = SyntheticPipeline(job.settings, job.paths, job.outcome, table, job.shards)
     html = render(nothing)
     results = html[html.index('class="results"') : html.index('id="pictures"')]
     cells = re.findall(r"<td(?: class=\"\w+\")?>([^<]*)</td>", results)
@@ -130,7 +130,7 @@ def test_missing_values_are_dashes(job: SyntheticJob, tmp_path: Path) -> None:
     assert set(cells) == {"–"}
 
 
-def test_a_search_without_any_case_still_gives_a_page(hostile_job: SyntheticJob) -> None:
+def test_a_search_without_any_case_still_gives_a_page(hostile_job: SyntheticPipeline) -> None:
     path = hostile_job.paths.run(HOSTILE_RECIPES[0]).search
     search = read_json(path)
     search["curve"]["gt_known"] = [float("nan")] * len(search["curve"]["cutoffs"])
@@ -139,17 +139,17 @@ def test_a_search_without_any_case_still_gives_a_page(hostile_job: SyntheticJob)
     assert "</html>" in render(hostile_job)
 
 
-def with_outcome(job: SyntheticJob, **values: object) -> SyntheticJob:
+def with_outcome(job: SyntheticPipeline, **values: object) -> SyntheticPipeline:
     outcome = replace(job.outcome, **values)
-    return SyntheticJob(job.settings, job.paths, outcome, job.table, job.shards)
+    return SyntheticPipeline(job.settings, job.paths, outcome, job.table, job.shards)
 
 
-def test_nothing_left_out_is_said(job: SyntheticJob) -> None:
+def test_nothing_left_out_is_said(job: SyntheticPipeline) -> None:
     html = render(with_outcome(job, quarantines={}, read=61))
     assert "None: every listed image was read." in html
 
 
-def test_a_picture_that_is_gone_is_said(job: SyntheticJob, tmp_path: Path) -> None:
+def test_a_picture_that_is_gone_is_said(job: SyntheticPipeline, tmp_path: Path) -> None:
     html = render(with_outcome(job, images=tmp_path))
     assert "the picture is not there any more" in html
 
@@ -159,14 +159,14 @@ def gone(shards: Shards) -> Shards:
     return replace(shards, folder=shards.folder / "no")
 
 
-def test_a_failed_report_leaves_the_old_one(job: SyntheticJob, html: str) -> None:
+def test_a_failed_report_leaves_the_old_one(job: SyntheticPipeline, html: str) -> None:
     before = render(job)
     with pytest.raises(FileNotFoundError):
-        render(SyntheticJob(job.settings, job.paths, job.outcome, job.table, gone(job.shards)))
+        render(SyntheticPipeline(job.settings, job.paths, job.outcome, job.table, gone(job.shards)))
     assert job.paths.report.read_text(encoding="utf-8") == before
 
 
-def test_the_same_job_shows_the_same_cases(job: SyntheticJob) -> None:
+def test_the_same_job_shows_the_same_cases(job: SyntheticPipeline) -> None:
     methods = read_methods(job.settings, job.paths, "digits-whole")
     stored = [(method.predictions, method.card) for method in methods]
     first, second = select(stored), select(stored)
@@ -182,7 +182,7 @@ def test_the_same_job_shows_the_same_cases(job: SyntheticJob) -> None:
     assert any_case == sorted(any_case)
 
 
-def test_many_methods_get_one_case_per_kind(job: SyntheticJob) -> None:
+def test_many_methods_get_one_case_per_kind(job: SyntheticPipeline) -> None:
     (method,) = read_methods(job.settings, job.paths, "digits-whole")[:1]
     many = select([(method.predictions, method.card)] * 9)
     assert len({item.kind for item in many.chosen}) == len(many.chosen)
@@ -213,7 +213,7 @@ def test_kinds_of_cases(kinds: set[str], values: dict[str, object]) -> None:
     assert {kind.title for kind in KINDS if kind.holds(case(**values))} == kinds
 
 
-def test_tables_of_many_classes_are_cut_and_say_so(job: SyntheticJob, monkeypatch) -> None:
+def test_tables_of_many_classes_are_cut_and_say_so(job: SyntheticPipeline, monkeypatch) -> None:
     methods = read_methods(job.settings, job.paths, "digits-whole")
     monkeypatch.setattr("orchestrator.pages.pipeline.tables.PER_CLASS_ROWS", 4)
     monkeypatch.setattr("orchestrator.pages.heat_table.TOGETHER_CLASSES", 3)
@@ -265,7 +265,7 @@ def test_percent(value: float | None, text: str) -> None:
     assert percent(value) == text
 
 
-def test_the_answer_reads_as_json(job: SyntheticJob, html: str) -> None:
+def test_the_answer_reads_as_json(job: SyntheticPipeline, html: str) -> None:
     page = Page(html)
     answer = next(t for t in page.text if t.startswith('{\n  "detections"'))
     assert json.loads(answer) == read_json(job.paths.served)["answer"]

@@ -43,7 +43,7 @@ METRIC_OPTIONS = MetricOptions(pointing_tolerance_px=4.0, thresholds=100)
 
 
 @dataclass(frozen=True)
-class SyntheticJob:
+class SyntheticPipeline:
     """The arguments of `write_report`."""
 
     settings: Settings
@@ -53,12 +53,12 @@ class SyntheticJob:
     shards: Shards
 
 
-def make_job(
+def make_pipeline(
     workspace: Path,
     recipes: Sequence[str] = RECIPES,
     classes: Sequence[str] = CLASSES,
     images: dict[str, int] = IMAGES,
-) -> SyntheticJob:
+) -> SyntheticPipeline:
     """Write a job of `recipes` below a workspace; the later a recipe, the better its maps."""
     # Not `parse`: recipes here need not exist.
     settings = Settings(workspace=workspace)
@@ -71,7 +71,7 @@ def make_job(
     served = _make_served(paths, shards, classes)
     outcome = _outcome(paths, recipes, served)
     measured = {r: read_json(paths.run(r).metrics("test"))["metrics"] for r in recipes}
-    return SyntheticJob(settings, paths, outcome, results_table(measured), shards)
+    return SyntheticPipeline(settings, paths, outcome, results_table(measured), shards)
 
 
 def _make_shards(workspace: Path, images: dict[str, int]) -> Shards:
