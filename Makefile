@@ -12,17 +12,20 @@ PYTHON := $(shell for python in python3.11 python3 python; do \
 	$$python -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' 2>/dev/null \
 	&& echo $$python && break; done)
 
-.PHONY: help demo test lint fmt lock bench comparison pictures
+.PHONY: help demo test test-long lint fmt lock bench comparison pictures
 
 help: ## show the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: $(READY) ## run the whole pipeline on the embedded data and say where the report is
 	$(BIN)/wsol run
 
 test: $(READY) ## run all tests: quick ones in parallel, then those that start Ray, one by one
-	$(BIN)/pytest -n 2 -m "not integration"
+	$(BIN)/pytest -n 2 -m "not integration and not long"
 	$(BIN)/pytest -m integration
+
+test-long: $(READY) ## run the campaigns: kills at random, races; figures go to docs/reliability.md
+	$(BIN)/pytest -m long -s
 
 lint: $(READY) ## check style, types, the direction of imports and the lock
 	$(BIN)/ruff check

@@ -26,11 +26,12 @@ os.environ.pop("WSOL_DEBUG", None)
 settings.register_profile("wsol", deadline=None)
 settings.load_profile("wsol")
 
-_INTEGRATION = Path(__file__).parent / "integration"
+_MARKS = {Path(__file__).parent / name: name for name in ("integration", "long")}
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Everything in tests/integration is marked as such."""
+    """Everything in tests/integration and in tests/long is marked as such."""
     for item in items:
-        if _INTEGRATION in item.path.parents:
-            item.add_marker("integration")
+        for folder, mark in _MARKS.items():
+            if folder in item.path.parents:
+                item.add_marker(mark)

@@ -1,8 +1,8 @@
 """Annotate a listed folder chunk by chunk, one Parquet part per chunk.
 
-The set of parts is the ledger of an annotation: a part is written whole or not at all, under a name that
-depends on its place in the listing alone, and has one row for each of its chunk's files, be it
-read or quarantined. So every file is counted exactly once, however often it was killed.
+The set of parts is the ledger of an annotation: a part is written whole or not at all, under a
+name that depends on its place in the listing alone, and has one row for each of its chunk's files,
+be it read or quarantined. So every file is counted exactly once, however often it was killed.
 """
 
 from __future__ import annotations

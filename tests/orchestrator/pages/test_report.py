@@ -1,4 +1,4 @@
-"""The report of a synthetic pipeline: complete, self-contained, small, and safe with hostile names."""
+"""The report of a synthetic pipeline: complete, self-contained, small, safe with any names."""
 
 from __future__ import annotations
 
