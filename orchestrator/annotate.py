@@ -23,7 +23,7 @@ from typing import Any
 
 from orchestrator.config.settings import Machine
 from orchestrator.engine.claims import Verb, claim
-from orchestrator.engine.engine import connect
+from orchestrator.engine.connect import connect
 from orchestrator.engine.progress import Progress
 from orchestrator.tracking.registry import fetch_model
 from workloads.annotation.annotation import Annotation

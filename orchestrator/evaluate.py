@@ -17,7 +17,8 @@ import pyarrow as pa
 from orchestrator.config.settings import Evaluate, Machine
 from orchestrator.config.workspace import METRICS_FILE, PER_IMAGE_FILE, Workspace
 from orchestrator.engine.claims import Verb
-from orchestrator.engine.engine import Engine, connect
+from orchestrator.engine.connect import connect
+from orchestrator.engine.engine import Engine
 from orchestrator.engine.progress import Progress
 from orchestrator.predict import PredictRequest, predict
 from orchestrator.tracking.registry import fetch_model

@@ -13,7 +13,8 @@ from typing import Any
 
 from orchestrator.config.settings import Machine
 from orchestrator.engine.claims import Verb, claim, is_finished
-from orchestrator.engine.engine import Engine, connect
+from orchestrator.engine.connect import connect
+from orchestrator.engine.engine import Engine
 from orchestrator.engine.progress import Progress
 from workloads.artifacts import read_json, write_json
 from workloads.datasets.base import Dataset, Item

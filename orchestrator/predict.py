@@ -10,7 +10,8 @@ from typing import Any
 
 from orchestrator.config.settings import Machine
 from orchestrator.engine.claims import Verb, claim, is_finished
-from orchestrator.engine.engine import Engine, connect
+from orchestrator.engine.connect import connect
+from orchestrator.engine.engine import Engine
 from orchestrator.engine.progress import Progress
 from workloads.artifacts import seal
 from workloads.errors import ConfigError, IntegrityError

@@ -13,7 +13,8 @@ import cv2
 from orchestrator.config.settings import Machine
 from orchestrator.config.workspace import Workspace
 from orchestrator.engine.claims import Verb, claim, is_finished
-from orchestrator.engine.engine import Engine, connect
+from orchestrator.engine.connect import connect
+from orchestrator.engine.engine import Engine
 from orchestrator.engine.progress import Progress
 from workloads.artifacts import digest
 from workloads.images.decode import ImageLimits

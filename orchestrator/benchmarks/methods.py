@@ -9,7 +9,8 @@ from typing import Any
 
 from orchestrator.config.settings import Settings, load_settings
 from orchestrator.config.workspace import Workspace
-from orchestrator.engine.engine import Engine, connect
+from orchestrator.engine.connect import connect
+from orchestrator.engine.engine import Engine
 from orchestrator.engine.progress import Progress
 from orchestrator.proposals import propose
 from orchestrator.train.initial import pretraining

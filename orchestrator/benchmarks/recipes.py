@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 
 from orchestrator.config.settings import load_settings
-from orchestrator.engine.engine import connect
+from orchestrator.engine.connect import connect
 from orchestrator.engine.progress import Progress
 from orchestrator.pipeline.reproduce import DIGITS, reproduce
 from workloads.errors import WsolError

@@ -16,7 +16,7 @@ from orchestrator.config.names import check_names
 from orchestrator.config.settings import Settings
 from orchestrator.config.workspace import PipelinePaths, Workspace
 from orchestrator.engine.claims import Verb, claim
-from orchestrator.engine.engine import training_workers
+from orchestrator.engine.connect import training_workers
 from orchestrator.evaluate import EvaluateResult, evaluate
 from orchestrator.pages.pipeline.outcome import Champion, Outcome, Served
 from orchestrator.pages.pipeline.page import write_report

@@ -10,7 +10,7 @@ from pathlib import Path
 from orchestrator.config.settings import Data, Evaluate, Settings, Tune
 from orchestrator.config.workspace import PipelinePaths, Workspace
 from orchestrator.data.make import MadeData, make
-from orchestrator.engine.engine import connect
+from orchestrator.engine.connect import connect
 from orchestrator.ingest import IngestResult, ingest
 from orchestrator.pipeline.stages import Stages
 from orchestrator.proposals import propose

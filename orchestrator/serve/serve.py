@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from orchestrator.config.settings import Machine, Serving
-from orchestrator.engine.engine import connect, is_inline
+from orchestrator.engine.connect import connect, is_inline
 from orchestrator.engine.progress import say
 from orchestrator.tracking.registry import fetch_model
 from workloads.errors import ConfigError, ResourceError, WsolError

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from orchestrator.config.settings import Machine
 from orchestrator.config.workspace import RunPaths
-from orchestrator.engine.engine import training_workers
+from orchestrator.engine.connect import training_workers
 from orchestrator.train.initial import InitialWeights, initial_weights
 from workloads.artifacts import digest, is_sealed, read_json
 from workloads.errors import NotFound, unknown_name

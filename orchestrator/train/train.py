@@ -14,7 +14,7 @@ from pydantic import JsonValue
 from orchestrator.config.settings import Machine
 from orchestrator.config.workspace import RunPaths
 from orchestrator.engine.claims import Verb, claim
-from orchestrator.engine.engine import connect, is_inline
+from orchestrator.engine.connect import connect, is_inline
 from orchestrator.engine.progress import Progress
 from orchestrator.provenance import stable_provenance
 from orchestrator.tracking.events import learning_curves

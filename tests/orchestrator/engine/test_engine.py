@@ -10,7 +10,7 @@ import sys
 import pytest
 
 from orchestrator.config.settings import PoolResources, Settings
-from orchestrator.engine.engine import connect, is_inline
+from orchestrator.engine.connect import connect, is_inline
 from workloads.errors import ConfigError, ResourceError
 
 INLINE = Settings(cluster="inline")
@@ -74,7 +74,7 @@ def test_ray_is_not_imported() -> None:
     code = (
         "import sys\n"
         "from orchestrator.config.settings import Settings\n"
-        "from orchestrator.engine.engine import connect\n"
+        "from orchestrator.engine.connect import connect\n"
         "with connect(Settings(cluster='inline')): pass\n"
         "assert 'ray' not in sys.modules"
     )
