@@ -81,9 +81,9 @@ def seal(folder: Path, **facts: Any) -> dict[str, Any]:
     a writer that was killed are removed first.
     """
     storage = storage_of(folder)
-    for stale in storage.files(folder):
-        if stale.match(".*.tmp"):
-            storage.remove(stale)
+    for path in storage.files(folder):
+        if any(name.startswith(".") and name.endswith(".tmp") for name in _names(path, folder)):
+            storage.remove(path)
     files = {str(p.relative_to(folder)): sha256(p) for p in _files(folder)}
     body = {**facts, "files": files}
     manifest = {**body, "digest": digest(body)}
@@ -203,8 +203,13 @@ def digest(value: Mapping[str, Any]) -> str:
 
 
 def _files(folder: Path) -> list[Path]:
-    found = storage_of(folder).files(folder)
-    return [p for p in found if p.name != MANIFEST and not p.name.startswith(".")]
+    found = [p for p in storage_of(folder).files(folder) if p.name != MANIFEST]
+    return [p for p in found if not any(name.startswith(".") for name in _names(p, folder))]
+
+
+def _names(path: Path, folder: Path) -> tuple[str, ...]:
+    """The names on the way from a folder to a file in it, the file's own last."""
+    return path.relative_to(folder).parts
 
 
 def _stored(folder: Path, kinds: Sequence[str]) -> dict[str, Any]:

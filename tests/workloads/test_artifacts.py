@@ -75,6 +75,16 @@ def test_sealing_clears_what_a_killed_writer_left(tmp_path: Path) -> None:
     assert seal(tmp_path)["files"] == {}
 
 
+def test_files_in_a_hidden_folder_are_no_content(tmp_path: Path) -> None:
+    for folder in (".export.0123.tmp", ".cache"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "a.txt").write_text("half")
+    assert seal(tmp_path, kind="k")["files"] == {}
+    assert not (tmp_path / ".export.0123.tmp" / "a.txt").exists()
+    assert (tmp_path / ".cache" / "a.txt").exists()
+    verify(tmp_path, "k")
+
+
 def test_without_a_manifest_it_does_not_count(tmp_path: Path) -> None:
     write_json(tmp_path / "a.json", 1)
     assert not is_sealed(tmp_path)
