@@ -51,9 +51,7 @@ class Kind:
 
 def methods() -> list[Entry]:
     """Localization methods with their presets, options and searchable parameters."""
-    from workloads.localization.cutoffs import STORED_MAPS_SPACE
     from workloads.methods.registry import METHODS
-    from workloads.training.options import TRAINING_SPACE
 
     return [
         Entry(
@@ -62,10 +60,7 @@ def methods() -> list[Entry]:
             {
                 "presets": {preset: dict(values) for preset, values in method.presets.items()},
                 "options": option_facts(method.options_type),
-                "searched": {
-                    "training": [*TRAINING_SPACE.names, *method.search_space.names],
-                    "stored_maps": list(STORED_MAPS_SPACE.names),
-                },
+                "searched": method.search_space._asdict(),
             },
         )
         for name, method in METHODS.items()

@@ -7,7 +7,6 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from workloads.options import Options
-from workloads.space import Range, Space
 
 BoxRule = Literal["largest", "all", "tight", "regions"]
 
@@ -63,14 +62,3 @@ class Cutoffs(Options):
     def cutoff_of(self, label: int) -> float:
         """The cut-off of one class."""
         return self.class_cutoffs[label] if self.class_cutoffs else self.cutoff
-
-
-# Parameters that are functions of stored scores and maps: no network runs to search them.
-STORED_MAPS_SPACE = Space(
-    {
-        "cutoff": Range(0.0, 0.99),
-        "alpha": Range(0.0, 1.0),
-        "score_threshold": Range(0.0, 1.0),
-        "nms_iou": Range(0.1, 1.0),
-    }
-)

@@ -15,13 +15,12 @@ from torch import Tensor, nn
 
 from workloads.backbones.base import Backbone
 from workloads.backbones.initialisation import initialise
-from workloads.methods.base import Localization, Method, Targets
+from workloads.methods.base import Localization, Method, SearchSpace, Targets
 from workloads.methods.classification import class_scores, classification_loss
 from workloads.methods.guidance import labelled_attention, min_max
 from workloads.methods.rounds import one_class_at_a_time
 from workloads.options import Options
 from workloads.records import Task
-from workloads.space import Range, Space
 
 
 class AcolOptions(Options):
@@ -66,8 +65,9 @@ class Acol(Method):
         "paper": {},
         "tiny": {"channels": None, "threshold": 0.9},
     }
-    # The text tries 0.5 to 0.9.
-    search_space: ClassVar[Space] = Space({"threshold": Range(0.5, 0.95)})
+    search_space: ClassVar[SearchSpace] = SearchSpace(
+        training=("learning_rate", "weight_decay", "threshold")
+    )
 
     def __init__(
         self, backbone: Backbone, num_classes: int, task: Task, options: AcolOptions

@@ -18,7 +18,6 @@ from torch import Tensor, nn
 from workloads.backbones.base import Backbone
 from workloads.options import Options
 from workloads.records import Task
-from workloads.space import Space
 
 Need = Literal["saliency", "boxes"]
 
@@ -84,6 +83,18 @@ def maps_for(maps: Tensor, *more_scales: Tensor) -> MapsOf:
     return maps_of
 
 
+class SearchSpace(NamedTuple):
+    """Names of the parameters worth searching.
+
+    Attributes:
+        training: options that need a training trial each.
+        stored_maps: parameters that are functions of stored scores and maps.
+    """
+
+    training: tuple[str, ...]
+    stored_maps: tuple[str, ...] = ("cutoff", "alpha", "score_threshold")
+
+
 class Method(nn.Module, abc.ABC):
     """Base of all methods: `Method(backbone, num_classes, task, options)`.
 
@@ -92,7 +103,7 @@ class Method(nn.Module, abc.ABC):
         options_type: the typed options, every ambiguity of the paper among them.
         presets: named option values, `paper` (what the text says) and `tiny` (for the small
             backbone and the embedded benchmark) among them.
-        search_space: options worth searching, each of which needs a training of its own.
+        search_space: names of the options worth searching.
         uses_fully_connected: whether it is built on a backbone's fully connected layers.
         explains_whole_networks: whether it takes a torchvision classifier in the place of a
             backbone, see `WholeNetwork`.
@@ -103,7 +114,7 @@ class Method(nn.Module, abc.ABC):
     name: ClassVar[str]
     options_type: ClassVar[type[Options]] = Options
     presets: ClassVar[Mapping[str, Mapping[str, object]]] = {"paper": {}, "tiny": {}}
-    search_space: ClassVar[Space] = Space()
+    search_space: ClassVar[SearchSpace] = SearchSpace(training=("learning_rate", "weight_decay"))
     uses_fully_connected: ClassVar[bool] = False
     explains_whole_networks: ClassVar[bool] = False
     training_parts: ClassVar[tuple[str, ...]] = ()

@@ -13,11 +13,10 @@ from pydantic import Field
 from torch import Tensor
 
 from workloads.backbones.base import Backbone
-from workloads.methods.base import Targets
+from workloads.methods.base import SearchSpace, Targets
 from workloads.methods.cam import Cam, CamOptions
 from workloads.options import Options
 from workloads.records import Task
-from workloads.space import Choice, Range, Space
 
 Side = Annotated[int, Field(ge=0)]
 
@@ -54,13 +53,8 @@ class HideAndSeek(Cam):
         "paper": {},
         "tiny": {**Cam.presets["tiny"], "patch_px": (0, 5, 9, 13, 16)},
     }
-    search_space: ClassVar[Space] = Space(
-        {
-            "patch_px": Choice(
-                ((0, 16, 32, 44, 56), (0, 5, 9, 13, 16), (16,), (32,), (44,), (56,))
-            ),
-            "hide_probability": Range(0.1, 0.9),
-        }
+    search_space: ClassVar[SearchSpace] = SearchSpace(
+        training=("learning_rate", "weight_decay", "patch_px", "hide_probability")
     )
 
     def __init__(

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from workloads.backbones.base import Backbone
 from workloads.errors import ConfigError
-from workloads.methods.base import Targets
+from workloads.methods.base import SearchSpace, Targets
 from workloads.methods.cam import Cam, CamOptions
 from workloads.methods.classification import Adaptation, class_response
 from workloads.methods.guidance import (
@@ -29,7 +29,6 @@ from workloads.methods.guidance import (
     split_by_confidence,
 )
 from workloads.records import Task
-from workloads.space import Range, Space
 
 THRESHOLDS = ("attention_low", "attention_high", "b2_low", "b2_high", "fused_low", "fused_high")
 
@@ -177,12 +176,8 @@ class Spg(Cam):
         },
         "tiny": {"channels": None, "guidance_channels": 16, "min_object": 30, "mask_size": "map"},
     }
-    search_space: ClassVar[Space] = Space(
-        {
-            name: Range(0.01, 0.4) if name.endswith("low") else Range(0.3, 0.95)
-            for name in THRESHOLDS
-        },
-        below=tuple((f"{stage}_low", f"{stage}_high") for stage in ("attention", "b2", "fused")),
+    search_space: ClassVar[SearchSpace] = SearchSpace(
+        training=("learning_rate", "weight_decay", *THRESHOLDS)
     )
     training_parts: ClassVar[tuple[str, ...]] = ("guide",)
 

@@ -8,7 +8,6 @@ from pydantic import Field, ValidationInfo, field_validator
 
 from workloads.images.decode import Fit
 from workloads.options import Options
-from workloads.space import Choice, Range, Space
 
 
 class TrainOptions(Options):
@@ -55,14 +54,3 @@ class TrainOptions(Options):
         if value and info.data.get("fit") == "pad":
             raise ValueError("padded images are shown as they are: set fit to warp, or this to 0")
         return value
-
-
-# Parameters of every training, whatever its method; each value needs a training of its own.
-TRAINING_SPACE = Space(
-    {
-        "learning_rate": Range(1e-4, 1e-1, "log"),
-        "weight_decay": Range(1e-6, 1e-2, "log"),
-        "new_layer_factor": Range(1.0, 20.0, "log"),
-        "batch_size": Choice((8, 16, 32, 64, 128)),
-    }
-)

@@ -317,7 +317,7 @@ def test_the_presets_are_what_is_published() -> None:
     assert [getattr(authors, t) for t in thresholds] == [0.05, 0.7, 0.05, 0.5, 0.1, 0.7]
     assert (paper.mask_size, paper.min_object, paper.align_corners) == ("input", 0, False)
     assert (authors.mask_size, authors.min_object, authors.align_corners) == (224, 30, True)
-    assert set(thresholds) <= set(Spg.search_space.names)
+    assert set(thresholds) <= set(Spg.search_space.training)
 
 
 @pytest.mark.parametrize(

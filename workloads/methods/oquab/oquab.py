@@ -23,7 +23,6 @@ from workloads.methods.oquab.scan import Scan, highest_map
 from workloads.methods.oquab.windows import Inside, Placement, Windows
 from workloads.options import Options
 from workloads.records import Task
-from workloads.space import Range, Space
 
 
 class OquabOptions(Options):
@@ -105,8 +104,6 @@ class Oquab(Method):
             "placement": "centres",
         },
     }
-
-    search_space: ClassVar[Space] = Space({"dropout": Range(0.0, 0.7)})
 
     options: OquabOptions
 

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from workloads.backbones.base import Backbone
 from workloads.backbones.registry import BACKBONES
-from workloads.methods.base import Need, Targets
+from workloads.methods.base import Need, SearchSpace, Targets
 from workloads.methods.cam import Cam, CamOptions
 from workloads.methods.saliency_aware.decoder import SaliencyDecoder
 from workloads.methods.saliency_aware.perceptual_triplet import (
@@ -24,7 +24,6 @@ from workloads.methods.saliency_aware.perceptual_triplet import (
 )
 from workloads.options import Options
 from workloads.records import Task
-from workloads.space import Choice, Range, Space
 
 MapLoss = Literal["norm", "mean_squared"]
 
@@ -81,13 +80,8 @@ class Saliency(Cam):
             "decoder_channels": 16,
         },
     }
-    # Both weights are 1 in the text.
-    search_space: ClassVar[Space] = Space(
-        {
-            "map_weight": Range(0.01, 10.0, "log"),
-            "triplet_weight": Range(0.01, 10.0, "log"),
-            "margin": Choice((None, 0.1, 0.5, 1.0, 2.0)),
-        }
+    search_space: ClassVar[SearchSpace] = SearchSpace(
+        training=("learning_rate", "weight_decay", "map_weight", "triplet_weight")
     )
     training_parts: ClassVar[tuple[str, ...]] = ("decoder", "perceptual")
 

@@ -24,7 +24,6 @@ from workloads.methods.multiscale import Scale, rescale
 from workloads.methods.spn.soft_proposal import SoftProposal, SoftProposalOptions, couple
 from workloads.options import Options
 from workloads.records import Task
-from workloads.space import Choice, Range, Space
 
 
 class SpnOptions(SoftProposalOptions):
@@ -88,14 +87,6 @@ class Spn(PooledClassifier):
         "authors": {"solver": "power", "epsilon": "area"},
         "tiny": {"channels": None, "dropout": 0.0},
     }
-
-    # 0.15 times the side in the text, 0.15 times the area in the authors' code for VGG16.
-    search_space: ClassVar[Space] = Space(
-        {
-            "epsilon": Choice(("side", "area", 0.5, 1.0, 2.0, 4.0, 8.0)),
-            "dropout": Range(0.0, 0.7),
-        }
-    )
 
     options: SpnOptions
 
