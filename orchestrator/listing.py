@@ -60,7 +60,9 @@ def methods() -> list[Entry]:
             {
                 "presets": {preset: dict(values) for preset, values in method.presets.items()},
                 "options": option_facts(method.options_type),
-                "searched": method.search_space._asdict(),
+                "searched": {
+                    tier: space.describe() for tier, space in method.search_space._asdict().items()
+                },
             },
         )
         for name, method in METHODS.items()

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from workloads.options import Options
+from workloads.space import Choice, Range, Space
 
 BoxRule = Literal["largest", "all", "tight", "regions"]
 
@@ -62,3 +63,14 @@ class Cutoffs(Options):
     def cutoff_of(self, label: int) -> float:
         """The cut-off of one class."""
         return self.class_cutoffs[label] if self.class_cutoffs else self.cutoff
+
+
+CUTOFFS_SPACE = Space(
+    {
+        "cutoff": Range(0.05, 0.8),
+        "alpha": Range(0.0, 0.5),
+        "score_threshold": Range(0.05, 0.95),
+        "nms_iou": Choice((None, 0.3, 0.5, 0.7)),
+    }
+)
+"""The cut-offs worth searching; all are functions of stored scores and maps, for every method."""

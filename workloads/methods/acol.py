@@ -15,12 +15,13 @@ from torch import Tensor, nn
 
 from workloads.backbones.base import Backbone
 from workloads.backbones.initialisation import initialise
-from workloads.methods.base import Localization, Method, SearchSpace, Targets
+from workloads.methods.base import OPTIMISATION, Localization, Method, SearchSpace, Targets
 from workloads.methods.classification import class_scores, classification_loss
 from workloads.methods.guidance import labelled_attention, min_max
 from workloads.methods.rounds import one_class_at_a_time
 from workloads.options import Options
 from workloads.records import Task
+from workloads.space import Range, Space
 
 
 class AcolOptions(Options):
@@ -66,7 +67,7 @@ class Acol(Method):
         "tiny": {"channels": None, "threshold": 0.9},
     }
     search_space: ClassVar[SearchSpace] = SearchSpace(
-        training=("learning_rate", "weight_decay", "threshold")
+        Space({**OPTIMISATION, "threshold": Range(0.5, 0.9)})  # those that the text tries
     )
 
     def __init__(

@@ -16,8 +16,10 @@ from typing import ClassVar, Literal, NamedTuple, Self
 from torch import Tensor, nn
 
 from workloads.backbones.base import Backbone
+from workloads.localization.cutoffs import CUTOFFS_SPACE
 from workloads.options import Options
 from workloads.records import Task
+from workloads.space import Parameter, Range, Space
 
 Need = Literal["saliency", "boxes"]
 
@@ -83,16 +85,23 @@ def maps_for(maps: Tensor, *more_scales: Tensor) -> MapsOf:
     return maps_of
 
 
+OPTIMISATION: Mapping[str, Parameter] = {
+    "learning_rate": Range(1e-4, 0.1, "log"),
+    "weight_decay": Range(1e-6, 1e-2, "log"),
+}
+"""Options of every training that are worth searching, whatever the method."""
+
+
 class SearchSpace(NamedTuple):
-    """Names of the parameters worth searching.
+    """Parameters worth searching, by what a trial costs.
 
     Attributes:
-        training: options that need a training trial each.
-        stored_maps: parameters that are functions of stored scores and maps.
+        training: options of the method or of the training; a trial is a training.
+        stored_maps: cut-offs; a trial is a function of stored scores and maps.
     """
 
-    training: tuple[str, ...]
-    stored_maps: tuple[str, ...] = ("cutoff", "alpha", "score_threshold")
+    training: Space
+    stored_maps: Space = CUTOFFS_SPACE
 
 
 class Method(nn.Module, abc.ABC):
@@ -103,7 +112,7 @@ class Method(nn.Module, abc.ABC):
         options_type: the typed options, every ambiguity of the paper among them.
         presets: named option values, `paper` (what the text says) and `tiny` (for the small
             backbone and the embedded benchmark) among them.
-        search_space: names of the options worth searching.
+        search_space: the options worth searching, with their ranges.
         uses_fully_connected: whether it is built on a backbone's fully connected layers.
         explains_whole_networks: whether it takes a torchvision classifier in the place of a
             backbone, see `WholeNetwork`.
@@ -114,7 +123,7 @@ class Method(nn.Module, abc.ABC):
     name: ClassVar[str]
     options_type: ClassVar[type[Options]] = Options
     presets: ClassVar[Mapping[str, Mapping[str, object]]] = {"paper": {}, "tiny": {}}
-    search_space: ClassVar[SearchSpace] = SearchSpace(training=("learning_rate", "weight_decay"))
+    search_space: ClassVar[SearchSpace] = SearchSpace(Space(OPTIMISATION))
     uses_fully_connected: ClassVar[bool] = False
     explains_whole_networks: ClassVar[bool] = False
     training_parts: ClassVar[tuple[str, ...]] = ()

@@ -13,12 +13,14 @@ from pydantic import Field
 from torch import Tensor
 
 from workloads.backbones.base import Backbone
-from workloads.methods.base import SearchSpace, Targets
+from workloads.methods.base import OPTIMISATION, SearchSpace, Targets
 from workloads.methods.cam import Cam, CamOptions
 from workloads.options import Options
 from workloads.records import Task
+from workloads.space import Choice, Range, Space
 
 Side = Annotated[int, Field(ge=0)]
+_SMALL = (0, 5, 9, 13, 16)
 
 
 class HideAndSeekOptions(CamOptions):
@@ -51,10 +53,17 @@ class HideAndSeek(Cam):
     options_type: ClassVar[type[Options]] = HideAndSeekOptions
     presets: ClassVar[Mapping[str, Mapping[str, object]]] = {
         "paper": {},
-        "tiny": {**Cam.presets["tiny"], "patch_px": (0, 5, 9, 13, 16)},
+        "tiny": {**Cam.presets["tiny"], "patch_px": _SMALL},
     }
     search_space: ClassVar[SearchSpace] = SearchSpace(
-        training=("learning_rate", "weight_decay", "patch_px", "hide_probability")
+        Space(
+            {
+                **OPTIMISATION,
+                # The rows of the paper's table, and the mix for small inputs.
+                "patch_px": Choice(((16,), (32,), (44,), (56,), (0, 16, 32, 44, 56), _SMALL)),
+                "hide_probability": Range(0.25, 0.75),
+            }
+        )
     )
 
     def __init__(

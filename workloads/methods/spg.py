@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from workloads.backbones.base import Backbone
 from workloads.errors import ConfigError
-from workloads.methods.base import SearchSpace, Targets
+from workloads.methods.base import OPTIMISATION, SearchSpace, Targets
 from workloads.methods.cam import Cam, CamOptions
 from workloads.methods.classification import Adaptation, class_response
 from workloads.methods.guidance import (
@@ -29,8 +29,22 @@ from workloads.methods.guidance import (
     split_by_confidence,
 )
 from workloads.records import Task
+from workloads.space import Below, Range, Space
 
-THRESHOLDS = ("attention_low", "attention_high", "b2_low", "b2_high", "fused_low", "fused_high")
+TEACHERS = ("attention", "b2", "fused")  # each has a threshold `_low` and one `_high`
+
+# Around those of equation 1 in the text, the released code and the toolkit: 0.01 to 0.1 for the
+# lower one, 0.5 to 0.7 for the higher.
+_LOW = Range(0.005, 0.4, "log")
+_HIGH = Range(0.3, 0.9)
+_SPACE = Space(
+    {
+        **OPTIMISATION,
+        **{f"{teacher}_low": _LOW for teacher in TEACHERS},
+        **{f"{teacher}_high": _HIGH for teacher in TEACHERS},
+    },
+    tuple(Below(f"{teacher}_low", f"{teacher}_high", gap=0.05) for teacher in TEACHERS),
+)
 
 STAGES: Mapping[str, tuple[str, str]] = {
     "tiny": ("conv3", "conv4"),
@@ -176,9 +190,7 @@ class Spg(Cam):
         },
         "tiny": {"channels": None, "guidance_channels": 16, "min_object": 30, "mask_size": "map"},
     }
-    search_space: ClassVar[SearchSpace] = SearchSpace(
-        training=("learning_rate", "weight_decay", *THRESHOLDS)
-    )
+    search_space: ClassVar[SearchSpace] = SearchSpace(_SPACE)
     training_parts: ClassVar[tuple[str, ...]] = ("guide",)
 
     options: SpgOptions

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from workloads.backbones.base import Backbone
 from workloads.errors import ConfigError
-from workloads.methods.base import Localization, Method, Need, Targets
+from workloads.methods.base import OPTIMISATION, Localization, Method, Need, SearchSpace, Targets
 from workloads.methods.centre_point import cone
 from workloads.methods.classification import class_scores, classification_loss
 from workloads.methods.multiscale import Scale, rescale, resize
@@ -23,6 +23,7 @@ from workloads.methods.oquab.scan import Scan, highest_map
 from workloads.methods.oquab.windows import Inside, Placement, Windows
 from workloads.options import Options
 from workloads.records import Task
+from workloads.space import Choice, Range, Space
 
 
 class OquabOptions(Options):
@@ -104,6 +105,15 @@ class Oquab(Method):
             "placement": "centres",
         },
     }
+    search_space: ClassVar[SearchSpace] = SearchSpace(
+        Space(
+            {
+                **OPTIMISATION,
+                "dropout": Range(0.0, 0.7),
+                "train_scales": Choice((None, (0.85, 1.2), (0.7, 1.4), (0.5, 2.0))),
+            }
+        )
+    )
 
     options: OquabOptions
 

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from workloads.backbones.base import Backbone
 from workloads.backbones.registry import BACKBONES
-from workloads.methods.base import Need, SearchSpace, Targets
+from workloads.methods.base import OPTIMISATION, Need, SearchSpace, Targets
 from workloads.methods.cam import Cam, CamOptions
 from workloads.methods.saliency_aware.decoder import SaliencyDecoder
 from workloads.methods.saliency_aware.perceptual_triplet import (
@@ -24,6 +24,7 @@ from workloads.methods.saliency_aware.perceptual_triplet import (
 )
 from workloads.options import Options
 from workloads.records import Task
+from workloads.space import Choice, Range, Space
 
 MapLoss = Literal["norm", "mean_squared"]
 
@@ -81,7 +82,14 @@ class Saliency(Cam):
         },
     }
     search_space: ClassVar[SearchSpace] = SearchSpace(
-        training=("learning_rate", "weight_decay", "map_weight", "triplet_weight")
+        Space(
+            {
+                **OPTIMISATION,
+                "map_weight": Range(0.1, 10.0, "log"),
+                "triplet_weight": Range(0.1, 10.0, "log"),
+                "margin": Choice((None, 0.1, 0.3, 1.0, 3.0)),  # the text has none
+            }
+        )
     )
     training_parts: ClassVar[tuple[str, ...]] = ("decoder", "perceptual")
 

@@ -13,7 +13,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from workloads.backbones.base import Backbone, check_stages
-from workloads.methods.base import Localization, Targets, maps_for
+from workloads.methods.base import OPTIMISATION, Localization, SearchSpace, Targets, maps_for
 from workloads.methods.classification import (
     Adaptation,
     PooledClassifier,
@@ -24,6 +24,7 @@ from workloads.methods.multiscale import Scale, rescale
 from workloads.methods.spn.soft_proposal import SoftProposal, SoftProposalOptions, couple
 from workloads.options import Options
 from workloads.records import Task
+from workloads.space import Choice, Range, Space
 
 
 class SpnOptions(SoftProposalOptions):
@@ -87,6 +88,16 @@ class Spn(PooledClassifier):
         "authors": {"solver": "power", "epsilon": "area"},
         "tiny": {"channels": None, "dropout": 0.0},
     }
+    search_space: ClassVar[SearchSpace] = SearchSpace(
+        Space(
+            {
+                **OPTIMISATION,
+                # The paper's, that of the authors' VGG16, and reaches in map positions.
+                "epsilon": Choice(("side", "area", 1.0, 2.0, 4.0)),
+                "dropout": Range(0.0, 0.7),
+            }
+        )
+    )
 
     options: SpnOptions
 
