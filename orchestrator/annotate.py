@@ -32,6 +32,7 @@ from workloads.annotation.export import export, exported
 from workloads.annotation.listing import ListedFile, Listing, list_images
 from workloads.annotation.store import LISTING, AnnotationStore
 from workloads.artifacts import (
+    exists,
     is_sealed,
     read_json,
     seal,
@@ -104,7 +105,7 @@ def annotate(
     folder, out = folder.resolve(), out.resolve()
     request = _request(machine, folder, out, fetch_model(machine, model))
     with claim(out, _deciding(request), VERB):
-        if not (out / LISTING).exists():
+        if not exists(out / LISTING):
             write_json(out / LISTING, request)
         store = AnnotationStore.open(out)
         if not _is_finished(out, wanted):

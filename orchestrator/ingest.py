@@ -16,7 +16,7 @@ from orchestrator.engine.claims import Verb, claim, is_finished
 from orchestrator.engine.connect import connect
 from orchestrator.engine.engine import Engine
 from orchestrator.engine.progress import Progress
-from workloads.artifacts import read_json, write_json
+from workloads.artifacts import contents, exists, read_json, remove, write_json
 from workloads.datasets.base import Dataset, Item
 from workloads.datasets.registry import open_dataset
 from workloads.errors import InputRejected, NotFound
@@ -161,7 +161,7 @@ def _work(
     result = ingest_shard(dataset, items, out / unit["file"], limits)
     bad = result.quarantined if strict else []
     if bad:
-        (out / unit["file"]).unlink()
+        remove(out / unit["file"])
     else:
         finished = {"listing": unit["listing"], "result": asdict(result)}
         write_json(_result_path(out, unit["file"]), finished)
@@ -191,7 +191,7 @@ def _read_result(out: Path, unit: dict[str, Any]) -> ShardResult:
 def _is_finished(out: Path, unit: dict[str, Any], *, strict: bool) -> bool:
     """Whether a shard is there, made of the same files; if strict, of nothing but good ones."""
     path = _result_path(out, unit["file"])
-    if not path.exists() or read_json(path)["listing"] != unit["listing"]:
+    if not exists(path) or read_json(path)["listing"] != unit["listing"]:
         return False
     return not (strict and _read_result(out, unit).quarantined)
 
@@ -199,10 +199,10 @@ def _is_finished(out: Path, unit: dict[str, Any], *, strict: bool) -> bool:
 def _remove_others(out: Path, units: list[dict[str, Any]]) -> None:
     """Remove what an unfinished ingest made of files that have changed since."""
     planned = {unit["file"] for unit in units}
-    for path in out.glob("*.parquet"):
-        if path.name not in planned:
-            path.unlink()
-            _result_path(out, path.name).unlink(missing_ok=True)
+    for path in contents(out):
+        if path.suffix == ".parquet" and path.name not in planned:
+            remove(path)
+            remove(_result_path(out, path.name))
 
 
 def _result(out: Path) -> IngestResult:

@@ -16,7 +16,7 @@ from orchestrator.engine.claims import Verb, claim, is_finished
 from orchestrator.engine.connect import connect
 from orchestrator.engine.engine import Engine
 from orchestrator.engine.progress import Progress
-from workloads.artifacts import digest
+from workloads.artifacts import digest, exists
 from workloads.images.decode import ImageLimits
 from workloads.proposals.make import Part, plan_parts, seal_proposals, write_part
 from workloads.proposals.options import ProposalOptions
@@ -73,7 +73,7 @@ def _compute(
     folder: Path,
 ) -> None:
     parts = list(chain.from_iterable(plan.values()))
-    missing = [part for part in parts if not (folder / part.file).exists()]
+    missing = [part for part in parts if not exists(folder / part.file)]
     units = [
         {
             "path": str(part.group.path),

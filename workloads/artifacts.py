@@ -84,11 +84,21 @@ def seal(folder: Path, **facts: Any) -> dict[str, Any]:
     for path in storage.files(folder):
         if any(name.startswith(".") and name.endswith(".tmp") for name in _names(path, folder)):
             storage.remove(path)
-    files = {str(p.relative_to(folder)): sha256(p) for p in _files(folder)}
+    files = {str(p.relative_to(folder)): sha256(p) for p in contents(folder)}
     body = {**facts, "files": files}
     manifest = {**body, "digest": digest(body)}
     write_json(folder / MANIFEST, manifest)
     return manifest
+
+
+def exists(path: Path) -> bool:
+    """Whether a file of an artifact is written; it is whole then."""
+    return storage_of(path).exists(path)
+
+
+def remove(path: Path) -> None:
+    """Remove a file of an unfinished artifact, if it is there."""
+    storage_of(path).remove(path)
 
 
 def is_sealed(folder: Path) -> bool:
@@ -126,7 +136,7 @@ def verify(folder: Path, *kinds: str) -> dict[str, Any]:
         raise IntegrityError(f"{folder / MANIFEST}: changed after it was written; make it again")
     _check_kind(folder, manifest, kinds)
     kind = " or ".join(kinds)
-    found = {str(p.relative_to(folder)): sha256(p) for p in _files(folder)}
+    found = {str(p.relative_to(folder)): sha256(p) for p in contents(folder)}
     for name, expected in manifest["files"].items():
         if found.pop(name, None) != expected:
             raise IntegrityError(
@@ -202,7 +212,8 @@ def digest(value: Mapping[str, Any]) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def _files(folder: Path) -> list[Path]:
+def contents(folder: Path) -> list[Path]:
+    """The files that are an artifact's content, finished or not; hidden ones are none."""
     found = [p for p in storage_of(folder).files(folder) if p.name != MANIFEST]
     return [p for p in found if not any(name.startswith(".") for name in _names(p, folder))]
 

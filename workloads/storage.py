@@ -7,6 +7,7 @@ files; what was filled then appears at its place at once or not at all.
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
 import uuid
@@ -70,6 +71,12 @@ class Storage(Protocol):
     def remove(self, path: Path) -> None:
         """Remove a file, if it is there."""
 
+    def create(self, path: Path, text: str) -> bool:
+        """Write a small file whole if there is none; whether it was written."""
+
+    def swap(self, path: Path, old: str, new: str | None) -> bool:
+        """Replace a small file (None: remove it) if it holds `old`; whether it did."""
+
 
 class LocalStorage:
     """Artifacts in the file system."""
@@ -119,6 +126,31 @@ class LocalStorage:
     def remove(self, path: Path) -> None:
         path.unlink(missing_ok=True)
 
+    def create(self, path: Path, text: str) -> bool:
+        temporary = _sibling(path)
+        try:
+            temporary.write_text(text, encoding="utf-8")
+            os.link(temporary, path)
+        except FileExistsError:
+            return False
+        finally:
+            temporary.unlink(missing_ok=True)
+        return True
+
+    def swap(self, path: Path, old: str, new: str | None) -> bool:
+        with _locked(path.parent):
+            try:
+                if path.read_text(encoding="utf-8") != old:
+                    return False
+            except FileNotFoundError:
+                return False
+            if new is None:
+                path.unlink()
+            else:
+                with self.publish_file(path) as temporary:
+                    temporary.write_text(new, encoding="utf-8")
+        return True
+
 
 _LOCAL = LocalStorage()
 
@@ -142,6 +174,17 @@ def _naming(path: Path) -> Iterator[None]:
     except OSError as error:
         error.filename = error.filename or str(path)
         raise
+
+
+@contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    """Keeps two processes of this machine from swapping at the same moment."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def _sync(path: Path) -> None:

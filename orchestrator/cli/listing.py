@@ -54,10 +54,14 @@ def _table(entries: list[Entry], shown: tuple[str, ...]) -> Table:
 def _brief(value: Any) -> Any:
     """Presets by name, options with their defaults; everything is in `-o json`."""
     match value:
+        case dict() if value and all(_is_space(v) for v in value.values()):
+            return [name for space in value.values() for name in space["parameters"]]
         case dict() if value and all(isinstance(v, dict) for v in value.values()):
             return list(value)
         case list() if value and all(isinstance(v, dict) for v in value):
             return {v["name"]: v["default"] for v in value}
-        case dict() if value and all(isinstance(v, list | tuple) for v in value.values()):
-            return [name for names in value.values() for name in names]
     return value
+
+
+def _is_space(value: Any) -> bool:
+    return isinstance(value, dict) and "parameters" in value

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -12,8 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from orchestrator.engine.leases import LEASE, lease
-from workloads.artifacts import is_sealed, read_json, write_json
+from workloads.artifacts import contents, exists, is_sealed, read_json, write_json
 from workloads.errors import Conflict
+from workloads.storage import storage_of
 
 REQUEST = ".request.json"  # not part of an artifact's content, so paths in it change no digest
 MOST_DIFFERENCES = 5
@@ -84,12 +84,9 @@ def refuse_foreign(folder: Path, verb: Verb) -> None:
     Raises:
         Conflict: it has files and no request.
     """
-    # A leading dot marks what a killed writer left behind.
-    if folder.is_dir():
-        holds = any(not path.name.startswith(".") for path in folder.iterdir())
-    else:
-        holds = folder.exists()
-    if holds and not (folder / REQUEST).exists():
+    if exists(folder / REQUEST):
+        return
+    if exists(folder) or is_sealed(folder) or contents(folder):  # a file, or files of another
         raise Conflict(f"{folder}: holds something else than {verb.makes}; {verb.advice}")
 
 
@@ -101,7 +98,7 @@ def agree(
     Raises:
         Conflict: they differ, and how.
     """
-    if not (folder / REQUEST).exists():
+    if not exists(folder / REQUEST):
         return
     found = differences(
         _without(read_json(folder / REQUEST), may_change), _without(request, may_change)
@@ -132,11 +129,10 @@ def differences(old: Any, new: Any, where: str = "") -> list[str]:
 
 def _clear(folder: Path) -> None:
     """Remove everything but the lease."""
-    for path in folder.iterdir():
-        if path.is_dir():
-            shutil.rmtree(path)
-        elif path.name != LEASE:
-            path.unlink()
+    storage = storage_of(folder)
+    for path in storage.files(folder):
+        if path != folder / LEASE:
+            storage.remove(path)
 
 
 def _without(request: Mapping[str, Any], keys: Collection[str]) -> dict[str, Any]:

@@ -8,7 +8,6 @@ creation and a compare-and-swap of one small file is needed, which object stores
 from __future__ import annotations
 
 import _thread
-import fcntl
 import json
 import os
 import socket
@@ -23,8 +22,8 @@ from pathlib import Path
 
 import psutil
 
-from workloads.artifacts import atomic_file
 from workloads.errors import Conflict
+from workloads.storage import storage_of
 
 LEASE = ".lease.json"  # not part of an artifact's content
 BEAT_S = 10.0
@@ -98,7 +97,6 @@ def lease(folder: Path, verb: str) -> Iterator[None]:
             too long (a suspended machine, say).
     """
     file = folder / LEASE
-    folder.mkdir(parents=True, exist_ok=True)
     own = Holder.of_this_process(verb)
     _acquire(file, own)
     heart = _Heart(file, own)
@@ -127,7 +125,7 @@ class _Heart(threading.Thread):
         while not self._done.wait(BEAT_S):
             renewed = replace(self.own, beat=time.time())
             try:
-                kept = _swap(self.file, self.own.text, renewed.text)
+                kept = storage_of(self.file).swap(self.file, self.own.text, renewed.text)
             except OSError:  # a file system that is away for a moment; others judge by the beat
                 continue
             if not kept:
@@ -141,13 +139,15 @@ class _Heart(threading.Thread):
         self.join()
         if not self.lost:
             with suppress(OSError):
-                _swap(self.file, self.own.text, None)
+                storage_of(self.file).swap(self.file, self.own.text, None)
 
 
 def _acquire(file: Path, own: Holder) -> None:
-    while not _create(file, own.text):
+    storage = storage_of(file)
+    while not storage.create(file, own.text):
         try:
-            text = file.read_text(encoding="utf-8")
+            with storage.open(file) as stream:
+                text = stream.read().decode()
         except FileNotFoundError:  # given back just now
             continue
         holder = Holder.from_text(text)
@@ -156,48 +156,8 @@ def _acquire(file: Path, own: Holder) -> None:
                 f"{file.parent}: 'wsol {holder.verb}' works there (process {holder.pid} on "
                 f"{holder.host}, since {holder.since}); wait for it, or end it"
             )
-        if _swap(file, text, own.text):
+        if storage.swap(file, text, own.text):
             return
-
-
-def _create(file: Path, text: str) -> bool:
-    """Write a file whole if there is none; whether it was written."""
-    temporary = file.with_name(f"{file.name}.{uuid.uuid4().hex}.tmp")
-    try:
-        temporary.write_text(text, encoding="utf-8")
-        os.link(temporary, file)
-    except FileExistsError:
-        return False
-    finally:
-        temporary.unlink(missing_ok=True)
-    return True
-
-
-def _swap(file: Path, old: str, new: str | None) -> bool:
-    """Replace (None: remove) a file if it holds `old`; whether it did."""
-    with _locked(file.parent):
-        try:
-            if file.read_text(encoding="utf-8") != old:
-                return False
-        except FileNotFoundError:
-            return False
-        if new is None:
-            file.unlink()
-        else:
-            with atomic_file(file) as temporary:
-                temporary.write_text(new, encoding="utf-8")
-    return True
-
-
-@contextmanager
-def _locked(folder: Path) -> Iterator[None]:
-    """Keeps two processes of this machine from swapping at the same moment."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(descriptor)
 
 
 def _machine() -> str:

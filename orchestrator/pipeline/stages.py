@@ -11,7 +11,7 @@ from pydantic import TypeAdapter
 
 from orchestrator.config.workspace import PipelinePaths
 from orchestrator.engine.progress import say
-from workloads.artifacts import read_json, write_json
+from workloads.artifacts import exists, read_json, write_json
 
 T = TypeVar("T")
 
@@ -37,7 +37,7 @@ class Stages:
             kind: a dataclass; its record is itself as JSON.
         """
         record, adapter = self.paths.stage(name), TypeAdapter(kind)
-        if record.exists():
+        if exists(record):
             saved = read_json(record)
             self.seconds[name] = saved["seconds"]
             _say(f"{name}: done before")
@@ -54,7 +54,7 @@ class Stages:
 
     def has(self, name: str) -> bool:
         """Whether a stage is recorded."""
-        return self.paths.stage(name).exists()
+        return exists(self.paths.stage(name))
 
     def _prepare_once(self) -> None:
         if not self.prepared:

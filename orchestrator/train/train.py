@@ -22,7 +22,7 @@ from orchestrator.tracking.mlflow_store import RUN_TAG
 from orchestrator.tracking.tracker import Tracker
 from orchestrator.train.fit import fit_inline, fit_on_ray
 from orchestrator.train.spec import TrainSpec, build, parameters
-from workloads.artifacts import is_sealed, write_json
+from workloads.artifacts import exists, is_sealed, write_json
 from workloads.errors import Conflict
 from workloads.models.model import Model
 from workloads.shards.shards import Shards
@@ -125,7 +125,7 @@ def _refuse_started(paths: RunPaths) -> None:
     """A name is never used again by accident."""
     if is_sealed(paths.model):
         raise Conflict(f"run '{paths.name}' is finished ({paths.folder}); choose another --name")
-    if paths.spec.exists():
+    if exists(paths.spec):
         raise Conflict(
             f"run '{paths.name}' is unfinished ({paths.folder}); continue it with --resume "
             "or choose another --name"

@@ -6,6 +6,8 @@ import ast
 from collections.abc import Iterator
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).parents[2]
 OWNERS_OF_SCHEMAS = {
     *(f"workloads/shards/{name}.py" for name in ("read", "write", "cooccurrence")),
@@ -53,3 +55,36 @@ def test_one_module_names_the_manifest() -> None:
         if isinstance(node, ast.Constant) and node.value == "manifest.json"
     }
     assert naming == {"workloads/artifacts.py"}
+
+
+# Modules that work on artifacts; the images of users, /proc and pages go other ways.
+ARTIFACTS = [
+    *(f"orchestrator/{name}.py" for name in ("annotate", "evaluate", "ingest", "predict")),
+    *(f"orchestrator/{name}.py" for name in ("proposals", "engine/claims", "pipeline/stages")),
+    "workloads/artifacts.py",
+    "workloads/parquet.py",
+    *(
+        path.relative_to(ROOT).as_posix()
+        for room in ("shards", "predictions", "proposals", "models", "annotation", "formats")
+        for path in (ROOT / "workloads" / room).glob("*.py")
+        if path.name != "listing.py"
+    ),
+]
+OWN_WAYS = {
+    "exists", "is_file", "unlink", "iterdir", "glob", "rglob", "read_text", "read_bytes",
+    "write_bytes", "mkdir", "rmdir", "rename", "stat",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("path", ARTIFACTS)
+def test_files_of_artifacts_are_reached_through_the_storage_alone(path: str) -> None:
+    tree = ast.parse((ROOT / path).read_text(encoding="utf-8"))
+    called = {
+        f"{node.func.attr} in line {node.lineno}"
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Call)
+        and isinstance(node.func, ast.Attribute)
+        and node.func.attr in OWN_WAYS
+        and not ast.unparse(node.func).startswith(("storage", "self.storage"))
+    }
+    assert not called

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from workloads.annotation.store import AnnotationStore
+from workloads.artifacts import contents, exists
 from workloads.formats.registry import FORMATS
 
 
@@ -27,4 +28,8 @@ def export(store: AnnotationStore, formats: Sequence[str]) -> dict[str, Path]:
 def exported(folder: Path) -> dict[str, Path]:
     """Format name to its file or folder, for the exports that are in an annotation."""
     places = {name: folder / kind.path for name, kind in sorted(FORMATS.items())}
-    return {name: place for name, place in places.items() if place.exists()}
+    return {name: place for name, place in places.items() if _is_there(place)}
+
+
+def _is_there(place: Path) -> bool:
+    return exists(place) or bool(contents(place))

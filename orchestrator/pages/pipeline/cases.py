@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from workloads.artifacts import contents
 from workloads.detections import Detections
 from workloads.localization.boxes import best_iou_per_box
 from workloads.localization.cooccurrence import rescore
@@ -144,7 +145,7 @@ def map01(prediction: Prediction, label: int) -> NDArray[np.float32]:
 
 def parts_of(folder: Path) -> list[Path]:
     """The parts of stored predictions, in order."""
-    return sorted(folder.glob("*.parquet"))
+    return [path for path in contents(folder) if path.suffix == ".parquet"]
 
 
 def _choose(cases: Sequence[Case], kinds: Sequence[Kind], most: int) -> tuple[Chosen, ...]:
