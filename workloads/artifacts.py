@@ -58,20 +58,23 @@ def write_json(path: Path, value: Any) -> None:
     write_text(path, json.dumps(value, indent=2, sort_keys=True, ensure_ascii=False) + "\n")
 
 
-def read_json(path: Path) -> Any:
-    """Read JSON.
+def read_json(path: Path) -> dict[str, Any]:
+    """Read a JSON object.
 
     Raises:
         NotFound: the file is missing.
-        IntegrityError: the file is not JSON.
+        IntegrityError: the file is not JSON, or no object.
     """
     try:
         with storage_of(path).open(path) as stream:
-            return json.loads(stream.read().decode("utf-8"))
+            values = json.loads(stream.read().decode("utf-8"))
     except FileNotFoundError:
         raise NotFound(f"{path}: no such file") from None
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
         raise IntegrityError(f"{path}: not valid JSON ({error})") from None
+    if not isinstance(values, dict):
+        raise IntegrityError(f"{path}: not a JSON object")
+    return values
 
 
 def seal(folder: Path, **facts: Any) -> dict[str, Any]:
@@ -228,7 +231,7 @@ def _stored(folder: Path, kinds: Sequence[str]) -> dict[str, Any]:
         made = "; ".join(f"wsol {_MADE_BY[kind]}" for kind in kinds if kind in _MADE_BY)
         advice = f"; made by: {made}" if made else ""
         raise NotFound(f"{folder}: no {' or '.join(kinds)} there (it has no {MANIFEST}){advice}")
-    manifest: dict[str, Any] = read_json(folder / MANIFEST)
+    manifest = read_json(folder / MANIFEST)
     return manifest
 
 
