@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from orchestrator.pages.base import counted
+
 TOGETHER_CLASSES = 16
 
 
@@ -61,5 +63,9 @@ def together(classes: Sequence[str], cooccurrence: Sequence[Sequence[float]]) ->
             for i in kept
         ),
         heads=tuple(names),
-        note=f"{left_out} classes that share less are left out." if left_out else "",
+        note=f"{_less(left_out)} left out." if left_out else "",
     )
+
+
+def _less(count: int) -> str:
+    return counted(count, "class that shares less is", "classes that share less are")
