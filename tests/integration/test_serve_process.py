@@ -10,6 +10,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import httpx
@@ -18,12 +19,14 @@ from samples import free_port, picture
 
 from orchestrator.serve.serve import serve
 from workloads.errors import ResourceError, WsolError
+from workloads.models.model import Model
 
 RAW = {"Content-Type": "application/octet-stream"}
 
 
 def test_a_replica_that_does_not_start_says_why(ray_cluster, settings, model_folder, monkeypatch):
-    monkeypatch.setattr("orchestrator.serve.serve._check", lambda *_: model_folder / "nothing")
+    gone = replace(Model.open(model_folder), folder=model_folder / "nothing")
+    monkeypatch.setattr("orchestrator.serve.serve._check", lambda *_: gone)
     with pytest.raises(WsolError, match=r"does not start: .*NotFound: .*no model there"):
         serve(settings, "m@champion", settings.serve)
 
