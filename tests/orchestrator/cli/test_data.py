@@ -43,7 +43,7 @@ def shards_of(classes: int, reasons: int = 0) -> str:
         for i in range(k + 1)
     ]
     bad = [
-        Quarantined(f"bad {k}-{i}", f"file {k}", "train", f"reason {chr(97 + k)}")
+        Quarantined(f"bad {k}-{i}", f"file {k}", ("train", "val")[k % 2], f"reason {chr(97 + k)}")
         for k in range(reasons)
         for i in range(k + 1)
     ]
@@ -72,8 +72,10 @@ def test_of_more_classes_both_ends_are_shown():
 def test_the_ten_most_frequent_reasons_are_shown_most_frequent_first():
     shown = rows(invoke("inspect", shards_of(1, reasons=11)).stdout)
     head = shown.index(["quarantined in", "images", "reason"])
-    counts = [row for row in shown[head + 2 :] if row and row[0] == "train"]
-    assert counts == [["train", str(n), f"reason {chr(96 + n)}"] for n in range(11, 1, -1)]
+    assert shown[head + 2 : head + 12] == [  # of both splits together
+        [("val", "train")[n % 2], str(n), f"reason {chr(96 + n)}"] for n in range(11, 1, -1)
+    ]
+    assert shown[head + 12] == []
 
 
 def test_without_quarantine_there_is_no_table_of_reasons():
