@@ -5,6 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
 
 import clusters.cluster
 from clusters.cluster import Cluster, cluster_names, load_cluster, parse_cluster
@@ -63,3 +66,40 @@ def test_wrong_descriptions(text, message):
     with pytest.raises(ConfigError, match=message) as caught:
         parse_cluster(text, "x.yaml", "here")
     assert "\n" not in str(caught.value)
+
+
+options = st.fixed_dictionaries(
+    {"kind": st.sampled_from(["local", "inline"]), "summary": st.text(max_size=20)},
+    optional={
+        "cpus": st.none() | st.integers(1, 1000),
+        "gpus": st.none() | st.integers(0, 16),
+        "object_store_mb": st.integers(80, 10**6),
+        "dashboard": st.booleans(),
+    },
+)
+
+
+@given(options)
+def test_a_description_is_read_back_as_it_was_written(given_options):
+    cluster = Cluster(name="here", **given_options)
+    text = yaml.safe_dump(cluster.model_dump(), allow_unicode=True)
+    assert parse_cluster(text, "x.yaml", "here") == cluster
+
+
+@given(st.text(max_size=30))
+def test_any_other_text_is_refused_in_one_line(text):
+    said = ""
+    try:
+        parse_cluster(text, "x.yaml", "here")
+    except ConfigError as error:
+        said = str(error)
+    assert said.startswith("x.yaml: ")  # the shortest description has 33 letters
+    assert "\n" not in said
+
+
+@pytest.mark.parametrize(("line", "least"), [("cpus", 1), ("gpus", 0), ("object_store_mb", 80)])
+def test_the_least_that_is_allowed(line, least):
+    text = GOOD + f"{line}: "
+    assert getattr(parse_cluster(text + str(least), "x.yaml", "here"), line) == least
+    with pytest.raises(ConfigError, match=rf"^x\.yaml: {line}: .*given {least - 1}"):
+        parse_cluster(text + str(least - 1), "x.yaml", "here")

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import json
 import math
+import os
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,9 +13,21 @@ from pathlib import Path
 import numpy as np
 import pytest
 import typer
+from hypothesis import given
+from hypothesis import strategies as st
+from rich.text import Text
 
 from orchestrator.cli.common import exit_if_quarantined, report
-from orchestrator.cli.output import Output, cell, emit, make_table, note, plain, working
+from orchestrator.cli.output import (
+    Output,
+    cell,
+    emit,
+    facts_table,
+    make_table,
+    note,
+    plain,
+    working,
+)
 from workloads.localization.cutoffs import Cutoffs
 
 
@@ -108,3 +122,100 @@ def test_several_lists_are_named(capsys):
     with pytest.raises(typer.Exit):
         exit_if_quarantined({"quarantined": 5, "quarantine_lists": ["a.jsonl", "b.jsonl"]})
     assert "a.jsonl, b.jsonl" in capsys.readouterr().err
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.mark.parametrize(("no_color", "coloured"), [("", True), ("1", False)])
+def test_a_terminal_has_colour_unless_it_is_not_wanted(monkeypatch, no_color, coloured):
+    monkeypatch.setenv("NO_COLOR", no_color)
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setattr(sys, "stdout", Terminal())
+    emit([], Output.TABLE, lambda: facts_table({"name": "x"}))
+    assert ("\x1b[" in sys.stdout.getvalue()) is coloured
+
+
+class Closed(io.StringIO):
+    """A pipe whose reader has left."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._own = os.open(os.devnull, os.O_WRONLY)
+
+    def write(self, _: str) -> int:
+        raise BrokenPipeError
+
+    def fileno(self) -> int:
+        return self._own  # what is done to it is done to no stream of the tests
+
+
+@pytest.mark.parametrize(
+    "output",
+    [
+        Output.JSON,
+        pytest.param(
+            Output.TABLE,
+            marks=pytest.mark.xfail(
+                strict=True, reason="rich turns a broken pipe into exit code 1 before it is ours"
+            ),
+        ),
+    ],
+)
+def test_a_reader_that_left_ends_the_command_quietly(monkeypatch, output):
+    monkeypatch.setattr(sys, "stdout", Closed())
+    with pytest.raises(SystemExit) as ended:
+        emit({"a": 1}, output, lambda: "a")
+    assert ended.value.code == 141
+
+
+def test_a_note_that_nobody_reads_stops_nothing(monkeypatch):
+    monkeypatch.setattr(sys, "stderr", Closed())
+    note("for nobody")
+
+
+def test_a_note_is_never_broken_or_read_as_markup(capsys):
+    note("[red]" + "word " * 100)
+    assert capsys.readouterr().err == "[red]" + "word " * 100 + "\n"
+
+
+def test_stdout_is_back_after_work_that_failed(capsys):
+    with pytest.raises(KeyError), working():
+        raise KeyError
+    sys.stdout.write("answer\n")
+    assert capsys.readouterr() == ("answer\n", "")
+
+
+def test_columns_of_numbers_alone_are_to_the_right():
+    rows = [["a", 1, 1, True], ["b", 2.5, None, False]]
+    table = make_table(["name", "number", "some", "truth"], rows)
+    assert [c.justify for c in table.columns] == ["left", "right", "left", "left"]
+    empty = make_table(["name", "number"], [])
+    assert [c.justify for c in empty.columns] == ["left", "left"]
+    assert empty.row_count == 0
+
+
+def test_facts_stand_in_their_order_with_words_for_names(capsys):
+    emit([], Output.TABLE, lambda: facts_table({"b_c": None, "a": [True, 0.5]}))
+    shown = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert shown == [["b", "c", "–"], ["a", "yes,", "0.5"]]
+
+
+values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=9),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner),
+    max_leaves=8,
+)
+
+
+@given(values)
+def test_any_answer_is_one_value_of_strict_json(value):
+    text = json.dumps(plain(value), allow_nan=False)
+    assert plain(json.loads(text)) == plain(value)
+
+
+@given(st.text(st.characters(exclude_categories=["C"]), max_size=20))
+def test_a_cell_shows_text_as_it_is(text):
+    assert Text.from_markup(cell(text)).plain == text

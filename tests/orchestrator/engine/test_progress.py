@@ -5,10 +5,12 @@ from __future__ import annotations
 import io
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from rich.console import Console
 
 from orchestrator.engine import progress as module
-from orchestrator.engine.progress import Progress
+from orchestrator.engine.progress import Progress, say
 
 
 class Clock:
@@ -112,3 +114,83 @@ def test_durations(clock, seconds, text):
         clock.now += seconds
         progress.advance(1)
     assert lines(out)[-1].endswith(text)
+
+
+@pytest.mark.parametrize(
+    ("units", "seconds", "rate"),
+    [
+        (1, 10, "0.1 x/s"),  # the slowest that is counted by the second
+        (1, 11, "5.5 x/min"),
+        (1, 600, "0.1 x/min"),
+        (1234, 1, "1234.0 x/s"),
+    ],
+)
+def test_rates(clock, units, seconds, rate):
+    out = console()
+    with Progress(2000, "x", "y", console=out) as progress:
+        clock.now += seconds
+        progress.advance(units)
+    assert f", {rate}, ETA " in lines(out)[-1]
+
+
+@given(st.integers(0, 10**6))
+def test_no_duration_shows_sixty_of_anything(seconds):
+    value, unit = module._duration(seconds).split()
+    *large, small = map(int, value.split(":"))
+    if unit == "s":
+        assert (large, small) == ([], seconds)
+    else:
+        per = {"min": 1, "h": 60}[unit]
+        assert small < 60
+        assert 60 * large[0] + small == seconds // per
+
+
+def test_a_line_comes_after_five_seconds_and_not_before(clock):
+    out = console()
+    with Progress(9, "images", "annotate", console=out) as progress:
+        clock.now += 4.99
+        progress.advance(1)
+        assert lines(out) == []
+        clock.now += 0.01
+        progress.advance(1)
+        assert lines(out) == ["annotate: 2/9 images, 0.4 images/s, ETA 18 s"]
+
+
+def test_the_clock_starts_with_the_work(clock):
+    progress = Progress(9, "images", "annotate", console=console())
+    clock.now += 1000  # workers are started in between
+    with progress:
+        assert progress.per_second == 0
+        clock.now += 2
+        progress.advance(4)
+        assert progress.per_second == 2
+
+
+def test_a_bar_ends_with_an_error_and_hides_nothing(clock):
+    out = console(terminal=True)
+    with pytest.raises(KeyError), Progress(4, "images", "annotate", console=out):
+        raise KeyError
+    assert out._live_stack == []  # the terminal is free again
+
+
+def test_words_in_brackets_are_no_markup(clock):
+    out = console()
+    with Progress(1, "[red]images", "[b]annotate", console=out):
+        pass
+    assert lines(out) == ["[b]annotate: 0/1 [red]images"]
+
+
+def test_a_reader_that_leaves_does_not_end_the_work(monkeypatch):
+    class Closed(io.StringIO):
+        def write(self, _: str) -> int:
+            raise BrokenPipeError
+
+    monkeypatch.setattr("sys.stderr", Closed())
+    with Progress(2, "images", "annotate") as progress:
+        progress.advance(2)
+    assert progress.done == 2
+
+
+def test_say_is_one_line_on_stderr(capsys):
+    say("wsol: [b]serving[/b]")
+    assert capsys.readouterr() == ("", "wsol: [b]serving[/b]\n")

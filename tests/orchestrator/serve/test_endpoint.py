@@ -9,6 +9,8 @@ import json
 import httpx
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from PIL import Image
 
 from orchestrator.serve.endpoint import ModelInfo, create_app
@@ -259,3 +261,56 @@ def test_the_description_is_typed(client):
         schema = detect["responses"][status]["content"]["application/json"]["schema"]
         assert schema == {"$ref": "#/components/schemas/Error"}
     assert "http" not in json.dumps(document)
+
+
+@pytest.mark.parametrize("length", ["9" * 400, "-1", "x", ""])
+def test_a_declared_length_that_is_a_lie_does_no_harm(client, length):
+    headers = {"Content-Type": "image/png", "Content-Length": length}
+    response = client.request("POST", "/v1/detect", content=picture(), headers=headers)
+    assert response.status_code == (413 if length.isdecimal() else 200)
+
+
+def test_a_form_of_exactly_the_limit_is_read_whole(client):
+    head = (
+        b'--x\r\nContent-Disposition: form-data; name="f"; filename="a.png"\r\n'
+        b"Content-Type: image/png\r\n\r\n"
+    )
+    image = picture()
+    room = MAX_BODY - len(head) - len(image) - len(b"\r\n--x--\r\n")
+    body = head + image + b"\0" * room + b"\r\n--x--\r\n"
+    assert len(body) == MAX_BODY
+    kind = "multipart/form-data; boundary=x"
+    assert client.detect(body, kind).json() == client.detect(picture()).json()
+    line_of(client.detect(b" " + body, kind), 413)
+
+
+def test_an_image_without_detections_is_an_answer(client, service, monkeypatch):
+    async def nothing(_: bytes) -> Detections:
+        empty = np.zeros((0, 4), np.float32)
+        return Detections(empty, empty[:, 0], np.zeros(0, np.int32), 7, 5)
+
+    monkeypatch.setattr(service, "detect", nothing)
+    found = client.detect(b"any").json()
+    assert (found["detections"], found["width"], found["height"]) == ([], 7, 5)
+
+
+@settings(max_examples=30)
+@given(st.floats(0, 1, width=32))
+def test_a_score_that_was_answered_is_a_threshold_that_keeps_it(score):
+    service = FakeService()
+
+    async def one(_: bytes) -> Detections:
+        box, scores = np.asarray([[0, 0, 3, 3]], np.float32), np.asarray([score], np.float32)
+        return Detections(box, scores, np.zeros(1, np.int32), 7, 5)
+
+    service.detect = one
+    client = Client(service)
+    (answered,) = client.detect(b"any").json()["detections"]
+    assert np.float32(answered["score"]) == np.float32(score)
+    assert len(client.detect(b"any", min_score=answered["score"]).json()["detections"]) == 1
+    above = np.nextafter(answered["score"], 2)
+    assert client.detect(b"any", min_score=above).json()["detections"] == []
+
+
+def test_an_empty_min_score_is_wrong_and_not_taken_for_none(client):
+    assert line_of(client.detect(picture(), min_score=""), 422).startswith("min_score: ")

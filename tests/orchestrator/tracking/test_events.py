@@ -10,8 +10,10 @@ import time
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from orchestrator.tracking.events import EventLog, events_after, read_events
+from orchestrator.tracking.events import EventLog, events_after, learning_curves, read_events
 from workloads.errors import IntegrityError, ResourceError
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -108,3 +110,70 @@ def test_events_after_a_position(tmp_path: Path) -> None:
     assert list(events_after(log.path, positions[-1])) == []
     # behind the end: the log was made anew
     assert len(list(events_after(log.path, positions[-1] + 1))) == 3
+
+
+some_json = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=9),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=9), inner),
+    max_leaves=6,
+)
+some_events = st.lists(
+    st.dictionaries(st.text(max_size=9), some_json, max_size=3).map(lambda e: {**e, "time_ms": 7}),
+    max_size=4,
+)
+
+
+def written(events: list[dict], folder: Path) -> EventLog:
+    log = EventLog(folder / "events.jsonl")
+    for event in events:
+        log.append(event)
+    return log
+
+
+@given(some_events, st.data())
+def test_a_log_that_is_cut_anywhere_goes_on_after_its_last_whole_event(
+    tmp_path_factory: pytest.TempPathFactory, events: list[dict], data: st.DataObject
+) -> None:
+    log = written(events, tmp_path_factory.mktemp("log"))
+    whole = log.path.read_bytes() if events else b""
+    cut = data.draw(st.integers(0, len(whole)))
+    log.path.write_bytes(whole[:cut])
+    kept = whole[:cut].count(b"\n")
+    assert read_events(log.path) == events[:kept]
+    log.append({"time_ms": 8})
+    assert read_events(log.path) == [*events[:kept], {"time_ms": 8}]
+
+
+@given(some_events, some_events)
+def test_whoever_reads_on_from_a_position_reads_each_event_once(
+    tmp_path_factory: pytest.TempPathFactory, before: list[dict], later: list[dict]
+) -> None:
+    log = written(before, tmp_path_factory.mktemp("log"))
+    first = list(events_after(log.path, 0))
+    position = first[-1][1] if first else 0
+    for event in later:
+        log.append(event)
+    both = [*first, *events_after(log.path, position)]
+    assert [event for event, _ in both] == before + later
+
+
+def test_a_torn_line_is_not_passed_over_when_it_is_completed_later(tmp_path: Path) -> None:
+    path = tmp_path / "events.jsonl"
+    path.write_bytes(b'{"epoch": 1}\n{"epo')
+    ((_, position),) = events_after(path, 0)
+    assert position == len(b'{"epoch": 1}\n')
+    with path.open("ab") as stream:
+        stream.write(b'ch": 2}\n')
+    assert [e["epoch"] for e, _ in events_after(path, position)] == [2]
+
+
+def test_curves_are_by_epoch_and_the_last_report_of_an_epoch_counts(tmp_path: Path) -> None:
+    log = EventLog(tmp_path / "events.jsonl")
+    for epoch, loss in ((1, 3.0), (2, 2.5), (3, 2.25), (2, 2.0)):  # resumed after epoch 1
+        log.append({"epoch": epoch, "metrics": {"loss": loss}})
+    assert learning_curves(log.path) == [
+        {"epoch": 1, "loss": 3.0},
+        {"epoch": 2, "loss": 2.0},
+        {"epoch": 3, "loss": 2.25},
+    ]
+    assert learning_curves(tmp_path / "none.jsonl") == []

@@ -1,0 +1,95 @@
+"""`wsol annotate` on real images, in this process: quarantine, and what was started before."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from samples import make_images, make_model
+from typer.testing import CliRunner
+
+from orchestrator.cli.main import app
+from workloads.errors import ConfigError, Conflict, NotFound
+
+INLINE = ["--set", "cluster=inline", "--set", "resources.annotate.chunk_images=2"]
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory) -> str:
+    return str(make_model(tmp_path_factory.mktemp("models") / "m", seed=3))
+
+
+@pytest.fixture(autouse=True)
+def elsewhere(tmp_path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    make_images(Path("images"), 3)
+
+
+def annotate(model: str, *words: str) -> Any:
+    given = ["annotate", "images", "--out", "boxes", "--model", model, *INLINE, *words]
+    return CliRunner().invoke(app, given, catch_exceptions=False)
+
+
+def test_good_images_end_with_0_and_stdout_holds_json_alone(model):
+    done = annotate(model, "--format", "coco", "-o", "json")
+    assert done.exit_code == 0
+    found = json.loads(done.stdout)
+    assert (found["listed"], found["read"], found["quarantined"]) == (3, 3, 0)
+    assert found["out"] == str(Path("boxes").resolve())
+    (exported,) = found["files"].values()
+    assert len(json.loads(Path(exported).read_text())["images"]) == 3
+    assert "annotate: 3/3 images" in done.stderr
+
+
+@pytest.mark.parametrize("form", ["json", "table"])
+def test_a_quarantined_image_ends_with_3_and_says_where_why_is_written(model, form):
+    Path("images/broken.jpg").write_bytes(b"no image")
+    done = annotate(model, "-o", form)
+    assert done.exit_code == 3
+    listed = Path("boxes/quarantine.jsonl").resolve()
+    assert done.stderr.splitlines()[-1] == (
+        f"wsol: 1 input was quarantined, the rest is done; reasons: {listed}"
+    )
+    (entry,) = map(json.loads, listed.read_text().splitlines())
+    assert "broken.jpg" in entry.values()
+
+
+def test_a_finished_annotation_answers_again_with_the_same_code(model):
+    Path("images/broken.jpg").write_bytes(b"no image")
+    first, again = annotate(model, "-o", "json"), annotate(model, "-o", "json")
+    assert again.exit_code == first.exit_code == 3
+    assert again.stdout == first.stdout
+
+
+def test_people_see_the_facts(model):
+    shown = dict(line.split("  ", 1) for line in annotate(model).stdout.splitlines() if line)
+    assert shown["read"].strip() == "3"
+    assert shown["quarantined"].strip() == "0"
+
+
+def test_another_folder_of_images_is_refused_and_changes_nothing(model):
+    annotate(model)
+    before = {p: p.read_bytes() for p in Path("boxes").rglob("*") if p.is_file()}
+    make_images(Path("images"), 5)
+    with pytest.raises(Conflict) as caught:
+        annotate(model)
+    assert "\n" not in str(caught.value)
+    assert {p: p.read_bytes() for p in Path("boxes").rglob("*") if p.is_file()} == before
+
+
+@pytest.mark.parametrize(
+    ("words", "kind", "said"),
+    [
+        (["--format", "coko"], ConfigError, "unknown format 'coko'; did you mean 'coco'?"),
+        (["--model", "./nothing"], NotFound, "nothing"),
+        (["--set", "annotate.chunks=1"], ConfigError, "settings.annotate: unknown key 'chunks'"),
+    ],
+)
+def test_wrong_words_are_refused_before_a_folder_is_made(model, words, kind, said):
+    with pytest.raises(kind) as caught:
+        annotate(model, *words)
+    assert said in str(caught.value)
+    assert "\n" not in str(caught.value)
+    assert not Path("boxes").exists()
