@@ -2,23 +2,33 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import tempfile
 from pathlib import Path
+from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from workloads.artifacts import (
     MANIFEST,
     atomic_file,
     atomic_folder,
+    digest,
     is_sealed,
     read_json,
     read_manifest,
     seal,
+    unseal,
     verify,
     write_json,
 )
 from workloads.errors import IntegrityError, NotFound
+
+VALUES = st.none() | st.booleans() | st.integers() | st.text(max_size=4)
+JSON = st.dictionaries(st.sampled_from(["x", "y", "z"]), VALUES)
 
 
 @pytest.fixture
@@ -115,3 +125,53 @@ def test_bad_json_is_one_line(tmp_path: Path) -> None:
     (tmp_path / "x.json").write_text("{")
     with pytest.raises(IntegrityError, match=r"x\.json: not valid JSON"):
         read_json(tmp_path / "x.json")
+
+
+@given(JSON, st.dictionaries(st.sampled_from(["a", "b/c", "d e", "é"]), st.binary(max_size=4)))
+def test_what_is_sealed_is_what_is_verified(facts: dict[str, Any], files: dict[str, bytes]) -> None:
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        for file, content in files.items():
+            (folder / file).parent.mkdir(exist_ok=True)
+            (folder / file).write_bytes(content)
+        manifest = seal(folder, **facts, kind="k")
+        assert verify(folder, "k") == manifest == read_manifest(folder, "other", "k")
+        assert seal(folder, **facts, kind="k") == manifest  # sealing again changes nothing
+        assert manifest["files"] == {
+            file: hashlib.sha256(content).hexdigest() for file, content in files.items()
+        }
+
+
+def test_the_digest_does_not_depend_on_the_order_of_keys_and_sees_every_value() -> None:
+    assert digest({"a": 1, "b": "é"}) == digest({"b": "é", "a": 1})
+    values = [{}, {"a": 1}, {"a": "1"}, {"a": True}, {"a": None}, {"a": [1]}, {"b": 1}]
+    assert len({digest(value) for value in values}) == len(values)
+    assert digest({}) == hashlib.sha256(b"{}").hexdigest()
+
+
+def test_unsealed_it_is_unfinished_and_may_be_so_already(artifact: Path) -> None:
+    unseal(artifact)
+    unseal(artifact)
+    assert not is_sealed(artifact)
+    assert (artifact / "a.json").exists()
+
+
+def test_a_folder_is_replaced_whole(artifact: Path) -> None:
+    with atomic_folder(artifact) as temporary:
+        assert is_sealed(artifact)  # the old one stands until the new one is there
+        (temporary / "new").write_text("x")
+    assert [p.name for p in artifact.iterdir()] == ["new"]
+
+
+def test_text_is_utf8_and_json_is_sorted_and_readable(tmp_path: Path) -> None:
+    write_json(tmp_path / "deep" / "x.json", {"b": "Zürich", "a": [1]})
+    content = (tmp_path / "deep" / "x.json").read_bytes()
+    assert content == '{\n  "a": [\n    1\n  ],\n  "b": "Zürich"\n}\n'.encode()
+
+
+def test_a_file_that_is_no_text_is_no_json(tmp_path: Path) -> None:
+    (tmp_path / "x.json").write_bytes(b"\xff\xfe")
+    with pytest.raises(IntegrityError, match=r"x\.json: not valid JSON \('utf-8' codec"):
+        read_json(tmp_path / "x.json")
+    with pytest.raises(NotFound, match=r"y\.json: no such file"):
+        read_json(tmp_path / "y.json")

@@ -1,0 +1,98 @@
+"""One chunk: batches at their limits, ids that do not move, files that are never opened."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from workloads.annotation import chunk
+from workloads.annotation.chunk import annotate_chunk
+from workloads.annotation.listing import ListedFile
+from workloads.detections import Detections
+from workloads.images.decode import ImageLimits
+
+LIMITS = ImageLimits()
+
+
+class Whole:
+    """A detector whose box is the image; it remembers the sizes of its batches."""
+
+    def __init__(self) -> None:
+        self.batches: list[list[tuple[int, int]]] = []
+
+    def detect(self, images):
+        self.batches.append([image.shape[:2] for image in images])
+        return [
+            Detections(
+                np.array([[0, 0, w, h]], np.float32), np.ones(1, np.float32),
+                np.zeros(1, np.int32), w, h,
+            )
+            for h, w in (image.shape[:2] for image in images)
+        ]  # fmt: skip
+
+
+def png(width: int, height: int) -> bytes:
+    stream = io.BytesIO()
+    Image.new("RGB", (width, height)).save(stream, "PNG")
+    return stream.getvalue()
+
+
+def listed(name: str, refused: str | None = None) -> ListedFile:
+    return ListedFile(name, 1, 0, refused)
+
+
+@settings(max_examples=40)
+@given(st.lists(st.none() | st.integers(1, 9), max_size=12), st.integers(1, 5), st.integers(1, 20))
+def test_every_file_has_its_id_and_batches_keep_the_order(
+    widths: list[int | None], images: int, pixels: int
+) -> None:
+    """None is a file that is refused; the others are images of one row."""
+    files = [listed(f"{i}", "no" if w is None else None) for i, w in enumerate(widths)]
+    detector = Whole()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(chunk, "BATCH_IMAGES", images)
+        patch.setattr(chunk, "BATCH_PIXELS", pixels)
+        patch.setattr(chunk, "read_image_file", lambda p, _: png(widths[int(p.name)] or 0, 1))
+        result = annotate_chunk(detector, Path("x"), files, 50, LIMITS)
+    good = [(50 + i, str(i), w) for i, w in enumerate(widths) if w is not None]
+    assert [(r.image_id, r.file_name, r.detections.width) for r in result.rows] == good
+    assert [(q.image_id, q.path, q.reason) for q in result.quarantined] == [
+        (50 + i, str(i), "no") for i, w in enumerate(widths) if w is None
+    ]
+    assert [w for batch in detector.batches for _, w in batch] == [w for *_, w in good]
+    for batch in detector.batches:
+        assert 1 <= len(batch) <= images
+        assert sum(w for _, w in batch[:-1]) < pixels  # full before its last, it would have ended
+
+
+@pytest.mark.parametrize("files", [[], [listed("a", "a link out of it")]])
+def test_without_an_image_the_detector_is_not_asked(
+    files: list[ListedFile], tmp_path: Path
+) -> None:
+    detector = Whole()
+    result = annotate_chunk(detector, tmp_path, files, 1, LIMITS)
+    assert (result.rows, detector.batches) == ((), [])
+    assert [q.reason for q in result.quarantined] == [file.refused for file in files]
+
+
+def test_a_detector_that_answers_too_little_is_no_silent_loss(tmp_path: Path) -> None:
+    class Forgetful(Whole):
+        def detect(self, images):
+            return super().detect(images)[:-1]
+
+    (tmp_path / "a.png").write_bytes(png(3, 2))
+    with pytest.raises(ValueError, match="zip"):
+        annotate_chunk(Forgetful(), tmp_path, [listed("a.png")], 1, LIMITS)
+
+
+def test_an_image_that_was_listed_and_is_gone_is_quarantined(tmp_path: Path) -> None:
+    (tmp_path / "b.png").write_bytes(png(3, 2))
+    result = annotate_chunk(Whole(), tmp_path, [listed("a.png"), listed("b.png")], 7, LIMITS)
+    assert [(q.image_id, q.path) for q in result.quarantined] == [(7, "a.png")]
+    assert [(r.image_id, r.detections.height) for r in result.rows] == [(8, 2)]
