@@ -17,8 +17,8 @@ from typing import Any
 from pydantic_core import to_jsonable_python
 from rich import box
 from rich.console import Console, RenderableType
-from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 EXIT_BROKEN_PIPE = 141  # as the shell reports SIGPIPE
 _PIPE_WIDTH = 200  # columns of a table that goes to a file or a pipe
@@ -64,9 +64,9 @@ def make_table(columns: Iterable[str], rows: Iterable[Iterable[object]]) -> Tabl
     for index, column in enumerate(columns):
         numeric = bool(body) and all(_is_number(row[index]) for row in body)
         first = index == 0  # names stay whole: they are what a user copies
-        table.add_column(column, justify="right" if numeric else "left", no_wrap=first)
+        table.add_column(Text(column), justify="right" if numeric else "left", no_wrap=first)
     for row in body:
-        table.add_row(*(cell(value) for value in row))
+        table.add_row(*(Text(cell(value)) for value in row))
     return table
 
 
@@ -76,7 +76,7 @@ def facts_table(facts: Mapping[str, object]) -> Table:
     table.add_column(no_wrap=True, style="bold")
     table.add_column(overflow="fold")
     for name, value in facts.items():
-        table.add_row(name.replace("_", " "), cell(value))
+        table.add_row(name.replace("_", " "), Text(cell(value)))
     return table
 
 
@@ -93,7 +93,7 @@ def cell(value: object) -> str:
             return ", ".join(f"{k}={cell(v)}" for k, v in value.items()) or "–"
         case list() | tuple():
             return ", ".join(cell(v) for v in value) or "–"
-    return escape(str(value))
+    return str(value)
 
 
 def plain(value: Any) -> Any:
@@ -119,11 +119,18 @@ class _PeopleConsole(Console):
         self.quiet = True
 
 
+class _AnswerConsole(Console):
+    """A reader that left is for `emit` to handle; rich would exit with 1."""
+
+    def on_broken_pipe(self) -> None:
+        raise BrokenPipeError from None
+
+
 def _console(*, stderr: bool) -> Console:
     stream = sys.stderr if stderr else sys.stdout
     terminal = stream.isatty()
     colour = terminal and not os.environ.get("NO_COLOR")
-    kind = _PeopleConsole if stderr else Console
+    kind = _PeopleConsole if stderr else _AnswerConsole
     return kind(
         file=stream,
         force_terminal=colour,

@@ -41,6 +41,8 @@ import workloads
 for module in pkgutil.walk_packages(workloads.__path__, "workloads."):
     importlib.import_module(module.name)
     print(module.name)
+# It takes a second to import; only a network that is built from it does.
+assert "torchvision" not in sys.modules
 
 from workloads.backbones.registry import BACKBONES
 from workloads.localization.cutoffs import Cutoffs

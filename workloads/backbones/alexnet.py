@@ -9,7 +9,6 @@ from typing import ClassVar, cast
 
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torchvision.models import alexnet
 
 from workloads.backbones.fully_connected import slide
 from workloads.backbones.torchvision_backbone import SequentialBackbone
@@ -40,6 +39,8 @@ class AlexNet(SequentialBackbone):
     @classmethod
     def network(cls) -> nn.Module:
         """torchvision's."""
+        from torchvision.models import alexnet
+
         return cast(nn.Module, alexnet(weights=None))
 
     def hidden(self, features: Tensor) -> Tensor:

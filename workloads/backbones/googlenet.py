@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import ClassVar, cast
 
 from torch import nn
-from torchvision.models import googlenet
 
 from workloads.backbones.torchvision_backbone import ChainedBackbone
 
@@ -44,4 +43,6 @@ class GoogLeNet(ChainedBackbone):
     @classmethod
     def network(cls) -> nn.Module:
         """torchvision's, with its two auxiliary classifiers and without initial weights."""
+        from torchvision.models import googlenet
+
         return cast(nn.Module, googlenet(weights=None, aux_logits=True, init_weights=False))

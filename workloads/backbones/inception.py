@@ -10,21 +10,31 @@ from typing import ClassVar, cast
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torchvision.models import inception_v3
-from torchvision.models.inception import InceptionB
 
 from workloads.backbones.torchvision_backbone import ChainedBackbone
 
 
-class Reduction(InceptionB):  # type: ignore[misc]
-    """Mixed_6a with padding 1 and any stride: two branches of convolutions and one of pooling."""
+class Reduction(nn.Module):
+    """Mixed_6a with padding 1 and any stride: two branches of convolutions and one of pooling.
 
-    def __init__(self, in_channels: int, stride: int) -> None:
-        super().__init__(in_channels)
+    Args:
+        block: torchvision's, whose layers it takes over.
+    """
+
+    branch3x3: nn.Module
+    branch3x3dbl_1: nn.Module
+    branch3x3dbl_2: nn.Module
+    branch3x3dbl_3: nn.Module
+
+    def __init__(self, block: nn.Module, stride: int) -> None:
+        super().__init__()
         self.stride = stride
-        for block in (self.branch3x3, self.branch3x3dbl_3):
-            block.conv.stride = (stride, stride)
-            block.conv.padding = (1, 1)
+        for name, layer in block.named_children():
+            self.add_module(name, layer)
+        for branch in (self.branch3x3, self.branch3x3dbl_3):
+            convolution = cast(nn.Conv2d, branch.get_submodule("conv"))
+            convolution.stride = (stride, stride)
+            convolution.padding = (1, 1)
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, h, w) to (B, 480 + C, ceil(h / stride), ceil(w / stride))."""
@@ -68,12 +78,14 @@ class InceptionV3(ChainedBackbone):
         Every layer of the stem without padding takes a border off the map: of 224 pixels, 25 and
         not 28 positions would reach Mixed_6a.
         """
+        from torchvision.models import inception_v3
+
         network = inception_v3(weights=None, aux_logits=True, init_weights=False)
         for block in (network.Conv2d_1a_3x3, network.Conv2d_2a_3x3, network.Conv2d_4a_3x3):
             block.conv.padding = (1, 1)
         for pooling in (network.maxpool1, network.maxpool2):
             pooling.padding = 1
-        network.Mixed_6a = Reduction(cls.stage_channels["Mixed_5d"], cls.reduction_stride)
+        network.Mixed_6a = Reduction(network.Mixed_6a, cls.reduction_stride)
         return cast(nn.Module, network)
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import ClassVar, cast
 
 from torch import nn
-from torchvision.models import resnet50
 
 from workloads.backbones.torchvision_backbone import ChainedBackbone
 
@@ -39,6 +38,8 @@ class ResNet50(ChainedBackbone):
     @classmethod
     def network(cls) -> nn.Module:
         """torchvision's, the third of its three strides of 2 replaced by dilation."""
+        from torchvision.models import resnet50
+
         return cast(
             nn.Module, resnet50(weights=None, replace_stride_with_dilation=[False, False, True])
         )

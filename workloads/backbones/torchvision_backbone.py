@@ -2,6 +2,9 @@
 
 Layers keep torchvision's names, so that its files load as they are; what a file has beyond them
 is known by taking the two sets of names apart. Weights are random until `load_weights` is called.
+
+Importing torchvision takes a second, so a network imports it when it is built: most processes build
+none of these.
 """
 
 from __future__ import annotations

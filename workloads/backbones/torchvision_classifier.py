@@ -16,12 +16,11 @@ from contextlib import nullcontext
 from functools import cached_property
 from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call
-from torchvision import models
 
 from workloads.backbones.weights import (
     check_hash,
@@ -32,6 +31,9 @@ from workloads.backbones.weights import (
 )
 from workloads.errors import ConfigError, unknown_name
 from workloads.tensors import load_exactly
+
+if TYPE_CHECKING:
+    from torchvision import models
 
 PREFIX = "torchvision"
 POOLINGS = (nn.MaxPool2d, nn.AvgPool2d, nn.AdaptiveAvgPool2d, nn.AdaptiveMaxPool2d)
@@ -220,6 +222,8 @@ def todays_names(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def _parse(name: str) -> tuple[str, models.WeightsEnum]:
+    from torchvision import models
+
     prefix, _, rest = name.partition(":")
     model, _, wanted = rest.partition(":")
     known = models.list_models(module=models)
@@ -233,6 +237,8 @@ def _parse(name: str) -> tuple[str, models.WeightsEnum]:
 
 
 def _build(model: str, weights: models.WeightsEnum, num_classes: int) -> nn.Module:
+    from torchvision import models
+
     options: dict[str, Any] = {"num_classes": num_classes}
     if model in ("googlenet", "inception_v3"):
         options |= INCEPTIONS

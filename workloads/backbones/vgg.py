@@ -9,7 +9,6 @@ from typing import ClassVar, cast
 
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torchvision.models import vgg16
 
 from workloads.backbones.fully_connected import slide
 from workloads.backbones.torchvision_backbone import SequentialBackbone
@@ -46,6 +45,8 @@ class Vgg16(SequentialBackbone):
     @classmethod
     def network(cls) -> nn.Module:
         """torchvision's, without initial weights."""
+        from torchvision.models import vgg16
+
         return cast(nn.Module, vgg16(weights=None, init_weights=False))
 
     def hidden(self, features: Tensor) -> Tensor:

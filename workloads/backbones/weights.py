@@ -7,14 +7,17 @@ import hashlib
 import re
 from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
-from torchvision import models
 
 from workloads.backbones.base import Backbone
 from workloads.errors import ConfigError, IntegrityError, NotFound
 from workloads.tensors import load_exactly, read_tensors
+
+if TYPE_CHECKING:
+    from torchvision import models
 
 # torchvision ends its file names in the first digits of the file's SHA-256, "vgg16-397923af.pth".
 _HASH = re.compile(r"-([0-9a-f]{8,})\.")
@@ -126,6 +129,8 @@ def _imagenet_weights(backbone: Backbone) -> str:
 
 
 def _published(name: str) -> models.WeightsEnum:
+    from torchvision import models
+
     try:
         return models.get_weight(name)
     except (ValueError, KeyError):

@@ -74,7 +74,7 @@ def test_what_has_no_json_form_is_refused():
         ([], "–"),
         ([1, "a"], "1, a"),
         ({"a": None}, "a=–"),
-        ("[red]x", r"\[red]x"),
+        ("[red]x", "[red]x"),
     ],
 )
 def test_cells(value, text):
@@ -156,12 +156,7 @@ class Closed(io.StringIO):
     "output",
     [
         Output.JSON,
-        pytest.param(
-            Output.TABLE,
-            marks=pytest.mark.xfail(
-                strict=True, reason="rich turns a broken pipe into exit code 1 before it is ours"
-            ),
-        ),
+        Output.TABLE,
     ],
 )
 def test_a_reader_that_left_ends_the_command_quietly(monkeypatch, output):
@@ -218,4 +213,7 @@ def test_any_answer_is_one_value_of_strict_json(value):
 
 @given(st.text(st.characters(exclude_categories=["C"]), max_size=20))
 def test_a_cell_shows_text_as_it_is(text):
-    assert Text.from_markup(cell(text)).plain == text
+    for table in (make_table(["name"], [[text]]), facts_table({"name": text})):
+        (shown,) = table.columns[-1].cells
+        assert isinstance(shown, Text), "no markup"
+        assert shown.plain == text

@@ -1,4 +1,4 @@
-"""Pictures with boxes, and tables of shades, by hand."""
+"""Pictures with boxes, by hand."""
 
 from __future__ import annotations
 
@@ -11,9 +11,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 from prediction_cases import truth_of
 
-from orchestrator.pages import heat_table
-from orchestrator.pages.base import counted
-from orchestrator.pages.heat_table import HeatTable, together
 from orchestrator.pages.panels import SIDE, box_of, data_uri, plain_panel, truth_panel
 from workloads.records import GroundTruth
 
@@ -108,51 +105,3 @@ def test_boxes_that_need_not_be_found_are_faint() -> None:
     assert [(b.text, b.faint) for b in panel.truth] == [
         ("cat", False), ("dog", True), ("hen", True)
     ]  # fmt: skip
-
-
-P = ((1.0, 0.5, 0.1), (0.4, 1.0, 0.0), (0.2, 0.0, 1.0))
-
-
-def test_cooccurrence_by_hand() -> None:
-    table = together(CLASSES, P)
-    assert [row.name for row in table.rows] == list(table.heads) == list(CLASSES)
-    assert [row.cells for row in table.rows] == [
-        (None, 0.5, 0.1), (0.4, None, 0.0), (0.2, 0.0, None)
-    ]  # fmt: skip
-    assert table.rows[0].titles == ("cat where cat is", "cat where dog is", "cat where hen is")
-    assert table.note == ""
-
-
-def test_of_many_classes_those_with_most_in_common_stay(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Hen shares less with others than cat and dog do; their order stays that of the classes."""
-    monkeypatch.setattr(heat_table, "TOGETHER_CLASSES", 2)
-    table = together(CLASSES, P)
-    assert [row.name for row in table.rows] == ["cat", "dog"]
-    assert [row.cells for row in table.rows] == [(None, 0.5), (0.4, None)]
-    assert table.note == "1 class that shares less is left out."
-
-
-def test_one_class_shares_with_nobody() -> None:
-    assert together(("cat",), ((1.0,),)).rows[0].cells == (None,)
-
-
-@pytest.mark.parametrize(
-    ("heads", "crowded"),
-    [
-        ((), False),
-        (("cat",) * 10, False),
-        (("cat",) * 11, True),
-        (("sparrow",), False),
-        (("airplane",), True),
-        (tuple(range(20)), False),  # positions of methods are dots
-    ],
-)
-def test_long_or_many_heads_stand_upright(heads: tuple, crowded: bool) -> None:
-    assert HeatTable((), heads=heads).crowded is crowded
-
-
-@pytest.mark.parametrize(
-    ("number", "text"), [(0, "0 boxes"), (1, "1 box"), (2, "2 boxes"), (12345, "12,345 boxes")]
-)
-def test_numbers_with_their_noun(number: int, text: str) -> None:
-    assert counted(number, "box", "boxes") == text

@@ -220,7 +220,7 @@ def test_every_second_position_of_resnet50_is_the_published_networks() -> None:
 
 
 def test_the_padded_reduction_is_torchvisions_away_from_the_border() -> None:
-    ours = Reduction(288, stride=2).eval()
+    ours = Reduction(models.inception.InceptionB(288), stride=2).eval()
     theirs = models.inception.InceptionB(288).eval()
     theirs.load_state_dict(ours.state_dict())
     maps = torch.rand(1, 288, 9, 9)
@@ -233,7 +233,7 @@ def test_the_padded_reduction_is_torchvisions_away_from_the_border() -> None:
 
 
 def at_stride_1(reduction: Reduction) -> Reduction:
-    other = Reduction(288, stride=1).eval()
+    other = Reduction(models.inception.InceptionB(288), stride=1).eval()
     other.load_state_dict(reduction.state_dict())
     return other
 

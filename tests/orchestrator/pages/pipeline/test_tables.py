@@ -1,15 +1,13 @@
-"""Tables and charts of a report, from results made by hand."""
+"""Tables of a report, from results made by hand."""
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, field
 from typing import Any, cast
 
 import pytest
 
 from orchestrator.pages.pipeline import tables
-from orchestrator.pages.pipeline.charts import CURVE_POINTS, charts
 from orchestrator.pages.pipeline.methods import Method
 from orchestrator.pages.pipeline.tables import metric_rows, metric_title, per_class
 from workloads.localization.cutoffs import Cutoffs
@@ -164,65 +162,3 @@ def test_of_many_classes_the_best_and_the_worst(monkeypatch: pytest.MonkeyPatch)
 def test_no_metric_by_class_is_said() -> None:
     found = per_class([method("a", {"voc_ap": metric()})], "voc_ap")
     assert (found.rows, found.note) == ((), "No metric has values by class.")
-
-
-def captions(*methods: Method) -> list[str]:
-    return [chart.caption for chart in charts(methods)]
-
-
-def test_without_training_and_test_the_search_is_drawn() -> None:
-    told = captions(method("a"))
-    assert len(told) == 2
-    assert "a 0.40" in told[0]
-    assert "α = 0.10" in told[1]
-
-
-def test_the_last_epoch_is_told_in_the_units_of_its_axis() -> None:
-    epochs = [
-        {"epoch": 1.0, "loss": 0.9, "val_classification_map": 0.25},
-        {"epoch": 2.0, "loss": 0.12345, "val_classification_map": 0.5},
-        {"epoch": 3.0, "loss": math.nan},
-    ]
-    loss, learning, *_ = captions(method("a", epochs=epochs))
-    assert loss == "After the last epoch: a 0.123."
-    assert learning == "After the last epoch: a 50.0 %."
-
-
-def test_a_method_without_a_curve_leaves_the_others_theirs() -> None:
-    trained = method("b", epochs=[{"epoch": 1.0, "loss": 0.5}])
-    assert captions(method("a"), trained)[0] == "After the last epoch: b 0.500."
-
-
-def test_a_search_without_trials_has_no_dots() -> None:
-    assert len(captions(method("a", search=search(trials=[])))) == 1
-
-
-def test_a_trial_without_any_case_is_a_gap_and_no_error() -> None:
-    trials = [{"cutoff": 0.4, "alpha": 0.0, "box_f1": None}]
-    assert len(captions(method("a", search=search(trials=trials)))) == 2
-
-
-def test_a_long_curve_is_thinned_out() -> None:
-    count = 1000
-    grid = [k / count for k in range(count)]
-    curve = {"cutoffs": grid, "gt_known": [0.5 + x / 4 for x in grid]}
-    thin, whole = (
-        charts([method("a", search=search(curve=c))])[0].svg
-        for c in (curve, {key: values[::5] for key, values in curve.items()})
-    )
-    assert len(curve["cutoffs"][::5]) <= CURVE_POINTS
-    assert thin == whole
-
-
-def test_overlaps_are_drawn_where_there_are_any() -> None:
-    some = method("a", {"gt_known": metric(iou_histogram=[0, 3, 1])})
-    none = method("b", {"gt_known": metric(iou_histogram=[0, 0, 0])})
-    assert len(captions(none)) == 2
-    assert "at the model's cut-off" in captions(some, none)[-1]
-
-
-def test_box_accuracy_is_drawn_for_each_iou() -> None:
-    by_iou = {"0.3": {"curve": [0.5, 0.6]}, "0.5": {"curve": [0.4, None]}}
-    v2 = {"max_box_acc_v2": metric(curve_cutoffs=[0.0, 0.5], by_iou=by_iou)}
-    told = captions(method("a", v2))
-    assert told[-1].endswith("IoU of at least: dashed 0.3, solid 0.5.")
