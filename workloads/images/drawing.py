@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
+from workloads.errors import one_line
 from workloads.images.decode import ImageLimits, decode
 from workloads.records import Record
 
@@ -148,7 +149,7 @@ def captioned(image: NDArray[np.uint8], text: str) -> NDArray[np.uint8]:
     height, width = image.shape[:2]
     canvas = Image.new("RGB", (width, height + _TEXT_PX + 5), "white")
     canvas.paste(Image.fromarray(image))
-    shown = text
+    shown = one_line(text)
     while shown and _font().getlength(shown) > width:  # ids differ at their ends
         shown = "…" + shown.lstrip("…")[1:] if len(shown) > 1 else ""
     ImageDraw.Draw(canvas).text((0, height + 1), shown, font=_font(), fill=_GREY)
@@ -204,6 +205,7 @@ def _write(
     colour: Colour,
 ) -> None:
     """Text above a corner, or below it where there is no room above."""
+    text = one_line(text)  # a line break is nothing that Pillow could lay out
     if not text:
         return
     width, height = round(_font().getlength(text)) + 2, _TEXT_PX + 2

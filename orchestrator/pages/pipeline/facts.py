@@ -83,7 +83,7 @@ def stages(seconds: Mapping[str, float]) -> dict[str, Any]:
 
 def duration(seconds: float) -> str:
     """Seconds for people."""
-    if seconds < 60:
+    if round(seconds, 1) < 60:
         return f"{seconds:.1f} s"
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)

@@ -148,7 +148,7 @@ def test_nothing_grows_beyond_its_side_and_nothing_vanishes(
 @settings(max_examples=50, deadline=None)
 @given(
     box=st.tuples(*[st.floats(-30, 60, width=32)] * 4),
-    name=st.text(st.characters(exclude_categories=("Cs",)), max_size=5),
+    name=st.text(st.characters(exclude_categories=("Cs", "Cc", "Zl", "Zp")), max_size=5),
     dashed=st.booleans(),
 )
 def test_any_box_and_any_name_can_be_drawn(
@@ -158,3 +158,10 @@ def test_any_box_and_any_name_can_be_drawn(
     drawn = draw_boxes(image, np.array([box], np.float32), [name], dashed=dashed)
     assert drawn.shape == image.shape
     assert (image == 7).all()
+
+
+@pytest.mark.parametrize("text", ["a\nb", "\r"])
+def test_a_name_with_a_line_break_can_be_drawn(text: str) -> None:
+    image = np.zeros((20, 30, 3), np.uint8)
+    assert captioned(image, text).shape == (36, 30, 3)
+    assert draw_boxes(image, np.array([[1, 1, 9, 9]], np.float32), [text]).any()

@@ -103,7 +103,6 @@ def test_durations_add_up(seconds: int) -> None:
     assert told == (seconds if seconds < 3600 else seconds - seconds % 60)
 
 
-@pytest.mark.xfail(strict=True, reason="below a minute it is rounded up to 60.0 s")
 def test_a_duration_just_below_a_minute_reads_as_a_minute() -> None:
     assert duration(59.96) == "1 min 0 s"
 
