@@ -10,6 +10,7 @@ from __future__ import annotations
 import _thread
 import json
 import os
+import signal
 import socket
 import threading
 import time
@@ -29,6 +30,7 @@ LEASE = ".lease.json"  # not part of an artifact's content
 BEAT_S = 10.0
 # Clocks of machines that share a folder must agree to well within this.
 STALE_S = 60.0
+_SIGNAL = signal.SIGUSR2
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,8 +104,9 @@ def lease(folder: Path, verb: str) -> Iterator[None]:
     heart = _Heart(file, own)
     heart.start()
     try:
-        yield
-    except KeyboardInterrupt:
+        with _interruptible():
+            yield
+    except (_Lost, KeyboardInterrupt):
         if heart.lost:
             raise Conflict(
                 f"{folder}: another process took over while this one was silent; let it finish"
@@ -111,6 +114,30 @@ def lease(folder: Path, verb: str) -> Iterator[None]:
         raise
     finally:
         heart.stop()
+
+
+class _Lost(BaseException):
+    """Raised in the main thread when a lease was lost; no `except Exception` swallows it."""
+
+
+@contextmanager
+def _interruptible() -> Iterator[None]:
+    """While a lease is held, its loss stops the main thread, where all verbs work.
+
+    It has a signal of its own: SIGINT is ignored in what a script starts with `&`.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(_SIGNAL, _raise_lost)
+    try:
+        yield
+    finally:
+        signal.signal(_SIGNAL, before or signal.SIG_DFL)
+
+
+def _raise_lost(*_: object) -> None:
+    raise _Lost
 
 
 class _Heart(threading.Thread):
@@ -130,7 +157,7 @@ class _Heart(threading.Thread):
                 continue
             if not kept:
                 self.lost = True
-                _thread.interrupt_main()
+                _thread.interrupt_main(_SIGNAL)
                 return
             self.own = renewed
 

@@ -206,11 +206,17 @@ def test_debug_shows_the_traceback():
         assert done.stderr.rstrip().splitlines()[-1].startswith("wsol: unknown kind")
 
 
+def heed_ctrl_c():
+    """What a script starts with `&` ignores SIGINT, and so would the verb started here."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
 def test_ctrl_c_ends_a_verb_with_130(tmp_path):
     words = ["data", "make", "digits", "--out", str(tmp_path / "made")]
     with subprocess.Popen(
-        [sys.executable, "-m", "orchestrator.cli", *words], stderr=subprocess.PIPE, text=True
-    ) as process:
+        [sys.executable, "-m", "orchestrator.cli", *words], stderr=subprocess.PIPE, text=True,
+        preexec_fn=heed_ctrl_c,
+    ) as process:  # fmt: skip
         while not list(tmp_path.glob(".made.*/JPEGImages/*")):
             assert process.poll() is None
             time.sleep(0.05)
