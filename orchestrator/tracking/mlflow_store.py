@@ -11,11 +11,12 @@ import os
 import posixpath
 import re
 import sqlite3
+import tempfile
 import threading
 import urllib.parse
 import warnings
 from collections.abc import Iterator, Mapping
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -183,10 +184,10 @@ class MlflowStore:
     def _connect(self) -> Any:
         from mlflow import MlflowClient
 
-        if self._machine.tracking.uri is None:
-            _check_database(self._workspace.tracking_database)
         # in a thread `catch_warnings` would change the filters of all threads
         warnings.filterwarnings("ignore", "The ``noload`` loader strategy", DeprecationWarning)
+        if self._machine.tracking.uri is None:
+            _check_database(self._workspace.tracking_database)
         return MlflowClient(tracking_uri=self.uri, registry_uri=self.uri)
 
     def _create(self, name: str) -> str:
@@ -268,8 +269,21 @@ def _sqlite_uri(path: Path) -> str:
 def _check_database(path: Path) -> None:
     """Fail at once where MLflow would try for minutes: no folder, no permission, no database."""
     path.parent.mkdir(parents=True, exist_ok=True)
+    if not path.exists():
+        _make_database(path)
     with closing(sqlite3.connect(path)) as database:
         database.execute("PRAGMA schema_version")
+
+
+def _make_database(path: Path) -> None:
+    """A new database, whole or not at all: one that was killed half-made would never work again."""
+    from mlflow import MlflowClient
+
+    with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}.") as folder:
+        fresh = Path(folder) / path.name
+        MlflowClient(tracking_uri=_sqlite_uri(fresh)).search_experiments(max_results=1)
+        with suppress(FileExistsError):  # another process was faster
+            os.link(fresh, path)
 
 
 def _load_mlflow(machine: Machine) -> None:

@@ -108,10 +108,13 @@ def test_an_annotation_killed_at_random(tmp_path: Path) -> None:
 def test_of_six_that_start_together_one_works(tmp_path: Path, round_: int) -> None:
     """All want the same pipeline folder at once: one runs, the others are refused with code 5."""
     racers = [start(tmp_path, "run", "-o", "json") for _ in range(6)]
-    time.sleep(6 + round_ / 10)
+    deadline = time.monotonic() + 90
+    while sum(racer.poll() == 5 for racer in racers) < 5:
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
     codes = [racer.poll() for racer in racers]
     for racer in racers:
         racer.kill()
         racer.communicate()
-    assert codes.count(None) + codes.count(0) == 1, codes
     assert codes.count(5) == 5, codes
+    assert codes.count(None) + codes.count(0) == 1, "the one that works, or has done so"

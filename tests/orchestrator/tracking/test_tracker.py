@@ -253,3 +253,25 @@ def test_nothing_is_printed(settings: Settings, tmp_path: Path) -> None:
     )
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
     assert {p.name for p in tmp_path.iterdir()} == {"w"}  # no mlruns beside it
+
+
+FIRST_USE = """
+import sys
+from orchestrator.config.settings import Settings
+from orchestrator.tracking.mlflow_store import MlflowStore
+
+print(MlflowStore(Settings(workspace=sys.argv[1])).experiment())
+"""
+
+
+def test_killed_while_the_database_was_made_the_next_one_makes_it(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", FIRST_USE, str(tmp_path)]
+    with subprocess.Popen(command, stderr=subprocess.DEVNULL) as process:
+        while not list(tmp_path.glob(".mlflow.db.*/mlflow.db")):
+            assert process.poll() is None
+            time.sleep(0.01)
+        process.kill()
+    assert not (tmp_path / "mlflow.db").exists(), "half-made"
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip() == "1"
