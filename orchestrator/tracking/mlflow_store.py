@@ -16,7 +16,7 @@ import threading
 import urllib.parse
 import warnings
 from collections.abc import Iterator, Mapping
-from contextlib import closing, contextmanager, suppress
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -282,8 +282,13 @@ def _make_database(path: Path) -> None:
     with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}.") as folder:
         fresh = Path(folder) / path.name
         MlflowClient(tracking_uri=_sqlite_uri(fresh)).search_experiments(max_results=1)
-        with suppress(FileExistsError):  # another process was faster
+        try:
             os.link(fresh, path)
+        except FileExistsError:
+            pass  # another process was faster
+        except OSError:  # a file system without hard links
+            if not path.exists():
+                fresh.replace(path)
 
 
 def _load_mlflow(machine: Machine) -> None:

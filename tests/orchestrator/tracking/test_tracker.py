@@ -275,3 +275,14 @@ def test_killed_while_the_database_was_made_the_next_one_makes_it(tmp_path: Path
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert done.stdout.strip() == "1"
+
+
+def test_a_database_is_made_where_there_are_no_hard_links(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(*_: object) -> None:
+        raise PermissionError(1, "Operation not permitted")
+
+    monkeypatch.setattr(os, "link", refused)
+    assert MlflowStore(Settings(workspace=tmp_path)).experiment() == "1"
+    assert (tmp_path / "mlflow.db").is_file()
