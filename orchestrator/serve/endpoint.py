@@ -7,7 +7,7 @@
 
 Every error is `{"error": "one line"}` with the status of its kind in `workloads.errors`. Ray
 itself answers two before a request comes here, in one line of plain text: 503 if too many
-requests wait (`serving.max_queue`) and 408 after `serving.request_timeout_s`.
+requests wait (`serve.max_queue`) and 408 after `serve.request_timeout_s`.
 """
 
 from __future__ import annotations
@@ -175,19 +175,29 @@ async def _image_bytes(request: Request, max_bytes: int) -> bytes:
 
 
 async def _capped_body(request: Request, max_bytes: int) -> bytes:
-    """The body, never holding more than the limit: the declared length may be missing or a lie."""
+    """The body, never holding more than the limit: the declared length may be missing or a lie.
+
+    A body of up to twice the limit is read to its end before it is refused: most clients listen
+    only when all is sent, and would see a broken connection instead of the reason.
+    """
     too_large = TooLarge(
         f"the body is over {max_bytes} bytes, the limit of serve.max_request_mb; "
         "send a smaller image"
     )
     declared = request.headers.get("content-length", "")
-    if declared.isdecimal() and int(declared[:18]) > max_bytes:
+    asks_first = "expect" in request.headers
+    allowed = max_bytes if asks_first else 2 * max_bytes
+    if declared.isdecimal() and int(declared[:18]) > allowed:
         raise too_large
-    body = bytearray()
+    body, size = bytearray(), 0
     async for chunk in request.stream():
-        body += chunk
-        if len(body) > max_bytes:
-            raise too_large
+        size += len(chunk)
+        if size <= max_bytes:
+            body += chunk
+        elif size > allowed:
+            break
+    if size > max_bytes:
+        raise too_large
     return bytes(body)
 
 

@@ -83,11 +83,6 @@ def line_of(response: httpx.Response, status: int) -> str:
     return body["error"]
 
 
-async def endless():
-    while True:
-        yield b"x" * 10_000
-
-
 @pytest.mark.parametrize("kind", ["application/octet-stream", "image/png", "Image/JPEG; q=1"])
 def test_a_raw_image(client, kind):
     response = client.detect(picture(), kind)
@@ -143,26 +138,42 @@ def test_a_wrong_content_type(client, kind):
     assert "application/octet-stream" in line
 
 
-def test_a_body_over_the_limit_is_refused_before_it_is_read(client):
+@pytest.mark.parametrize(
+    ("declared", "headers", "chunks"),
+    [
+        (2 * MAX_BODY + 1, {}, 0),  # far too large: not read
+        (MAX_BODY + 1, {}, 1),  # read to its end, so that who sends it hears the answer
+        (MAX_BODY + 1, {"Expect": "100-continue"}, 0),  # nothing is sent before the answer
+    ],
+)
+def test_a_body_declared_over_the_limit_is_refused(client, declared, headers, chunks):
     read = []
 
     async def body():
         read.append(True)
-        yield b"x"
+        yield b"x" * (MAX_BODY + 1)
 
     response = client.request(
         "POST",
         "/v1/detect",
         content=body(),
-        headers={"Content-Type": "image/png", "Content-Length": str(MAX_BODY + 1)},
+        headers={"Content-Type": "image/png", "Content-Length": str(declared), **headers},
     )
     assert "serve.max_request_mb" in line_of(response, 413)
-    assert read == []
+    assert len(read) == chunks
 
 
 @pytest.mark.parametrize("kind", ["image/png", "multipart/form-data; boundary=x"])
 def test_an_endless_body_is_cut(client, kind):
+    read = []
+
+    async def endless():
+        while True:
+            read.append(1000)
+            yield b"x" * 1000
+
     assert f"over {MAX_BODY} bytes" in line_of(client.detect(endless(), kind), 413)
+    assert 2 * MAX_BODY < sum(read) <= 2 * MAX_BODY + 2000
 
 
 def test_a_body_of_exactly_the_limit_is_read(client):
