@@ -12,6 +12,9 @@ PYTHON := $(shell for python in python3.11 python3 python; do \
 	$$python -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' 2>/dev/null \
 	&& echo $$python && break; done)
 
+# Modules are compiled once, whatever the shell says: the tests start many processes.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: help demo test test-long lint fmt lock bench comparison pictures
 
 help: ## show the targets
@@ -20,9 +23,8 @@ help: ## show the targets
 demo: $(READY) ## run the whole pipeline on the embedded data and say where the report is
 	$(BIN)/wsol run
 
-test: $(READY) ## run all tests: quick ones in parallel, then those that start Ray, one by one
-	$(BIN)/pytest -n 2 -m "not integration and not long"
-	$(BIN)/pytest -m integration
+test: $(READY) ## run all tests: those that start Ray or a server one by one, the others beside
+	$(BIN)/pytest -n 2 --dist loadgroup -m "not long"
 
 test-long: $(READY) ## run the campaigns: kills at random, races; figures go to docs/reliability.md
 	$(BIN)/pytest -m long -s

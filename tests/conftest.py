@@ -12,6 +12,7 @@ from hypothesis import settings
 for _name, _value in {
     "RAY_AUTH_MODE": "token",
     "RAY_USAGE_STATS_ENABLED": "0",
+    "MLFLOW_DISABLE_TELEMETRY": "true",
     "OMP_NUM_THREADS": "1",
     "MPLBACKEND": "Agg",
     "NO_COLOR": "1",
@@ -27,6 +28,8 @@ settings.register_profile("wsol", deadline=None)
 settings.load_profile("wsol")
 
 _MARKS = {Path(__file__).parent / name: name for name in ("integration", "long")}
+# They share one Ray, so one process runs them all; else tests of one file stay together.
+_ON_RAY = ("test_ray", "test_serve", "test_serve_process")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -34,4 +37,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         for folder, mark in _MARKS.items():
             if folder in item.path.parents:
+                group = "ray" if item.path.stem in _ON_RAY else item.path.stem
                 item.add_marker(mark)
+                item.add_marker(pytest.mark.xdist_group(group))

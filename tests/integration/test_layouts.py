@@ -15,8 +15,6 @@ from workloads.datasets.digits import Digits
 from workloads.datasets.registry import DATASETS
 from workloads.errors import InputRejected
 
-pytestmark = pytest.mark.integration
-
 SETTINGS = """
 cluster: inline
 workspace: work space

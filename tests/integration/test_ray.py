@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 import json
-import os
-import signal
-import subprocess
-import sys
-import time
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from commands import start_wsol, wait_until, wsol
 from killed_annotation import exports, kill_and_repeat
 from samples import make_images, make_settings
 
@@ -112,7 +108,9 @@ def test_the_same_metrics_in_blocks_and_whole(inline: Made, on_ray: Made) -> Non
     assert json.dumps(on_ray.metrics, sort_keys=True) == json.dumps(inline.metrics, sort_keys=True)
 
 
-def test_an_annotation_killed_on_ray_and_started_again(model_folder: Path, tmp_path: Path) -> None:
+def test_an_annotation_killed_on_ray_and_started_again(
+    ray_cluster: None, model_folder: Path, tmp_path: Path
+) -> None:
     """SIGKILL in the middle, then again: exports are those of a run that was left in peace."""
     folder = make_images(tmp_path / "images", 160)
     out, settings = tmp_path / "out", make_settings(tmp_path / "workspace", "local")
@@ -125,33 +123,27 @@ def test_an_annotation_killed_on_ray_and_started_again(model_folder: Path, tmp_p
 
 
 @pytest.fixture
-def training(inline: Made, tmp_path: Path) -> list[str]:
-    """`wsol train` with two workers, as a command."""
-    return [
-        *(sys.executable, "-m", "orchestrator.cli", "train", "digits-cam-tiny", "--name", "two"),
+def training(inline: Made, tmp_path: Path) -> tuple[str, ...]:
+    """The words of `wsol train` with two workers."""
+    return (
+        *("train", "digits-cam-tiny", "--name", "two", "--set", f"workspace={tmp_path}"),
         *("--shards", str(inline.folder / "shards"), "--initial", "random", "--epochs", "4"),
-        *("--set", f"workspace={tmp_path}", "--set", "resources.train.workers=2", "-o", "json"),
-    ]
+        *("--set", "resources.train.workers=2", "-o", "json"),
+    )
 
 
 def test_a_training_on_two_workers_killed_and_continued(
-    training: list[str], tmp_path: Path
+    training: tuple[str, ...], tmp_path: Path, ray_cluster: None
 ) -> None:
     """Driver and all die by SIGKILL after an epoch; the continued run ends, on the same curve."""
-    events = tmp_path / "runs/two/events.jsonl"
-    with (tmp_path / "log").open("w") as log:
-        process = subprocess.Popen(training, stdout=log, stderr=log)
-    deadline = time.monotonic() + 180
-    while not (events.exists() and events.read_text().count("\n") >= 1):
-        assert process.poll() is None, (tmp_path / "log").read_text()[-2000:]
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
-    os.kill(process.pid, signal.SIGKILL)
-    process.wait()
+    events, said = tmp_path / "runs/two/events.jsonl", tmp_path / "said"
+    process = start_wsol(*training, said=said)
+    wait_until(lambda: events.exists() and events.read_text().count("\n") >= 1, process, said)
+    process.kill()
+    process.join()
     before = [json.loads(line) for line in events.read_text().splitlines()]
-    done = subprocess.run([*training, "--resume"], capture_output=True, text=True, timeout=300)
-    assert done.returncode == 0, done.stderr[-2000:]
+    model = wsol(*training, "--resume").answer()["model"]
     after = [json.loads(line) for line in events.read_text().splitlines()]
     assert after[: len(before)] == before
     assert {event["epoch"] for event in after} == set(range(1, 5))
-    read_manifest(Path(json.loads(done.stdout)["model"]), "model")
+    read_manifest(Path(model), "model")

@@ -19,8 +19,6 @@ from workloads.artifacts import read_json
 from workloads.errors import NotFound
 from workloads.models.version import read_card
 
-pytestmark = pytest.mark.integration
-
 ROWS = (
     "spn-t4-vgg16-authors",
     "spg-t3-resnet50",
@@ -38,9 +36,9 @@ def settings(tmp_path_factory: pytest.TempPathFactory) -> Settings:
 
 @pytest.fixture(scope="module", autouse=True)
 def _even_smaller() -> Iterator[None]:
-    """A quarter of a miniature's images: what runs is the same."""
+    """An eighth of a miniature's images: what runs is the same."""
     with pytest.MonkeyPatch.context() as patch:
-        few = smoke.SMOKE_DATA.model_copy(update={"train": 64, "val": 24, "test": 24})
+        few = smoke.SMOKE_DATA.model_copy(update={"train": 32, "val": 12, "test": 12})
         patch.setattr(smoke, "SMOKE_DATA", few)
         yield
 

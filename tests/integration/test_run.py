@@ -5,25 +5,17 @@ Without Ray, in one process: what Ray does with the same work is in test_ray.py.
 
 from __future__ import annotations
 
-import io
 import json
 import os
 import re
-import signal
-import subprocess
-import sys
 import time
-from contextlib import redirect_stderr, redirect_stdout
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
+from commands import start_wsol, wait_until, wsol
 
-from orchestrator.cli.main import main
 from orchestrator.engine.leases import lease
-
-pytestmark = pytest.mark.integration
 
 SETTINGS = """
 cluster: inline
@@ -57,40 +49,18 @@ STAGES = (
 KILLED = ("train-digits-spn-tiny", "annotate", "serve")  # anywhere: tests/long
 
 
-def command(folder: Path, *arguments: str) -> list[str]:
+def configured(folder: Path, *words: str) -> tuple[str, ...]:
+    """The words of a command with the settings of these tests."""
     config = folder / "ray_config.yaml"
     if not config.exists():
         config.write_text(SETTINGS.format(workspace=folder / "workspace"))
-    return [sys.executable, "-m", "orchestrator.cli", "--config", str(config), *arguments]
-
-
-@dataclass(frozen=True)
-class Done:
-    """A command that ended, in this process or in one of its own."""
-
-    returncode: int
-    stdout: str
-    stderr: str
-
-
-def wsol(folder: Path, *arguments: str) -> Done:
-    """A command in this process: its exit code and all that it said."""
-    out, err = io.StringIO(), io.StringIO()
-    with redirect_stdout(out), redirect_stderr(err), pytest.raises(SystemExit) as ended:
-        main(command(folder, *arguments)[3:])
-    return Done(int(ended.value.code or 0), out.getvalue(), err.getvalue())
-
-
-def answer(done: Done, code: int = 0) -> dict[str, Any]:
-    assert done.returncode == code, done.stderr[-3000:]
-    value: dict[str, Any] = json.loads(done.stdout)
-    return value
+    return ("--config", str(config), *words)
 
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any]]:
     folder = tmp_path_factory.mktemp("pipeline")
-    return folder, answer(wsol(folder, "run", "-o", "json"))
+    return folder, wsol(*configured(folder, "run", "-o", "json")).answer()
 
 
 def test_it_leaves_everything(finished: tuple[Path, dict[str, Any]]) -> None:
@@ -104,20 +74,20 @@ def test_it_leaves_everything(finished: tuple[Path, dict[str, Any]]) -> None:
 
 def test_a_second_run_repeats_nothing(finished: tuple[Path, dict[str, Any]]) -> None:
     folder, result = finished
-    again = wsol(folder, "run", "-o", "json")
-    assert answer(again) == result
-    assert re.findall(r"\] (\S+): done before", again.stderr) == list(STAGES)
+    again = wsol(*configured(folder, "run", "-o", "json"))
+    assert again.answer() == result
+    assert re.findall(r"\] (\S+): done before", again.err) == list(STAGES)
 
 
 def test_other_settings_under_the_same_name_are_refused(
     finished: tuple[Path, dict[str, Any]],
 ) -> None:
     folder, _ = finished
-    done = wsol(folder, "run", "--set", "train.epochs=3")
-    assert done.returncode == 5
-    assert "train.epochs: 2 -> 3" in done.stderr
-    assert "--fresh" in done.stderr
-    assert "Traceback" not in done.stderr
+    done = wsol(*configured(folder, "run", "--set", "train.epochs=3"))
+    assert done.code == 5
+    assert "train.epochs: 2 -> 3" in done.err
+    assert "--fresh" in done.err
+    assert "Traceback" not in done.err
 
 
 def test_the_registered_version_gives_the_same_numbers_again(
@@ -126,13 +96,13 @@ def test_the_registered_version_gives_the_same_numbers_again(
     folder, _ = finished
     workspace = folder / "workspace"
     shards = next((workspace / "shards").glob("digits-*"))
-    done = wsol(
+    done = wsol(*configured(
         folder, "evaluate", "wsol-digits@champion",
         "--shards", str(shards), "--split", "test", "--out", str(folder / "again"), "-o", "json",
-    )  # fmt: skip
+    ))  # fmt: skip
     run = workspace / "pipelines/small/train/digits-spn-tiny"
     stored = json.loads((run / "evaluation/test/metrics.json").read_text())
-    assert answer(done)["metrics"] == stored["metrics"]
+    assert done.answer()["metrics"] == stored["metrics"]
 
 
 def test_a_second_one_at_the_same_time_is_refused_at_once(
@@ -142,9 +112,9 @@ def test_a_second_one_at_the_same_time_is_refused_at_once(
     pipeline = folder / "workspace/pipelines/small"
     with lease(pipeline, "run"):
         for words in (["run"], ["run", "--fresh"]):
-            done = wsol(folder, *words)
-            assert done.returncode == 5
-            assert f"'wsol run' works there (process {os.getpid()}" in done.stderr
+            done = wsol(*configured(folder, *words))
+            assert done.code == 5
+            assert f"'wsol run' works there (process {os.getpid()}" in done.err
     assert Path(result["report"]).exists()
 
 
@@ -154,7 +124,7 @@ def test_killed_in_long_stages_it_ends_with_the_same_table(
     _, expected = finished
     killed = [stage for stage in KILLED if kill_in(tmp_path, stage)]
     assert killed == list(KILLED)
-    result = answer(wsol(tmp_path, "run", "-o", "json"))
+    result = wsol(*configured(tmp_path, "run", "-o", "json")).answer()
     assert result["table"] == expected["table"]
     assert result["champion"]["digest"] == expected["champion"]["digest"]
     assert result["served"]["detections"] == expected["served"]["detections"]
@@ -165,24 +135,12 @@ def kill_in(folder: Path, stage: str) -> bool:
     record = folder / "workspace/pipelines/small/stages" / f"{stage}.json"
     if record.exists():
         return False  # so short that it ended before the kill in the stage before it
-    log = folder / f"{stage}.log"
-    with log.open("w") as stream:
-        process = subprocess.Popen(
-            command(folder, "run"), stdout=subprocess.DEVNULL, stderr=stream,
-            start_new_session=True,
-        )  # fmt: skip
+    said = folder / f"{stage}.log"
+    process = start_wsol(*configured(folder, "run"), said=said)
     try:
-        wait_for(log, f"] {stage} ...", process)
+        wait_until(lambda: f"] {stage} ..." in said.read_text(), process, said)
         time.sleep(1.0 if "train" in stage else 0.05)
     finally:
-        os.kill(process.pid, signal.SIGKILL)
-        process.wait()
+        process.kill()
+        process.join()
     return not record.exists()
-
-
-def wait_for(log: Path, text: str, process: subprocess.Popen[bytes]) -> None:
-    deadline = time.monotonic() + 180
-    while text not in log.read_text():
-        assert process.poll() is None, log.read_text()[-3000:]
-        assert time.monotonic() < deadline, log.read_text()[-3000:]
-        time.sleep(0.05)

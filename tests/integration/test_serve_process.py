@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
-import subprocess
-import sys
-import time
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 import httpx
 import pytest
+from commands import start_wsol, wait_until
 from samples import free_port, picture
 
 from orchestrator.serve.serve import serve
@@ -38,8 +38,8 @@ def test_more_than_the_cluster_has(ray_cluster, settings, model_folder):
 
 
 @pytest.fixture
-def process(request, model_folder, tmp_path) -> Iterator[tuple[subprocess.Popen, str, Path]]:
-    """`wsol serve` with room for three requests: process, URL and its stderr."""
+def process(request, model_folder, tmp_path) -> Iterator[tuple[BaseProcess, str, Path]]:
+    """`wsol serve` with room for three requests: process, URL and what it says."""
     port = free_port()
     config = {
         "cluster": request.param,
@@ -48,25 +48,14 @@ def process(request, model_folder, tmp_path) -> Iterator[tuple[subprocess.Popen,
     }
     (tmp_path / "ray_config.yaml").write_text(json.dumps(config))
     words = ["--config", str(tmp_path / "ray_config.yaml"), "serve", "--model", str(model_folder)]
-    log = tmp_path / "stderr"
-    with log.open("w") as stream:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "orchestrator.cli", *words], stderr=stream, stdout=stream
-        )
+    said = tmp_path / "said"
+    process = start_wsol(*words, said=said)
     try:
-        wait_for(lambda: "Ctrl-C" in log.read_text(), process, log)
-        yield process, f"http://127.0.0.1:{port}", log
+        wait_until(lambda: "Ctrl-C" in said.read_text(), process, said)
+        yield process, f"http://127.0.0.1:{port}", said
     finally:
         process.kill()
-        process.wait()
-
-
-def wait_for(condition, process: subprocess.Popen, log: Path, timeout_s: float = 120.0) -> None:
-    give_up = time.monotonic() + timeout_s
-    while not condition():
-        assert process.poll() is None, log.read_text()
-        assert time.monotonic() < give_up, log.read_text()
-        time.sleep(0.1)
+        process.join()
 
 
 @pytest.mark.parametrize(
@@ -79,7 +68,7 @@ def wait_for(condition, process: subprocess.Popen, log: Path, timeout_s: float =
     indirect=["process"],
 )
 def test_it_sheds_load_and_ends_cleanly(process, sent, code):
-    process, url, log = process
+    process, url, said = process
     with httpx.Client(base_url=url, timeout=60, trust_env=False) as client:
 
         def post(seed: int) -> int:
@@ -91,8 +80,9 @@ def test_it_sheds_load_and_ends_cleanly(process, sent, code):
         counts = Counter(answers)
         assert set(counts) == {200, 503}, counts
         assert client.get("/readyz").status_code == 200
-    process.send_signal(sent)
-    assert process.wait(timeout=60) == code, log.read_text()
-    assert "Traceback" not in log.read_text()
+    os.kill(process.pid, sent)
+    process.join(timeout=60)
+    assert process.exitcode == code, said.read_text()
+    assert "Traceback" not in said.read_text()
     with pytest.raises(httpx.ConnectError):
         httpx.get(f"{url}/healthz", trust_env=False)

@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-import io
-import json
-from contextlib import chdir, redirect_stderr, redirect_stdout
+from contextlib import chdir
 from pathlib import Path
 from typing import Any
 
+import commands
 import pytest
-
-from orchestrator.cli.main import main
-
-pytestmark = pytest.mark.integration
 
 SETTINGS = """
 cluster: inline
@@ -25,15 +20,10 @@ RUN = "digits-pretrain-tiny"
 
 
 def wsol(folder: Path, *words: str, code: int = 0) -> Any:
-    out, err = io.StringIO(), io.StringIO()
-    with (
-        chdir(folder), redirect_stdout(out), redirect_stderr(err),
-        pytest.raises(SystemExit) as ended,
-    ):  # fmt: skip
-        main([*words, "-o", "json"])
-    assert (ended.value.code or 0) == code, err.getvalue()[-3000:]
-    assert "Traceback" not in err.getvalue()
-    return json.loads(out.getvalue()) if out.getvalue() else err.getvalue()
+    """The answer of a command that is given in a folder, or its said."""
+    with chdir(folder):
+        done = commands.wsol(*words, "-o", "json")
+    return done.answer(code) if done.out else done.said(code)
 
 
 @pytest.fixture(scope="module")

@@ -259,10 +259,10 @@ def test_a_model_that_changed_after_the_check(copy, work, model_folder, tmp_path
 
 def test_killed_and_started_again(settings, work, model_folder, tmp_path):
     """SIGKILL in the middle, then again: exports are those of a run that was left in peace."""
-    folder = make_images(tmp_path / "images", 400)
+    folder = make_images(tmp_path / "images", 160)
     out = tmp_path / "out"
     done = kill_and_repeat(folder, model_folder, out, settings)
-    assert 5 <= done < 200, "killed too late for this test"
+    assert 5 <= done < 80, "killed too late for this test"
     manifest = artifacts.read_manifest(out, "annotation")
-    assert manifest["read"] == manifest["listed"] == 400
+    assert manifest["read"] == manifest["listed"] == 160
     assert exports(out) == exports(work(folder=folder, out=tmp_path / "peace").out)

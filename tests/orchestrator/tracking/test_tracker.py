@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tracked import history, warnings_in
+from commands import start, wait_until
+from tracked import first_experiment, history, warnings_in
 
 from orchestrator.config.settings import Settings
 from orchestrator.tracking.events import EventLog, read_events
@@ -255,26 +256,14 @@ def test_nothing_is_printed(settings: Settings, tmp_path: Path) -> None:
     assert {p.name for p in tmp_path.iterdir()} == {"w"}  # no mlruns beside it
 
 
-FIRST_USE = """
-import sys
-from orchestrator.config.settings import Settings
-from orchestrator.tracking.mlflow_store import MlflowStore
-
-print(MlflowStore(Settings(workspace=sys.argv[1])).experiment())
-"""
-
-
 def test_killed_while_the_database_was_made_the_next_one_makes_it(tmp_path: Path) -> None:
-    command = [sys.executable, "-c", FIRST_USE, str(tmp_path)]
-    with subprocess.Popen(command, stderr=subprocess.DEVNULL) as process:
-        while not list(tmp_path.glob(".mlflow.db.*/mlflow.db")):
-            assert process.poll() is None
-            time.sleep(0.01)
-        process.kill()
-    assert not (tmp_path / "mlflow.db").exists(), "half-made"
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.strip() == "1"
+    folder, said = tmp_path / "w", tmp_path / "said"
+    process = start(first_experiment, folder, said=said)
+    wait_until(lambda: bool(list(folder.glob(".mlflow.db.*/mlflow.db"))), process, said)
+    process.kill()
+    process.join()
+    assert not (folder / "mlflow.db").exists(), "half-made"
+    assert first_experiment(folder) == "1"
 
 
 def test_a_database_is_made_where_there_are_no_hard_links(
@@ -284,5 +273,5 @@ def test_a_database_is_made_where_there_are_no_hard_links(
         raise PermissionError(1, "Operation not permitted")
 
     monkeypatch.setattr(os, "link", refused)
-    assert MlflowStore(Settings(workspace=tmp_path)).experiment() == "1"
+    assert first_experiment(tmp_path) == "1"
     assert (tmp_path / "mlflow.db").is_file()

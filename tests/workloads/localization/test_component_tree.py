@@ -79,9 +79,8 @@ def test_uneven_thresholds(map01, thresholds):
 
 
 @pytest.mark.parametrize("shape", [(40, 40), (17, 60), (61, 16), (1, 200), (200, 1), (1, 1)])
-@pytest.mark.parametrize("seed", [0, 1])
-def test_a_thousand_thresholds(shape, seed):
-    rng = np.random.default_rng(seed)
+def test_a_thousand_thresholds(shape):
+    rng = np.random.default_rng(0)
     noise = rng.random(shape, np.float32)
     check(noise, even_thresholds())
     coarse = rng.random((max(1, shape[0] // 6), max(1, shape[1] // 6)), np.float32)

@@ -24,11 +24,11 @@ CLASSES = 3
 SIZE = 64
 TASKS = ("multilabel", "singlelabel")
 PRESETS = [(m, p) for m in METHODS for p in (None, *METHODS[m].presets)]
-# Every method on every backbone that it can be built on. Of the large backbones, the quick tests
-# walk a method for each part of the contract: features, guidance and blocks.
+# Every method on every backbone that it can be built on. Of the large backbones, `make test` walks
+# a method for each part of the contract: features, guidance and blocks; `make test-long` walks all.
 QUICK = ("cam", "spg", "saliency-aware")
 EVERY = [
-    pytest.param(m, b, marks=[] if b == "tiny" or m in QUICK else pytest.mark.integration)
+    pytest.param(m, b, marks=[] if b == "tiny" or m in QUICK else pytest.mark.long)
     for m in METHODS
     for b in backbones_of(METHODS[m])
 ]
