@@ -15,7 +15,7 @@ PYTHON := $(shell for python in python3.11 python3 python; do \
 # Modules are compiled once, whatever the shell says: the tests start many processes.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help demo test test-long lint fmt lock bench comparison pictures
+.PHONY: help demo test test-long lint fmt lock bench comparison pictures pretrained
 
 help: ## show the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -55,6 +55,9 @@ comparison: $(READY) ## write docs/comparison.md again from a finished wsol benc
 
 pictures: $(READY) ## draw the README's pictures again from a finished demo
 	$(BIN)/python docs/pictures.py
+
+pretrained: $(READY) ## train again what recipes of the embedded data start from, to be shipped
+	$(BIN)/python docs/pretrained.py
 
 $(READY): requirements.lock pyproject.toml
 	@test -n "$(PYTHON)" || { echo "make: Python 3.11 is needed and neither python3.11, python3" \

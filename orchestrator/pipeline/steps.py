@@ -25,6 +25,7 @@ from workloads.datasets.registry import DATASETS
 from workloads.errors import ConfigError
 from workloads.recipes.load import load_recipe
 from workloads.recipes.schema import Recipe
+from workloads.recipes.shipped import shipped
 from workloads.shards.shards import Shards
 
 
@@ -61,9 +62,10 @@ class Steps:
         return self.stages.run("ingest", IngestResult, work)
 
     def pretrain(self, starts: Iterable[str], epochs: int | None = None) -> dict[str, Path]:
-        """Recipe name to the model that others start from."""
+        """Recipe name to the model that others start from: the shipped one, else trained now."""
         return {
-            name: self.stages.run(
+            name: shipped(name)
+            or self.stages.run(
                 f"pretrain-{name}", TrainResult, partial(self._pretrained, name, epochs)
             ).model
             for name in sorted(set(starts))
@@ -153,7 +155,8 @@ def check_weights(recipe: Recipe, data: Data, initial: Mapping[str, str]) -> Non
     """
     later = pretraining(recipe, initial)
     for start in later.values():
-        pretrainable(start, data)
+        if shipped(start) is None:
+            pretrainable(start, data)
     initial_weights(recipe, DATASETS[data.dataset].task, initial, later)
 
 

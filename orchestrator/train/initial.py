@@ -85,6 +85,7 @@ def _source(recipe: Recipe, part: str, backbone: Backbone, source: str | None) -
     """The file or folder of a source; None for random weights, which have to be asked for."""
     from workloads.backbones.weights import published_file
     from workloads.recipes.load import recipe_names
+    from workloads.recipes.shipped import shipped
 
     option = "--initial" if part == BACKBONE else f"--initial {part}="
     if source is None or source == RANDOM:
@@ -92,6 +93,8 @@ def _source(recipe: Recipe, part: str, backbone: Backbone, source: str | None) -
     if source == PUBLISHED:
         return published_file(backbone)
     if source in recipe_names():
+        if folder := shipped(source):
+            return folder
         raise ConfigError(
             f"recipe '{recipe.name}' starts from weights of '{source}': train that first and "
             f"give its model folder with {option}, or let 'wsol run' do both"

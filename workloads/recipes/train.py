@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import torch
+from pydantic import JsonValue
 
 from workloads.errors import ConfigError, unknown_name
 from workloads.images.decode import ImageLimits
@@ -16,6 +17,7 @@ from workloads.recipes.describe import describe
 from workloads.recipes.load import load_recipe
 from workloads.recipes.network import input_size, new_network, outline
 from workloads.recipes.schema import Recipe
+from workloads.recipes.shipped import shipped
 from workloads.shards.shards import Shards
 from workloads.training.on_shards import TrainingData, training_on
 
@@ -31,6 +33,7 @@ def train(
     proposals: Proposals | None = None,
     limits: ImageLimits | None = None,
     device: str = "cpu",
+    provenance: Mapping[str, JsonValue] | None = None,
     on_epoch: Callable[[dict[str, float]], None] = lambda _: None,
 ) -> Model:
     """A trained model with untuned thresholds.
@@ -41,11 +44,13 @@ def train(
         splits: to learn from, and to validate on.
         epochs: instead of the recipe's.
         initial: pretrained part to a model folder or a weights file; None for random weights.
+            What is left out starts from the model that is shipped of the recipe it names.
         proposals: for methods that learn from them.
+        provenance: what the model's card says of its origin, beside the recipe's name.
         on_epoch: is told the metrics of each epoch.
 
     Raises:
-        ConfigError: a part's weights are neither given nor random by the recipe.
+        ConfigError: a part's weights are neither given nor shipped nor random by the recipe.
         NotFound: no such recipe or split.
     """
     chosen = load_recipe(recipe) if isinstance(recipe, str) else recipe
@@ -58,7 +63,8 @@ def train(
     training = training_on(data, network, chosen.train, torch.device(device))
     for metrics in training.epochs():
         on_epoch(metrics)
-    card = describe(training.method, chosen, shards.classes, shards.cooccurrence(splits[0]))
+    together = shards.cooccurrence(splits[0])
+    card = describe(training.method, chosen, shards.classes, together, provenance)
     save_model(out, training.method, card)
     return Model.open(out)
 
@@ -70,10 +76,15 @@ def _weights(recipe: Recipe, task: str, given: Mapping[str, Path | None]) -> dic
     for part in given:
         if part not in parts:
             raise ConfigError(f"initial: {unknown_name('part', part, parts)}")
+    found = {part: path for part, path in given.items() if path is not None}
     for part in parts:
-        if part not in given and named.get(part, "") is not None:
+        if part in given or (source := named.get(part, "")) is None:
+            continue
+        if folder := shipped(source):
+            found[part] = folder
+        else:
             raise ConfigError(
                 f"recipe '{recipe.name}': part '{part}' needs weights; give initial={{'{part}': "
                 "PATH}, or None for random ones"
             )
-    return {part: path for part, path in given.items() if path is not None}
+    return found
