@@ -42,6 +42,11 @@ class RunPaths:
         return self.folder / "progress.json"
 
     @property
+    def preview(self) -> Path:
+        """Maps and boxes on a few validation images, after the last epoch."""
+        return self.folder / "preview.jpg"
+
+    @property
     def ray_storage(self) -> Path:
         """Ray Train's own storage: checkpoints and their bookkeeping."""
         return self.folder / "ray"

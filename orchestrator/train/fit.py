@@ -36,6 +36,7 @@ def fit_on_ray(resources: TrainResources, spec: TrainSpec, paths: RunPaths) -> I
         train_loop_config={
             "spec": spec.model_dump(mode="json"),
             "progress": str(paths.progress),
+            "preview": str(paths.preview),
             "threads": resources.threads,
         },
         scaling_config=ScalingConfig(
@@ -66,12 +67,16 @@ def fit_inline(resources: TrainResources, spec: TrainSpec, paths: RunPaths) -> I
     """
     import torch
 
+    from orchestrator.train.preview import Preview
+
     torch.set_num_threads(resources.threads)
     training = new_training(spec, torch.device("cpu"))
+    preview = Preview(spec, paths.preview)
     if paths.checkpoint.exists():
         training.restore(paths.checkpoint)
     for metrics in training.epochs(paths.progress):
         _log(paths.events, metrics)  # first: an epoch may be told twice, but not be left out
+        preview.draw(training.method)
         with atomic_folder(paths.checkpoint) as folder:
             training.save(folder)
     yield paths.checkpoint

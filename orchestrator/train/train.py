@@ -15,7 +15,7 @@ from orchestrator.config.settings import Machine
 from orchestrator.config.workspace import RunPaths
 from orchestrator.engine.claims import Verb, claim
 from orchestrator.engine.connect import connect, is_inline
-from orchestrator.engine.progress import Progress
+from orchestrator.engine.progress import Progress, say
 from orchestrator.provenance import stable_provenance
 from orchestrator.tracking.events import learning_curves
 from orchestrator.tracking.mlflow_store import RUN_TAG
@@ -96,6 +96,7 @@ def _tracked(
         parent=parent,
     )
     fit = fit_inline if is_inline(machine) else fit_on_ray
+    say(f"train {spec.recipe.name}: maps and boxes after each epoch in {paths.preview}")
     try:
         with (
             tracker.follow(run, paths.events),

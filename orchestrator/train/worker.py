@@ -45,13 +45,15 @@ def train_worker(config: dict[str, Any]) -> None:
     import torch
     from ray.train.torch import get_device, prepare_model
 
+    from orchestrator.train.preview import Preview
     from workloads.training.share import Share
 
     torch.set_num_threads(config["threads"])
     context = ray.train.get_context()
     share = Share(context.get_world_rank(), context.get_world_size())
+    spec = TrainSpec.model_validate(config["spec"])
     training = new_training(
-        TrainSpec.model_validate(config["spec"]),
+        spec,
         get_device(),
         share=share,
         wrap=prepare_model if share.world > 1 else None,
@@ -61,8 +63,11 @@ def train_worker(config: dict[str, Any]) -> None:
     if saved is not None:
         with saved.as_directory() as folder:
             training.restore(Path(folder))
-    shown = Path(config["progress"]) if share.rank == 0 else None
-    for metrics in training.epochs(shown):
+    first = share.rank == 0
+    preview = Preview(spec, Path(config["preview"])) if first else None
+    for metrics in training.epochs(Path(config["progress"]) if first else None):
+        if preview:
+            preview.draw(training.method)
         _report(training, metrics, share)
 
 

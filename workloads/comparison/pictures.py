@@ -13,9 +13,8 @@ from PIL import Image
 from workloads.comparison.plan import Reading
 from workloads.comparison.trial import read
 from workloads.images.decode import ImageLimits, decode
-from workloads.images.drawing import GREEN, ORANGE, captioned, draw_boxes, fit, grid, overlay
-from workloads.localization.boxes import boxes_at
-from workloads.localization.maps import normalize, upsample
+from workloads.images.drawing import captioned, fit, grid
+from workloads.localization.drawing import draw_map
 from workloads.predictions.store import Prediction
 from workloads.records import Record
 from workloads.shards.read import row_groups
@@ -58,13 +57,6 @@ def _boxed(shards: Path) -> Iterator[tuple[int, Record]]:
 def _with_map(pixels: Pixels, prediction: Prediction, cutoff: float) -> Pixels:
     """(H, W, 3) pixels, as `fit` gives them, under the map of the image's first class."""
     label = prediction.truth.labels[0]
-    raw = prediction.map_of(label)
-    height, width = pixels.shape[:2]
-    scale = np.array([width / prediction.width, height / prediction.height] * 2)
-    shown = overlay(pixels, normalize(upsample(raw, width, height)))
-    truth = prediction.truth.boxes_of(label) * scale
-    own = normalize(upsample(raw, prediction.width, prediction.height))
-    found = boxes_at(own, cutoff, "largest").boxes_xyxy * scale
-    for boxes, colour in ((truth, GREEN), (found, ORANGE)):
-        shown = draw_boxes(shown, boxes.astype(np.float32), [""] * len(boxes), colour)
-    return shown
+    truth = prediction.truth.boxes_of(label)
+    size = (prediction.width, prediction.height)
+    return draw_map(pixels, prediction.map_of(label), size, truth, cutoff)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from orchestrator.config.settings import Evaluate, Settings, Tune
 from orchestrator.config.workspace import RunPaths, Workspace
@@ -13,7 +14,7 @@ from orchestrator.engine.leases import lease
 from orchestrator.evaluate import evaluate
 from orchestrator.ingest import ingest
 from orchestrator.tracking.events import learning_curves
-from orchestrator.train import fit
+from orchestrator.train import fit, preview
 from orchestrator.train.spec import TrainSpec, make_spec
 from orchestrator.train.train import train
 from orchestrator.tune.tune import tune_run
@@ -60,6 +61,24 @@ def run(settings: Settings, spec: TrainSpec) -> RunPaths:
 def test_it_leaves_a_model_and_a_curve(run: RunPaths) -> None:
     assert [row["epoch"] for row in learning_curves(run.events)] == [1, 2, 3]
     assert Model.open_verified(run.model).card.classes[0] == "zero"
+
+
+def test_it_leaves_a_picture_of_what_the_network_sees(run: RunPaths) -> None:
+    with Image.open(run.preview) as picture:
+        assert picture.format == "JPEG"
+        width, height = picture.size
+        colours = len(picture.convert("RGB").getcolors(2**24))
+    assert width > preview.COLUMNS * preview.SIDE * 0.9
+    assert height > 2 * preview.SIDE * 0.8
+    assert colours > 1000
+
+
+def test_a_picture_that_cannot_be_written_stops_nothing(
+    settings: Settings, spec: TrainSpec, run: RunPaths
+) -> None:
+    paths = Workspace(settings.workspace).run("no picture")
+    (paths.preview / "in the way").mkdir(parents=True)
+    assert train(settings, spec, paths).digest == Model.open(run.model).digest
 
 
 def test_killed_after_an_epoch_and_continued_it_is_the_same_model(
