@@ -90,7 +90,7 @@ class Progress:
         facts = f"{self.done}/{self.total} {self.unit}"
         if speed > 0:
             left = (self.total - self.done) / speed
-            facts += f", {_rate(speed, self.unit)}, ETA {_duration(left)}"
+            facts += f", {_rate(speed, self.unit)}, ETA {clock(left)}"
         return facts
 
     def _print_line(self) -> None:
@@ -123,7 +123,7 @@ def _rate(per_second: float, unit: str) -> str:
     return f"{per_second:.1f} {unit}/s"
 
 
-def _duration(seconds: float) -> str:
+def clock(seconds: float) -> str:
     whole = round(seconds)
     if whole < 60:
         return f"{whole} s"

@@ -20,6 +20,7 @@ from orchestrator.engine.connect import training_workers
 from orchestrator.evaluate import EvaluateResult, evaluate
 from orchestrator.pages.pipeline.outcome import Champion, Outcome, Served
 from orchestrator.pages.pipeline.page import write_report
+from orchestrator.pipeline.plan import plan
 from orchestrator.pipeline.steps import Steps, check_weights
 from orchestrator.pipeline.table import results_table
 from orchestrator.register import register_run
@@ -96,6 +97,7 @@ class _Pipeline(Steps):
     def __init__(self, settings: Settings, paths: PipelinePaths, leaving: ExitStack) -> None:
         super().__init__(settings, settings.data, paths, leaving)
         self.recipes = {name: load_recipe(name) for name in settings.pipeline.recipes}
+        self.stages.plan = lambda: plan(settings, self.recipes)
 
     def prepare(self) -> None:
         """Beside the rest, the tracked run above those of the trainings."""

@@ -15,9 +15,9 @@ from orchestrator.train.spec import TrainSpec, build
 from workloads.artifacts import atomic_file
 from workloads.images.decode import decode
 from workloads.images.drawing import captioned, fit, grid
-from workloads.localization.drawing import draw_map
 from workloads.methods.base import Method
 from workloads.models.localizer import Localizer
+from workloads.predictions.drawing import draw_map
 from workloads.recipes.describe import describe
 from workloads.records import Record
 from workloads.shards.shards import Shards

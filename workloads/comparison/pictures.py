@@ -14,7 +14,7 @@ from workloads.comparison.plan import Reading
 from workloads.comparison.trial import read
 from workloads.images.decode import ImageLimits, decode
 from workloads.images.drawing import captioned, fit, grid
-from workloads.localization.drawing import draw_map
+from workloads.predictions.drawing import draw_map
 from workloads.predictions.store import Prediction
 from workloads.records import Record
 from workloads.shards.read import row_groups
