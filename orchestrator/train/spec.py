@@ -6,11 +6,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from orchestrator.config.places import restored, stored
 from orchestrator.config.settings import Machine
 from orchestrator.config.workspace import RunPaths
 from orchestrator.engine.connect import training_workers
 from orchestrator.train.initial import InitialWeights, initial_weights
-from workloads.artifacts import digest, is_sealed, read_json
+from workloads.artifacts import digest, is_sealed, read_json, write_json
 from workloads.errors import NotFound, unknown_name
 from workloads.images.decode import ImageLimits
 from workloads.options import Options
@@ -127,6 +128,12 @@ def parameters(spec: TrainSpec) -> dict[str, Any]:
     }
 
 
+def save_spec(paths: RunPaths, spec: TrainSpec) -> None:
+    """Write what a run was asked for; places in its workspace are those of wherever that is."""
+    values = {"identity": spec.identity(), **spec.model_dump(mode="json")}
+    write_json(paths.spec, stored(values, paths.place))
+
+
 def spec_of(paths: RunPaths) -> TrainSpec:
     """The specification of a finished run."""
     if not paths.spec.exists():
@@ -135,6 +142,6 @@ def spec_of(paths: RunPaths) -> TrainSpec:
         raise NotFound(f"no run '{paths.name}' in {paths.folder.parent} (there: {known})")
     if not is_sealed(paths.model):
         raise NotFound(f"run '{paths.name}' is not finished; continue it: wsol train ... --resume")
-    values = read_json(paths.spec)
+    values = restored(read_json(paths.spec), paths.place)
     values.pop("identity")
     return TrainSpec.parse(values, str(paths.spec))

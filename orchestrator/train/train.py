@@ -21,8 +21,8 @@ from orchestrator.tracking.events import learning_curves
 from orchestrator.tracking.mlflow_store import RUN_TAG
 from orchestrator.tracking.tracker import Tracker
 from orchestrator.train.fit import fit_inline, fit_on_ray
-from orchestrator.train.spec import TrainSpec, build, parameters
-from workloads.artifacts import exists, is_sealed, write_json
+from orchestrator.train.spec import TrainSpec, build, parameters, save_spec
+from workloads.artifacts import exists, is_sealed
 from workloads.errors import Conflict
 from workloads.models.model import Model
 from workloads.shards.shards import Shards
@@ -76,7 +76,7 @@ def train(
     with claim(paths.folder, spec.deciding(), VERB):
         if is_sealed(paths.model):
             return _result(paths, spec, tracking_run=None)
-        write_json(paths.spec, {"identity": spec.identity(), **spec.model_dump(mode="json")})
+        save_spec(paths, spec)
         with connect(machine) as engine:
             resources = machine.resources.train
             each = (resources.cpus_per_worker, resources.gpus_per_worker)
