@@ -23,10 +23,12 @@ from workloads.metrics.options import MetricOptions
 from workloads.options import Options
 from workloads.proposals.options import ProposalOptions
 from workloads.search.options import SearchMetric, SearchOptions
+from workloads.storage import refuse_address
 
 CONFIG_VARIABLE = "WSOL_CONFIG"
 CONFIG_FILE = "ray_config.yaml"
 TRACKING_VARIABLE = "MLFLOW_TRACKING_URI"
+_ORIGIN = re.compile(r"https?://[^/?#\s]+")
 _HOST_AND_PORT = re.compile(r"[\w.-]+:[0-9]+(/.*)?")  # urlparse takes the host for a scheme
 _NO_SERVERS = ("", "file", "s3", "gs", "abfss", "wasbs", "hdfs", "dbfs", "ftp", "sftp", "r2")
 
@@ -145,6 +147,18 @@ class Serving(Options):
     max_queue: int = Field(default=256, ge=1, description="waiting requests; more get 503")
     max_request_mb: float = Field(default=16.0, gt=0, description="body limit, MiB; else 413")
     request_timeout_s: float = Field(default=30.0, gt=0, description="limit of one request")
+    allowed_origins: tuple[str, ...] = Field(
+        default=(), description="web pages whose scripts may ask, as https://example.org; * for all"
+    )
+
+    @field_validator("allowed_origins")
+    @classmethod
+    def _are_origins(cls, origins: tuple[str, ...]) -> tuple[str, ...]:
+        """Refuse what no browser sends, and would therefore never match."""
+        for origin in origins:
+            if origin != "*" and not _ORIGIN.fullmatch(origin):
+                raise ValueError(f"'{origin}' is no origin; write SCHEME://HOST[:PORT], or *")
+        return origins
 
 
 class Data(Options):
@@ -261,8 +275,9 @@ class Settings(Machine):
         set.
 
         Raises:
-            ConfigError: the environment names no tracking server.
+            ConfigError: the environment names no tracking server, or the workspace no folder.
         """
+        refuse_address(self.workspace, "workspace")
         workspace = self.workspace.expanduser().resolve()
         named = os.environ.get(TRACKING_VARIABLE)
         tracking = self.tracking

@@ -38,10 +38,12 @@ from workloads.errors import (
     unknown_name,
 )
 from workloads.models.model import Model
+from workloads.storage import refuse_address
 
 DIGEST_TAG = "wsol.digest"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _ALIAS = re.compile(r"(?!latest$)(?![vV]?[0-9]+$)[A-Za-z0-9_-]+")
+_MODELS = "models:/"  # as MLflow writes a version, and `wsol register` prints it
 _REFERENCE = re.compile(rf"(?P<name>{_NAME.pattern})(?:@(?P<alias>[\w-]+)|/(?P<version>[0-9]+))")
 
 
@@ -137,13 +139,13 @@ def champion(machine: Machine, name: str, alias: str) -> ModelVersion:
 
 
 def find_version(machine: Machine, reference: str) -> ModelVersion:
-    """The version that `NAME@ALIAS` or `NAME/VERSION` stands for.
+    """The version that `NAME@ALIAS` or `NAME/VERSION` stands for, also behind `models:/`.
 
     Raises:
         NotFound: no such model, alias or version; the message lists those that exist.
         ClusterError: MLflow fails.
     """
-    parts = _REFERENCE.fullmatch(reference)
+    parts = _REFERENCE.fullmatch(reference.removeprefix(_MODELS))
     if parts is None:
         raise NotFound(
             f"model '{reference}': no such folder; give a model folder, NAME@ALIAS or NAME/VERSION"
@@ -164,11 +166,14 @@ def fetch_model(machine: Machine, reference: str) -> Model:
         reference: a model folder, `NAME@ALIAS` or `NAME/VERSION`.
 
     Raises:
+        ConfigError: an address of another kind, as s3://.
         NotFound: no such folder, model, alias or version; the message lists those that exist.
         IntegrityError: a file is not the one that was registered.
         ClusterError: MLflow fails.
     """
     folder = Path(reference).expanduser()
+    if not reference.startswith(_MODELS):
+        refuse_address(folder, "model")
     if folder.is_dir():
         return Model.open_verified(folder)
     version = find_version(machine, reference)

@@ -112,6 +112,21 @@ def build(spec: TrainSpec) -> Method:
     return new_network(spec.recipe, spec.task, len(spec.classes), initial)
 
 
+def check_enough_images(spec: TrainSpec) -> None:
+    """Refuse a training without one batch, before workers start for it.
+
+    Raises:
+        ConfigError: the split to learn from has too few images.
+    """
+    from workloads.training.shard_loader import check_images
+
+    train, workers = spec.recipe.train, spec.workers
+    if train.balance:  # repeats images; how often, the loader finds out
+        return
+    read = Shards.open(spec.shards).splits[spec.train_split].read
+    check_images(spec.shards, spec.train_split, read, workers, train.of_worker(workers))
+
+
 def needs_proposals(recipe: Recipe, task: str) -> bool:
     """Whether a training learns from what `wsol proposals` makes."""
     from workloads.recipes.network import outline

@@ -21,7 +21,7 @@ from orchestrator.tracking.events import learning_curves
 from orchestrator.tracking.mlflow_store import RUN_TAG
 from orchestrator.tracking.tracker import Tracker
 from orchestrator.train.fit import fit_inline, fit_on_ray
-from orchestrator.train.spec import TrainSpec, build, parameters, save_spec
+from orchestrator.train.spec import TrainSpec, build, check_enough_images, parameters, save_spec
 from workloads.artifacts import exists, is_sealed
 from workloads.errors import Conflict
 from workloads.models.model import Model
@@ -68,6 +68,7 @@ def train(
     Raises:
         Conflict: the run was started with other settings, or before and `resume` is false; or
             another process trains it.
+        ConfigError: too few images for one batch.
         ResourceError: the workers do not fit on the cluster.
         WsolError: training failed; the message is the worker's.
     """
@@ -76,6 +77,7 @@ def train(
     with claim(paths.folder, spec.deciding(), VERB):
         if is_sealed(paths.model):
             return _result(paths, spec, tracking_run=None)
+        check_enough_images(spec)
         save_spec(paths, spec)
         with connect(machine) as engine:
             resources = machine.resources.train

@@ -212,3 +212,11 @@ def test_the_tracking_server_of_the_environment(uri, monkeypatch):
     assert (set_here.tracking.uri, set_here.tracking.timeout_s) == ("http://other:1", 3)
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "")
     assert load_settings(None).tracking.uri is None
+
+
+def test_origins_are_those_that_browsers_send():
+    allowed = load_settings(None, ("serve.allowed_origins=[https://a.org, 'http://b:80', '*']",))
+    assert allowed.serve.allowed_origins == ("https://a.org", "http://b:80", "*")
+    for wrong in ("https://a.org/", "a.org", "ftp://a"):
+        with pytest.raises(ConfigError, match=r"write SCHEME://HOST\[:PORT\], or \*"):
+            load_settings(None, (f"serve.allowed_origins=[{wrong}]",))

@@ -48,6 +48,7 @@ def test_round_trip(settings: Settings, store: MlflowStore, model: Path, name: s
     tags = {"method": "any", "val.box_f1": 0.5, "recipe": "r" * 9000}
     version = register(settings, model, name, tags)
     assert (version.name, version.version) == (name, 1)
+    assert find_version(settings, version.uri) == version
     assert version.reference == f"{name}/1"
     assert version.uri == f"models:/{name}/1"
     assert version.digest == read_manifest(model, "model")["digest"]
