@@ -7,7 +7,8 @@ import os
 import secrets
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import Any
 
 from clusters.cluster import Cluster
@@ -167,9 +168,14 @@ def _ensure_token() -> None:
     if os.environ.get("RAY_AUTH_MODE") != "token" or os.environ.get("RAY_AUTH_TOKEN"):
         return
     path = token_file()
-    if path is None:
-        os.environ["RAY_AUTH_TOKEN"] = secrets.token_hex(32)
-        return
+    with suppress(OSError):
+        if path is not None:
+            _keep_token(path)
+            return
+    os.environ["RAY_AUTH_TOKEN"] = secrets.token_hex(32)
+
+
+def _keep_token(path: Path) -> None:
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
