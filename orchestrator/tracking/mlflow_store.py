@@ -303,8 +303,14 @@ def _parts(entities: list[Any]) -> Iterator[list[Any]]:
 
 
 def sqlite_uri(path: Path) -> str:
-    """The address of a database file; what means something in an address is quoted."""
-    return f"sqlite:///{urllib.parse.quote(str(path))}"
+    """The address of a database file; what means something in an address is quoted.
+
+    With the driver's name then: of an address without it, MLflow makes the quoted folder too.
+    """
+    text = str(path)
+    if "?" not in text and urllib.parse.unquote(text) == text:
+        return f"sqlite:///{text}"
+    return f"sqlite+pysqlite:///{text.replace('%', '%25').replace('?', '%3F')}"
 
 
 def _check_database(path: Path) -> None:

@@ -318,6 +318,9 @@ def test_a_workspace_that_moved(model: Path, name: str, tmp_path: Path) -> None:
     other = register(new, make_model(tmp_path / "b", b"other"), name, {}, version.run_id)
     assert new.workspace / "mlflow-artifacts" in fetch_model(new, other.reference).folder.parents
     assert not old.workspace.exists()
+    assert sorted(p.name for p in tmp_path.iterdir()) == [
+        "b", "feature%2Flogin?", "model", "new #1"
+    ]  # fmt: skip
 
 
 def test_a_deleted_experiment_says_how_to_mend_it(
