@@ -15,6 +15,7 @@ from selenium import webdriver
 from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.by import By
 
+from orchestrator.config.places import restored
 from orchestrator.config.settings import load_settings
 from orchestrator.config.workspace import Workspace
 from workloads.artifacts import read_json
@@ -65,7 +66,8 @@ def main() -> None:
     paths = Workspace(settings.workspace).pipeline(settings.pipeline.name)
     if not paths.report.exists():
         sys.exit(f"{paths.report}: not there yet; run make demo first")
-    shards = Shards.open(Path(read_json(paths.stage("ingest"))["output"]["folder"]))
+    record = restored(read_json(paths.stage("ingest")), paths.place)
+    shards = Shards.open(Path(record["output"]["folder"]))
     IMAGES.mkdir(exist_ok=True)
     draw_digits(shards)
     photograph_report(paths.report)

@@ -16,7 +16,7 @@ nodes see under the same path.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -24,9 +24,10 @@ from typing import Any
 from orchestrator.config.settings import Machine
 from orchestrator.engine.claims import Verb, claim
 from orchestrator.engine.connect import connect
-from orchestrator.engine.progress import Progress
+from orchestrator.engine.progress import Progress, say
 from orchestrator.tracking.registry import fetch_model
 from workloads.annotation.annotation import Annotation
+from workloads.annotation.changes import follow
 from workloads.annotation.chunk import annotate_chunk
 from workloads.annotation.export import export, exported
 from workloads.annotation.listing import ListedFile, Listing, list_images
@@ -39,11 +40,12 @@ from workloads.artifacts import (
     unseal,
     write_json,
 )
-from workloads.errors import ConfigError, IntegrityError, NotFound
+from workloads.errors import ConfigError, Conflict, IntegrityError, NotFound
 from workloads.formats.registry import FORMATS
 from workloads.images.decode import ImageLimits
 from workloads.models.localizer import Localizer
 from workloads.models.model import Model
+from workloads.storage import refuse_address
 
 VERB = Verb(
     "annotate",
@@ -102,16 +104,20 @@ def annotate(
         OSError: as the file system says (a full disk, say); start again to continue.
     """
     wanted = _checked_formats(formats)
+    refuse_address(folder, "the images")
+    refuse_address(out, "--out")
     folder, out = folder.resolve(), out.resolve()
-    request = _request(machine, folder, out, fetch_model(machine, model))
-    with claim(out, _deciding(request), VERB):
+    found = fetch_model(machine, model)
+    request = _request(machine, folder, out, found)
+    with claim(out, _deciding(request, out), VERB):
         if not exists(out / LISTING):
-            write_json(out / LISTING, request)
+            write_json(out / LISTING, {**request, "first": _digest_of(request)})
+        _follow_changes(out, request, folder)
         store = AnnotationStore.open(out)
         if not _is_finished(out, wanted):
-            speed = _annotate_missing(machine, store, request)
+            speed = _annotate_missing(machine, store, found, folder)
             _finish(store, request, wanted, speed)
-    return _result(out)
+    return _result(out, folder)
 
 
 class Annotator:
@@ -163,27 +169,68 @@ def _checked_formats(formats: Sequence[str] | None) -> list[str]:
     return [FORMATS[name].name for name in dict.fromkeys(formats or sorted(FORMATS))]
 
 
-def _deciding(request: dict[str, Any]) -> dict[str, Any]:
-    """The part of a request that decides the annotation; places of files do not."""
-    listing = Listing(tuple(ListedFile(*values) for values in request["files"]), 1)
+def _deciding(request: dict[str, Any], out: Path) -> dict[str, Any]:
+    """The part of a request that decides the annotation; places of files do not.
+
+    The files are those of the first start; `_follow_changes` looks at what became of them.
+    """
+    started = read_json(out / LISTING) if exists(out / LISTING) else {}
     return {
         "model": request["model"]["digest"],
-        "files of the folder": listing.digest,
+        "files of the folder": started.get("first") or _digest_of(started or request),
         "images": request["limits"],
     }
 
 
+def _digest_of(request: dict[str, Any]) -> str:
+    return Listing(tuple(ListedFile(*values) for values in request["files"]), 1).digest
+
+
+def _follow_changes(out: Path, request: dict[str, Any], folder: Path) -> None:
+    """Take new images of the folder in, and new names and times of those that are there.
+
+    Raises:
+        Conflict: listed images are gone, or others now.
+    """
+    store = AnnotationStore.open(out)
+    files = tuple(ListedFile(*values) for values in request["files"])
+    if _facts(files) == _facts(store.listing.files):
+        return
+    changes = follow(store.listing, files, store.contents(), folder)
+    if changes.lost:
+        more = f" and {len(changes.lost) - 1} more" if len(changes.lost) > 1 else ""
+        raise Conflict(
+            f"{out}: holds an annotation of other images: {changes.lost[0]}{more} of the folder "
+            f"{'are' if more else 'is'} gone or changed since; {VERB.advice}"
+        )
+    if changes.new:
+        say(f"wsol: {changes.new} new in {folder}; the others are known")
+    listed = changes.listing
+    unseal(out)
+    write_json(
+        out / LISTING,
+        {
+            **store.request,
+            "first": store.request.get("first") or _digest_of(store.request),
+            "files": [list(asdict(file).values()) for file in listed.files],
+            "added": list(listed.added),
+        },
+    )
+
+
+def _facts(files: Sequence[ListedFile]) -> set[ListedFile]:
+    return {replace(file, read_as=None) for file in files}
+
+
 def _request(machine: Machine, folder: Path, out: Path, model: Model) -> dict[str, Any]:
-    """Everything that decides the annotation, as it stands in listing.json."""
+    """Everything that decides the annotation, as it stands in listing.json: no places of files."""
     if out.is_relative_to(folder):
         raise ConfigError(f"{out}: is in the image folder {folder}; choose an --out beside it")
     files = list_images(folder)
     if not files:
         raise NotFound(f"{folder}: no files there (hidden ones do not count); add images to it")
     return {
-        "folder": str(folder),
         "model": {
-            "path": str(model.folder),
             "digest": model.digest,
             "method": model.card.method,
             "backbone": model.card.backbone,
@@ -199,18 +246,20 @@ def _is_finished(out: Path, formats: Sequence[str]) -> bool:
     return is_sealed(out) and set(formats) <= set(Annotation.open_verified(out).formats)
 
 
-def _annotate_missing(machine: Machine, store: AnnotationStore, request: dict[str, Any]) -> float:
+def _annotate_missing(
+    machine: Machine, store: AnnotationStore, model: Model, folder: Path
+) -> float:
     """Write the parts that are missing; images per second."""
     missing, listing = store.missing(), store.listing
     if not missing:
         return 0.0
     resources = machine.resources.annotate
     options = {
-        "model": request["model"]["path"],
-        "digest": request["model"]["digest"],
-        "folder": request["folder"],
+        "model": str(model.folder),
+        "digest": model.digest,
+        "folder": str(folder),
         "out": str(store.folder),
-        "limits": request["limits"],
+        "limits": store.request["limits"],
         "device": resources.device,
         "threads": resources.threads,
     }
@@ -242,11 +291,11 @@ def _finish(
     )
 
 
-def _result(out: Path) -> AnnotateResult:
+def _result(out: Path, images: Path) -> AnnotateResult:
     found = Annotation.open(out)
     return AnnotateResult(
         out=out,
-        images=Path(read_json(out / LISTING)["folder"]),
+        images=images,
         model=found.model_digest,
         listed=found.listed,
         read=found.read,

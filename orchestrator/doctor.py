@@ -2,30 +2,41 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import platform
+import re
 import shutil
 import socket
+import sqlite3
 import stat
 import subprocess
 import sys
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 from typing import Literal
+from urllib.parse import quote
 
 import psutil  # type: ignore[import-untyped]
 
 from clusters.cluster import load_cluster
 from orchestrator.config.names import check_names
 from orchestrator.config.settings import Settings, load_settings, settings_file
+from orchestrator.config.workspace import Workspace
+from orchestrator.engine import surroundings
 from orchestrator.provenance import requirements
+from orchestrator.tracking.mlflow_store import sqlite_uri
+from orchestrator.tracking.remedies import LOGIN, newer_schema, restore_experiment, upgrade_schema
+from workloads import compile_cache
 from workloads.errors import WsolError, one_line
 
 _PYTHON = (3, 11)
+_REVISION = re.compile(r'^(revision|down_revision)(?:: [^=]*)? = "(\w+)"', re.MULTILINE)
 _GIB = 2**30
 _LEAST_MEMORY_GB, _GOOD_MEMORY_GB = 2.0, 4.0
 _LEAST_DISK_GB, _GOOD_DISK_GB = 1.0, 5.0
@@ -182,11 +193,32 @@ def check_port(settings: Settings) -> Check:
     return Check("port", "ok", f"{host}:{port} is free")
 
 
+def check_compiled_code(settings: Settings) -> Check:
+    """Compiled functions can be kept from one command to the next."""
+    if compile_cache.is_writable_without_help():
+        named = os.environ.get(compile_cache.VARIABLE)
+        return Check("compiled code", "ok", named or "kept beside the source or in ~/.cache")
+    fix = f"{compile_cache.REMEDY}, and that stays"
+    return Check("compiled code", "warn", "packages and home cannot be written", fix)
+
+
+def check_temporary_files(settings: Settings) -> Check:
+    """Ray can open its sockets in the folder of temporary files."""
+    folder = surroundings.temporary_folder()
+    try:
+        surroundings.check_temporary_folder()
+    except WsolError as error:
+        found, _, fix = str(error).rpartition("; ")
+        needs_it = load_cluster(settings.cluster).kind != "inline"
+        return Check("temporary files", "fail" if needs_it else "warn", found, fix)
+    return Check("temporary files", "ok", folder)
+
+
 def check_tracking(settings: Settings) -> Check:
-    """The tracking server answers, if one is set."""
+    """The tracking server answers, if one is set, and its database can be used."""
     uri, limit = settings.tracking.uri, settings.tracking.timeout_s
     if uri is None:
-        return Check("tracking", "ok", "SQLite in the workspace")
+        return _check_database(settings)
     if not uri.startswith(("http:", "https:")):
         return Check("tracking", "ok", one_line(uri))
     try:
@@ -195,7 +227,10 @@ def check_tracking(settings: Settings) -> Check:
             pass
     except urllib.error.HTTPError as error:
         if error.code >= 500:
-            return Check("tracking", "warn", one_line(f"{uri}: HTTP {error.code}"))
+            fix = "see the server's log"
+            return Check("tracking", "warn", one_line(f"{uri}: HTTP {error.code}"), fix)
+        if error.code in (401, 403) and "MLFLOW_TRACKING_USERNAME" not in os.environ:
+            return Check("tracking", "warn", one_line(f"{uri}: HTTP {error.code}"), LOGIN)
     except (OSError, ValueError) as error:
         fix = "start it, or set tracking.uri to null for SQLite in the workspace"
         return Check("tracking", "fail", one_line(f"{uri}: {error}"), fix)
@@ -207,8 +242,9 @@ def check_token(settings: Settings) -> Check:
     if os.environ.get("RAY_AUTH_MODE") == "disabled":
         fix = "unset RAY_AUTH_MODE: without it, whoever reaches a Ray port runs code here"
         return Check("ray token", "warn", "RAY_AUTH_MODE=disabled", fix)
-    default = Path.home() / ".ray" / "auth_token"
-    path = Path(os.environ.get("RAY_AUTH_TOKEN_PATH", default))
+    path = surroundings.token_file()
+    if path is None:
+        return Check("ray token", "ok", "home cannot be written: each command has its own")
     if not path.exists():
         return Check("ray token", "ok", "none yet; the first command on Ray makes it")
     mode = stat.S_IMODE(path.stat().st_mode)
@@ -225,6 +261,8 @@ _CHECKS: dict[str, Callable[[Settings], Check]] = {
     "workspace": check_workspace,
     "gpu": check_gpu,
     "port": check_port,
+    "compiled code": check_compiled_code,
+    "temporary files": check_temporary_files,
     "tracking": check_tracking,
     "ray token": check_token,
 }
@@ -238,6 +276,45 @@ def _settings(config: Path | None, overrides: tuple[str, ...]) -> tuple[Settings
         return Settings().resolved(), Check("settings", "fail", str(error), fix)
     file = settings_file(config)
     return settings, Check("settings", "ok", str(file) if file else "no file; the defaults")
+
+
+def _check_database(settings: Settings) -> Check:
+    """The database of the workspace, read without MLflow, which would change it."""
+    path = Workspace(settings.workspace).tracking_database
+    if not path.exists():
+        return Check("tracking", "ok", "SQLite in the workspace")
+    name, uri = settings.tracking.experiment, sqlite_uri(path)
+    try:
+        with closing(sqlite3.connect(f"file:{quote(str(path))}?mode=ro", uri=True)) as database:
+            revision = database.execute("SELECT version_num FROM alembic_version").fetchone()
+            query = "SELECT experiment_id, lifecycle_stage FROM experiments WHERE name = ?"
+            experiment = database.execute(query, (name,)).fetchone()
+    except sqlite3.Error as error:
+        fix = "restore it from a copy, or move it away: runs are tracked anew then"
+        return Check("tracking", "fail", f"{path}: {error}", fix)
+    known, newest = _schema_revisions()
+    if revision and revision[0] != newest:
+        found = f"{path}: schema {revision[0]}, this MLflow has {newest}"
+        fix = upgrade_schema(uri) if revision[0] in known else newer_schema()
+        return Check("tracking", "fail", found, fix)
+    if experiment and experiment[1] == "deleted":
+        found, _, fix = restore_experiment(uri, name, str(experiment[0])).partition("; ")
+        return Check("tracking", "fail", found, fix)
+    return Check("tracking", "ok", "SQLite in the workspace")
+
+
+def _schema_revisions() -> tuple[set[str], str]:
+    """Revisions of MLflow's schema that the installed one knows, and the newest of them."""
+    package = importlib.util.find_spec("mlflow")
+    places = package.submodule_search_locations or [] if package else []
+    before = {}
+    for place in places:
+        for file in Path(place, "store", "db_migrations", "versions").glob("*.py"):
+            found = dict(_REVISION.findall(file.read_text(encoding="utf-8")))
+            if "revision" in found:
+                before[found["revision"]] = found.get("down_revision")
+    (newest,) = before.keys() - set(before.values())
+    return set(before), newest
 
 
 def _existing(path: Path) -> Path:

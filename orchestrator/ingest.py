@@ -30,6 +30,7 @@ from workloads.shards.write import (
     plan_shards,
     split_duplicates,
 )
+from workloads.storage import refuse_address
 
 VERB = Verb("ingest", "shards", "choose another --out or remove the folder")
 
@@ -69,6 +70,8 @@ def ingest(
         Conflict: `out` holds shards of something else, or another process works there.
         IntegrityError: read + quarantined is not listed.
     """
+    refuse_address(root, "--root")
+    refuse_address(out, "--out")
     root, out = (path.expanduser().resolve() for path in (root, out))  # workers may be elsewhere
     source = open_dataset(dataset, root, options)
     chosen = tuple(splits) or source.splits()

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from orchestrator.config.settings import Machine
 from orchestrator.config.workspace import RunPaths
-from orchestrator.tracking.mlflow_store import MlflowStore, root_cause
-from orchestrator.tracking.registry import ModelVersion, register, set_champion
+from orchestrator.tracking.mlflow_store import MlflowStore
+from orchestrator.tracking.registry import ModelVersion, answering, register, set_champion
 from orchestrator.train.spec import spec_of
 from workloads.artifacts import is_sealed, read_json
-from workloads.errors import ClusterError, NotFound
+from workloads.errors import NotFound
 
 
 def register_run(
@@ -35,8 +35,5 @@ def register_run(
 def _tracked(machine: Machine, paths: RunPaths) -> str | None:
     """MLflow's id of the training run."""
     store = MlflowStore(machine)
-    try:
+    with answering(store, f"look up run '{paths.name}'"):
         return store.find_run(paths.tracking_uid())
-    except Exception as error:  # MLflow, its databases and file stores raise all kinds
-        problem = f"could not look up run '{paths.name}': {root_cause(error)}"
-        raise ClusterError(f"{problem}; see that the tracking server runs") from error

@@ -21,6 +21,7 @@ for _name, _value in {
     os.environ.setdefault(_name, _value)
 os.environ.pop("FORCE_COLOR", None)
 os.environ.pop("WSOL_CONFIG", None)
+os.environ.pop("MLFLOW_TRACKING_URI", None)
 os.environ.pop("WSOL_DEBUG", None)
 
 # How long an example takes is the machine's business: several tests run side by side.

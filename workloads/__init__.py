@@ -10,6 +10,8 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from workloads.compile_cache import set_cache_folder
+
 if TYPE_CHECKING:
     from workloads.datasets.registry import open_dataset
     from workloads.detections import Detections
@@ -66,6 +68,8 @@ __all__ = [
     "train",
     "tune",
 ]
+
+set_cache_folder()  # before anything imports numba
 
 
 def __getattr__(name: str) -> Any:

@@ -63,7 +63,8 @@ def _one_line(model: type[BaseModel], error: ValidationError, where: str) -> str
         parent = _model_at(model, path[:-1]) or model
         place = ".".join([where, *path[:-1]])
         return f"{place}: {unknown_name('key', path[-1], parent.model_fields)}"
-    return f"{where}: {key}: {first['msg']}; given {first['input']!r}"
+    said = first["msg"].removeprefix("Value error, ")  # of a check of our own
+    return f"{where}: {key}: {said}; given {first['input']!r}"
 
 
 def _model_at(model: type[BaseModel], path: list[str]) -> type[BaseModel] | None:

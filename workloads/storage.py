@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import re
 import shutil
 import uuid
 from collections.abc import Iterator
@@ -18,6 +19,8 @@ from pathlib import Path
 from typing import Protocol
 
 import pyarrow as pa
+
+from workloads.errors import ConfigError
 
 
 class Storage(Protocol):
@@ -153,6 +156,24 @@ class LocalStorage:
 
 
 _LOCAL = LocalStorage()
+_ADDRESS = re.compile(r"([a-z][a-z0-9+.-]+):/.*")
+
+
+def refuse_address(path: Path, what: str) -> None:
+    """Refuse an address such as s3://bucket/images where a folder is meant.
+
+    Args:
+        what: it is, in the user's words.
+
+    Raises:
+        ConfigError: it is one; a `Path` has lost one of its slashes.
+    """
+    found = _ADDRESS.fullmatch(str(path))
+    if found and not path.exists():
+        raise ConfigError(
+            f"{what} {found[1]}:/{str(path)[len(found[1]) + 1 :]}: {found[1]} addresses are not "
+            "supported; give a folder of this machine (copy it, or mount the bucket)"
+        )
 
 
 def storage_of(path: Path) -> Storage:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 import typer
 
+from workloads.compile_cache import REMEDY
 from workloads.errors import (
     EXIT_INTERRUPTED,
     ClusterError,
@@ -68,6 +69,7 @@ def explain(error: BaseException) -> Failure:
         or _out_of_memory(chain)
         or _from_ray(chain)
         or _from_system(chain)
+        or _not_compiled(chain)
     )
     if known:
         return Failure(known.exit_code, one_line(str(known)))
@@ -148,6 +150,13 @@ def _from_system(chain: list[BaseException]) -> WsolError | None:
     if error.errno == errno.EADDRINUSE:
         return ResourceError(f"{where}{words}; choose another port")
     return WsolError(f"{where}{words}")
+
+
+def _not_compiled(chain: list[BaseException]) -> WsolError | None:
+    """Numba found no folder for compiled code, and says so in words of its own."""
+    if any("no locator available" in str(e) for e in chain if isinstance(e, RuntimeError)):
+        return WsolError(f"no folder for compiled code can be written; {REMEDY}")
+    return None
 
 
 def _usage(error: typer.TyperException) -> str:

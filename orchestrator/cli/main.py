@@ -29,6 +29,7 @@ from orchestrator.cli import (
     reproduce,
     run,
     serve,
+    streams,
     sync,
     train,
     tune,
@@ -118,6 +119,7 @@ def split_debug(arguments: list[str]) -> tuple[list[str], bool]:
 
 def _run(words: list[str], debug: bool) -> int:
     try:
+        streams.prepare()
         code = app(words, prog_name="wsol", standalone_mode=False)
         sys.stdout.flush()
     except BrokenPipeError:

@@ -7,11 +7,13 @@ includes), once. Unknown keys are refused with the nearest match.
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlparse
 
 import yaml
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from orchestrator.config.renamed import refuse_renamed
 from workloads.datasets.digit_options import DigitsOptions, SingleDigitsOptions
@@ -21,20 +23,41 @@ from workloads.metrics.options import MetricOptions
 from workloads.options import Options
 from workloads.proposals.options import ProposalOptions
 from workloads.search.options import SearchMetric, SearchOptions
+from workloads.storage import refuse_address
 
 CONFIG_VARIABLE = "WSOL_CONFIG"
 CONFIG_FILE = "ray_config.yaml"
+TRACKING_VARIABLE = "MLFLOW_TRACKING_URI"
+_ORIGIN = re.compile(r"https?://[^/?#\s]+")
+_HOST_AND_PORT = re.compile(r"[\w.-]+:[0-9]+(/.*)?")  # urlparse takes the host for a scheme
+_NO_SERVERS = ("", "file", "s3", "gs", "abfss", "wasbs", "hdfs", "dbfs", "ftp", "sftp", "r2")
 
 
 class Tracking(Options):
     """The MLflow server, and how long it is waited for."""
 
     uri: str | None = Field(
-        default=None, description="tracking server; null means SQLite in the workspace"
+        default=None,
+        description="tracking server; null: $MLFLOW_TRACKING_URI, else SQLite in the workspace",
     )
     experiment: str = Field(default="wsol", description="MLflow experiment of all runs")
     timeout_s: float = Field(default=10.0, gt=0, description="limit of one call to the server")
     retries: int = Field(default=1, ge=0, description="repeats of a failed call to the server")
+
+    @field_validator("uri")
+    @classmethod
+    def _is_of_a_server(cls, uri: str | None) -> str | None:
+        """Refuse what MLflow would take for a folder, or for a place of artifacts."""
+        scheme = urlparse(uri or "http:").scheme
+        if _HOST_AND_PORT.fullmatch(uri or ""):
+            raise ValueError(f"no address of a tracking server; write it as http://{uri}")
+        if scheme in _NO_SERVERS:
+            what = f"'{scheme}' names no tracking server" if scheme else "a folder is none"
+            raise ValueError(
+                f"{what}; give http(s)://HOST:PORT, or a database such as sqlite:///FILE or "
+                "postgresql://USER@HOST/NAME (its artifacts may lie in s3, gs and the like)"
+            )
+        return uri
 
 
 class TrainResources(Options):
@@ -124,6 +147,18 @@ class Serving(Options):
     max_queue: int = Field(default=256, ge=1, description="waiting requests; more get 503")
     max_request_mb: float = Field(default=16.0, gt=0, description="body limit, MiB; else 413")
     request_timeout_s: float = Field(default=30.0, gt=0, description="limit of one request")
+    allowed_origins: tuple[str, ...] = Field(
+        default=(), description="web pages whose scripts may ask, as https://example.org; * for all"
+    )
+
+    @field_validator("allowed_origins")
+    @classmethod
+    def _are_origins(cls, origins: tuple[str, ...]) -> tuple[str, ...]:
+        """Refuse what no browser sends, and would therefore never match."""
+        for origin in origins:
+            if origin != "*" and not _ORIGIN.fullmatch(origin):
+                raise ValueError(f"'{origin}' is no origin; write SCHEME://HOST[:PORT], or *")
+        return origins
 
 
 class Data(Options):
@@ -234,8 +269,21 @@ class Settings(Machine):
     pipeline: Pipeline = Pipeline()
 
     def resolved(self) -> Settings:
-        """Settings with an absolute workspace, as they are shipped to workers."""
-        return self.model_copy(update={"workspace": self.workspace.expanduser().resolve()})
+        """Settings that mean the same elsewhere, as they are shipped to workers.
+
+        The workspace is absolute, and the tracking server that of the environment where none is
+        set.
+
+        Raises:
+            ConfigError: the environment names no tracking server, or the workspace no folder.
+        """
+        refuse_address(self.workspace, "workspace")
+        workspace = self.workspace.expanduser().resolve()
+        named = os.environ.get(TRACKING_VARIABLE)
+        tracking = self.tracking
+        if tracking.uri is None and named:
+            tracking = Tracking.parse({**tracking.model_dump(), "uri": named}, TRACKING_VARIABLE)
+        return self.model_copy(update={"workspace": workspace, "tracking": tracking})
 
 
 def load_settings(path: Path | None = None, overrides: tuple[str, ...] = ()) -> Settings:

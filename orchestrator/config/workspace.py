@@ -14,9 +14,15 @@ PER_IMAGE_FILE = "per_image.parquet"
 
 @dataclass(frozen=True, slots=True)
 class RunPaths:
-    """Paths of one training run: one recipe on one set of shards."""
+    """Paths of one training run: one recipe on one set of shards.
+
+    Attributes:
+        place: the workspace that it is in; what it stores names places in it without their
+            beginning. None for a run outside of one.
+    """
 
     folder: Path
+    place: Path | None = None
 
     @property
     def name(self) -> str:
@@ -86,9 +92,10 @@ class RunPaths:
 
 @dataclass(frozen=True, slots=True)
 class PipelinePaths:
-    """Paths of one `wsol run` or `wsol reproduce`."""
+    """Paths of one `wsol run` or `wsol reproduce`; `place` as of `RunPaths`."""
 
     folder: Path
+    place: Path | None = None
 
     def tracking_uid(self) -> str:
         """Names this pipeline in the tracker, for ever and on every server."""
@@ -117,7 +124,7 @@ class PipelinePaths:
         return self.folder / "stages" / f"{name}.json"
 
     def run(self, recipe: str) -> RunPaths:
-        return RunPaths(self.folder / "train" / recipe)
+        return RunPaths(self.folder / "train" / recipe, self.place)
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,15 +170,15 @@ class Workspace:
 
     def run(self, name: str) -> RunPaths:
         """A training run started on its own (`wsol train`)."""
-        return RunPaths(self.folder / "runs" / name)
+        return RunPaths(self.folder / "runs" / name, self.folder)
 
     def pipeline(self, name: str) -> PipelinePaths:
         """A `wsol run`."""
-        return PipelinePaths(self.folder / "pipelines" / name)
+        return PipelinePaths(self.folder / "pipelines" / name, self.folder)
 
     def reproduction(self, name: str) -> PipelinePaths:
         """A `wsol reproduce`."""
-        return PipelinePaths(self.folder / "reproductions" / name)
+        return PipelinePaths(self.folder / "reproductions" / name, self.folder)
 
     def benchmark(self, name: str) -> Path:
         """The folder of a benchmark that goes on where it was stopped."""

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import signal
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 from clusters.cluster import load_cluster
 from orchestrator.config.settings import Machine
 from orchestrator.engine.engine import Engine
+from orchestrator.engine.signals import ending_by_sigterm
 
 
 @contextmanager
@@ -24,12 +23,12 @@ def connect(machine: Machine) -> Iterator[Engine]:
     if is_inline(machine):
         from orchestrator.engine.inline import Inline
 
-        with _ending_by_sigterm():
+        with ending_by_sigterm():
             yield Inline()
         return
     from orchestrator.engine.ray_engine import RayEngine, running_ray
 
-    with running_ray(machine, cluster), _ending_by_sigterm():
+    with running_ray(machine, cluster), ending_by_sigterm():
         yield RayEngine()
 
 
@@ -41,20 +40,3 @@ def is_inline(machine: Machine) -> bool:
 def training_workers(machine: Machine) -> int:
     """Workers that a training has there; they decide its result."""
     return 1 if is_inline(machine) else machine.resources.train.workers
-
-
-@contextmanager
-def _ending_by_sigterm() -> Iterator[None]:
-    """SIGTERM as an exit that lets go of what is held; Ray's own handler ends with a C++ trace."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = signal.signal(signal.SIGTERM, _terminate)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
-
-
-def _terminate(*_: object) -> None:
-    raise SystemExit(128 + signal.SIGTERM)

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import logging
 import os
+import secrets
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from clusters.cluster import Cluster
 from orchestrator.config.settings import Machine, PoolResources
 from orchestrator.engine.engine import Row
+from orchestrator.engine.signals import sigterm_at_the_end
+from orchestrator.engine.surroundings import check_temporary_folder, token_file
 from orchestrator.engine.worker_errors import plain_worker_errors
 from workloads.errors import ClusterError, ResourceError, one_line
-
-_TOKEN = Path.home() / ".ray" / "auth_token"
 
 
 class RayEngine:
@@ -86,6 +87,7 @@ def running_ray(machine: Machine, cluster: Cluster) -> Iterator[None]:
 
     Raises:
         ClusterError: Ray does not start.
+        ConfigError: the environment names a folder that Ray cannot use.
     """
     _environment(machine)
     import ray
@@ -93,8 +95,10 @@ def running_ray(machine: Machine, cluster: Cluster) -> Iterator[None]:
     if ray.is_initialized():
         yield
         return
-    _start(cluster)
+    check_temporary_folder(process=os.getpid())
     try:
+        with sigterm_at_the_end():
+            _start(cluster)
         yield
     finally:
         ray.shutdown()
@@ -157,14 +161,25 @@ def _without_stderr() -> Iterator[None]:
 
 
 def _ensure_token() -> None:
-    """Ray's token for its own traffic: made when missing, readable by its owner alone."""
+    """Ray's token for its own traffic: made when missing, readable by its owner alone.
+
+    Where no file of it can be kept, it is one of this command and its workers.
+    """
     if os.environ.get("RAY_AUTH_MODE") != "token" or os.environ.get("RAY_AUTH_TOKEN"):
         return
-    if not _TOKEN.exists():
-        import secrets
+    path = token_file()
+    with suppress(OSError):
+        if path is not None:
+            _keep_token(path)
+            return
+    os.environ["RAY_AUTH_TOKEN"] = secrets.token_hex(32)
 
-        _TOKEN.parent.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(_TOKEN, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+
+def _keep_token(path: Path) -> None:
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         with os.fdopen(descriptor, "w") as stream:
             stream.write(secrets.token_hex(32))
-    _TOKEN.chmod(0o600)
+    if path.stat().st_uid == os.getuid():
+        path.chmod(0o600)

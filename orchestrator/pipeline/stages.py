@@ -9,6 +9,7 @@ from typing import TypeVar
 
 from pydantic import TypeAdapter
 
+from orchestrator.config.places import restored, stored
 from orchestrator.config.workspace import PipelinePaths
 from orchestrator.engine.progress import clock, say
 from orchestrator.pipeline.plan import Planned
@@ -42,7 +43,7 @@ class Stages:
         """
         record, adapter = self.paths.stage(name), TypeAdapter(kind)
         if exists(record):
-            saved = read_json(record)
+            saved = restored(read_json(record), self.paths.place)
             self.seconds[name] = saved["seconds"]
             _say(f"{name}: done before")
             return adapter.validate_python(saved["output"])
@@ -51,7 +52,7 @@ class Stages:
         started = time.monotonic()
         result = work()
         self.seconds[name] = round(time.monotonic() - started, 1)
-        output = adapter.dump_python(result, mode="json")
+        output = stored(adapter.dump_python(result, mode="json"), self.paths.place)
         write_json(record, {"output": output, "seconds": self.seconds[name]})
         _say(f"{name}: {self.seconds[name]} s{self._left()}")
         return result

@@ -1,8 +1,8 @@
 """The HTTP interface of a served model: one image in, JSON boxes out. It knows no Ray.
 
     POST /v1/detect     image bytes as the body, or one file of a form; ?min_score=0.5
-    GET  /healthz       200 while the process lives
-    GET  /readyz        200 after a real forward pass, else 503
+    GET  /healthz       200 while the process lives (HEAD too)
+    GET  /readyz        200 after a real forward pass, else 503 (HEAD too)
     GET  /openapi.json  the interface, typed
 
 Every error is `{"error": "one line"}` with the status of its kind in `workloads.errors`. Ray
@@ -12,7 +12,7 @@ requests wait (`serve.max_queue`) and 408 after `serve.request_timeout_s`.
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from importlib.metadata import version
 from typing import Annotated, Any, Protocol
 
@@ -22,10 +22,18 @@ from fastapi.responses import JSONResponse
 from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 from starlette.formparsers import MultiPartException, MultiPartParser
+from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import ClientDisconnect
 
 from workloads.detections import Detections
-from workloads.errors import InputRejected, NotAnImage, Overloaded, TooLarge, WsolError
+from workloads.errors import (
+    InputRejected,
+    NotAnImage,
+    Overloaded,
+    TooLarge,
+    WsolError,
+    unknown_name,
+)
 
 FORM = "multipart/form-data"
 RAW = "application/octet-stream"
@@ -34,7 +42,7 @@ RAW = "application/octet-stream"
 class ModelInfo(BaseModel):
     """The model that answered."""
 
-    name: str = Field(description="as it was given to `wsol serve`")
+    name: str = Field(description="as it was given to `wsol serve`; of a folder, its own name")
     digest: str = Field(description="SHA-256 of the model's content")
     method: str
     backbone: str
@@ -121,23 +129,40 @@ _ERRORS: dict[int | str, dict[str, Any]] = {
 }
 
 
-def create_app(service: Service) -> FastAPI:
-    """The interface of one service."""
+_PARAMETERS = ("min_score",)
+
+
+def create_app(service: Service, allowed_origins: Sequence[str] = ()) -> FastAPI:
+    """The interface of one service.
+
+    Args:
+        allowed_origins: of pages whose scripts may ask, as browsers name them; "*" for all.
+    """
     # The interactive pages load scripts from elsewhere; the description itself is enough.
     app = FastAPI(title="wsol", version=version("wsol"), docs_url=None, redoc_url=None)
     _handle_errors(app)
+    if allowed_origins:
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=list(allowed_origins),
+            allow_methods=["GET", "POST"],
+            allow_headers=["Content-Type"],
+        )
 
     @app.post("/v1/detect", responses=_ERRORS, openapi_extra={"requestBody": _BODY})
     async def detect(request: Request, min_score: MinScore = None) -> DetectResponse:
         """Find objects in one image."""
+        _refuse_unknown(request)
         data = await _image_bytes(request, service.max_body_bytes)
         return _response(service, await service.detect(data), min_score)
 
+    @app.head("/healthz", include_in_schema=False)
     @app.get("/healthz")
     async def healthz() -> Status:
         """Whether the process lives."""
         return Status(status="ok")
 
+    @app.head("/readyz", include_in_schema=False)
     @app.get("/readyz", responses={503: _ERRORS[503]})
     async def readyz() -> Status:
         """Whether the model can answer."""
@@ -161,6 +186,13 @@ def _response(service: Service, found: Detections, min_score: float | None) -> D
             if min_score is None or score >= min_score
         ],
     )
+
+
+def _refuse_unknown(request: Request) -> None:
+    """A misspelt parameter would be a request without it."""
+    for name in request.query_params:
+        if name not in _PARAMETERS:
+            raise InputRejected(unknown_name("query parameter", name, _PARAMETERS))
 
 
 async def _image_bytes(request: Request, max_bytes: int) -> bytes:

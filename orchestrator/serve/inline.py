@@ -20,7 +20,7 @@ def deployed(folder: Path, name: str, serving: Serving, limits: ImageLimits) -> 
     """A model in a thread of this process, until the block ends."""
     server = _Server(
         uvicorn.Config(
-            create_app(Replica(folder, name, serving, limits)),
+            create_app(Replica(folder, name, serving, limits), serving.allowed_origins),
             host=serving.host,
             port=serving.port,
             log_level="error",

@@ -51,6 +51,7 @@ class Replica:
         )
         self.classes = card.classes
         self.max_body_bytes = int(serving.max_request_mb * 2**20)
+        self._origins = serving.allowed_origins
         self._limits = limits
         self._suspect = False
         # Off the event loop, so that other requests are heard; few, as each decoded photograph
@@ -63,7 +64,7 @@ class Replica:
 
     def __serve_build_asgi_app__(self) -> FastAPI:
         """The interface of this replica."""
-        return create_app(self)
+        return create_app(self, self._origins)
 
     async def detect(self, data: bytes) -> Detections:
         """Boxes of one image file.

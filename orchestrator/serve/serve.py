@@ -11,6 +11,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from orchestrator.config.settings import Machine, Serving
 from orchestrator.engine.connect import connect, is_inline
@@ -62,9 +63,15 @@ def running(machine: Machine, model: str, serving: Serving) -> Iterator[str]:
     with connect(machine) as engine:
         each = (serving.cpus_per_replica, serving.gpus_per_replica)
         engine.require(serving.replicas, *each, "serve")
-        with deployed(found.folder, model, serving, machine.images):
+        with deployed(found.folder, public_name(model), serving, machine.images):
             _wait_until_ready(url)
             yield url
+
+
+def public_name(model: str) -> str:
+    """The name of a model that clients see: of a folder its own, not where it lies."""
+    folder = Path(model).expanduser()
+    return folder.resolve().name if folder.is_dir() else model
 
 
 def _check(machine: Machine, model: str, serving: Serving) -> Model:

@@ -14,6 +14,7 @@ import sqlite3
 import tempfile
 import threading
 import urllib.parse
+import urllib.request
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
@@ -22,7 +23,8 @@ from typing import Any
 
 from orchestrator.config.settings import Machine
 from orchestrator.config.workspace import Workspace
-from workloads.errors import ConfigError, one_line
+from orchestrator.tracking.remedies import remedy, restore_experiment
+from workloads.errors import ConfigError, WsolError, one_line
 
 RUN_TAG = "wsol.run"
 MAX_VALUE = 500  # characters of a parameter or tag: what every version of a server takes
@@ -45,7 +47,7 @@ class MlflowStore:
         self._client: Any = None
         self._experiment: str | None = None
         self._parents: dict[str, str] = {}
-        self.uri = machine.tracking.uri or _sqlite_uri(self._workspace.tracking_database)
+        self.uri = machine.tracking.uri or sqlite_uri(self._workspace.tracking_database)
         _load_mlflow(machine)
 
     @property
@@ -62,11 +64,18 @@ class MlflowStore:
             return self._client
 
     def experiment(self) -> str:
-        """Id of the experiment of all runs; it is made when it is missing."""
+        """Id of the experiment of all runs; it is made when it is missing.
+
+        Raises:
+            ConfigError: it was deleted.
+        """
         with self._lock:
             if self._experiment is None:
                 name = self._machine.tracking.experiment
                 found = self.client.get_experiment_by_name(name)
+                if found and found.lifecycle_stage == "deleted":
+                    uri, lost = self.shown_uri, found.experiment_id
+                    raise ConfigError(restore_experiment(uri, name, lost))
                 self._experiment = found.experiment_id if found else self._create(name)
             return self._experiment
 
@@ -144,11 +153,33 @@ class MlflowStore:
     def log_artifact(self, run_id: str, path: Path, folder: str | None = None) -> None:
         """Store a file, or all of a folder, in `folder` among the run's artifacts."""
         files = [p for p in path.rglob("*") if p.is_file()] if path.is_dir() else [path]
+        place = self._artifacts(run_id)
         with self.transfer(sum(p.stat().st_size for p in files)):
             if path.is_dir():
-                self.client.log_artifacts(run_id, str(path), folder)
+                place.log_artifacts(str(path), folder)
             else:
-                self.client.log_artifact(run_id, str(path), folder)
+                place.log_artifact(str(path), folder)
+
+    def artifacts_of(self, run_id: str) -> str:
+        """Where the artifacts of a run are."""
+        return self.here(self.client.get_run(run_id).info.artifact_uri)
+
+    def here(self, place: str) -> str:
+        """Where something among the artifacts of the workspace is now.
+
+        MLflow keeps whole paths, those of when an experiment was made; the workspace may have
+        moved since, or been copied. Other places stay as they are.
+        """
+        parts = urllib.parse.urlparse(place)
+        if self._machine.tracking.uri is not None or parts.scheme not in ("", "file"):
+            return place
+        path = Path(urllib.request.url2pathname(parts.path) if parts.scheme else place)
+        home = self._workspace.tracking_artifacts
+        if home in path.parents or home.name not in path.parts:
+            return place
+        last = len(path.parts) - path.parts[::-1].index(home.name)
+        moved = home.joinpath(*path.parts[last:])
+        return moved.as_uri() if parts.scheme else str(moved)
 
     def download(self, source: str, target: Path) -> Path:
         """Copy artifacts from wherever they are to a folder below `target`."""
@@ -172,6 +203,12 @@ class MlflowStore:
             yield
         finally:
             _limit(self._machine)
+
+    def _artifacts(self, run_id: str) -> Any:
+        """MLflow's access to the artifacts of a run."""
+        from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
+
+        return get_artifact_repository(self.artifacts_of(run_id), tracking_uri=self.uri)
 
     def _log(self, run_id: str, params: Mapping[str, str], tags: Mapping[str, str]) -> None:
         from mlflow.entities import Param, RunTag
@@ -211,6 +248,14 @@ def root_cause(error: BaseException) -> str:
         error = inner
     text = one_line(str(error)) or type(error).__name__
     return text if len(text) <= 200 else text[:199] + "…"
+
+
+def problem_of(error: BaseException, uri: str) -> str:
+    """An error on one line, with what to do about it if that is known."""
+    if isinstance(error, WsolError):
+        return str(error)
+    known = remedy(error, uri)
+    return f"{root_cause(error)}; {known}" if known else root_cause(error)
 
 
 def is_missing(error: BaseException) -> bool:
@@ -257,13 +302,15 @@ def _parts(entities: list[Any]) -> Iterator[list[Any]]:
     return (entities[i : i + _MAX_BATCH] for i in range(0, len(entities), _MAX_BATCH))
 
 
-def _sqlite_uri(path: Path) -> str:
-    if "?" in str(path):
-        raise ConfigError(
-            f"workspace: {path.parent} has a '?' in its name, which SQLite addresses cannot hold; "
-            "choose another folder or set tracking.uri"
-        )
-    return f"sqlite:///{path}"
+def sqlite_uri(path: Path) -> str:
+    """The address of a database file; what means something in an address is quoted.
+
+    With the driver's name then: of an address without it, MLflow makes the quoted folder too.
+    """
+    text = str(path)
+    if "?" not in text and urllib.parse.unquote(text) == text:
+        return f"sqlite:///{text}"
+    return f"sqlite+pysqlite:///{text.replace('%', '%25').replace('?', '%3F')}"
 
 
 def _check_database(path: Path) -> None:
@@ -281,7 +328,7 @@ def _make_database(path: Path) -> None:
 
     with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}.") as folder:
         fresh = Path(folder) / path.name
-        MlflowClient(tracking_uri=_sqlite_uri(fresh)).search_experiments(max_results=1)
+        MlflowClient(tracking_uri=sqlite_uri(fresh)).search_experiments(max_results=1)
         try:
             os.link(fresh, path)
         except FileExistsError:

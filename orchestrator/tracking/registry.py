@@ -26,6 +26,7 @@ from orchestrator.tracking.mlflow_store import (
     is_missing,
     root_cause,
 )
+from orchestrator.tracking.remedies import GENERAL, remedy
 from workloads.errors import (
     ClusterError,
     ConfigError,
@@ -37,10 +38,12 @@ from workloads.errors import (
     unknown_name,
 )
 from workloads.models.model import Model
+from workloads.storage import refuse_address
 
 DIGEST_TAG = "wsol.digest"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _ALIAS = re.compile(r"(?!latest$)(?![vV]?[0-9]+$)[A-Za-z0-9_-]+")
+_MODELS = "models:/"  # as MLflow writes a version, and `wsol register` prints it
 _REFERENCE = re.compile(rf"(?P<name>{_NAME.pattern})(?:@(?P<alias>[\w-]+)|/(?P<version>[0-9]+))")
 
 
@@ -90,7 +93,7 @@ def register(
         raise ConfigError(f"model name '{name}': use letters, digits, '.', '_' and '-' only")
     model = Model.open_verified(model_folder)
     store = MlflowStore(machine)
-    with _answering(store, f"register {model_folder}"):
+    with answering(store, f"register {model_folder}"):
         _require_name(store, name)
         found = _with_digest(store, name, model.digest)
         if found is None:
@@ -103,7 +106,7 @@ def register(
                 tags={**facts, DIGEST_TAG: model.digest},
                 description=_description(facts, model.digest),
             )
-        return _model_version(found)
+        return _model_version(store, found)
 
 
 def set_champion(machine: Machine, name: str, version: int | str, alias: str) -> ModelVersion:
@@ -119,10 +122,10 @@ def set_champion(machine: Machine, name: str, version: int | str, alias: str) ->
             f"alias '{alias}': use letters, digits, '_' and '-'; not 'latest', not a number"
         )
     store = MlflowStore(machine)
-    with _answering(store, f"set the alias {name}@{alias}"):
+    with answering(store, f"set the alias {name}@{alias}"):
         found = _version(store, name, str(version))
         store.client.set_registered_model_alias(name, alias, found.version)
-        return _model_version(found)
+        return _model_version(store, found)
 
 
 def champion(machine: Machine, name: str, alias: str) -> ModelVersion:
@@ -136,21 +139,21 @@ def champion(machine: Machine, name: str, alias: str) -> ModelVersion:
 
 
 def find_version(machine: Machine, reference: str) -> ModelVersion:
-    """The version that `NAME@ALIAS` or `NAME/VERSION` stands for.
+    """The version that `NAME@ALIAS` or `NAME/VERSION` stands for, also behind `models:/`.
 
     Raises:
         NotFound: no such model, alias or version; the message lists those that exist.
         ClusterError: MLflow fails.
     """
-    parts = _REFERENCE.fullmatch(reference)
+    parts = _REFERENCE.fullmatch(reference.removeprefix(_MODELS))
     if parts is None:
         raise NotFound(
             f"model '{reference}': no such folder; give a model folder, NAME@ALIAS or NAME/VERSION"
         )
     store = MlflowStore(machine)
-    with _answering(store, f"look up {reference}"):
+    with answering(store, f"look up {reference}"):
         version = parts["version"] or _version_of_alias(store, parts["name"], parts["alias"])
-        return _model_version(_version(store, parts["name"], version))
+        return _model_version(store, _version(store, parts["name"], version))
 
 
 def fetch_model(machine: Machine, reference: str) -> Model:
@@ -163,11 +166,14 @@ def fetch_model(machine: Machine, reference: str) -> Model:
         reference: a model folder, `NAME@ALIAS` or `NAME/VERSION`.
 
     Raises:
+        ConfigError: an address of another kind, as s3://.
         NotFound: no such folder, model, alias or version; the message lists those that exist.
         IntegrityError: a file is not the one that was registered.
         ClusterError: MLflow fails.
     """
     folder = Path(reference).expanduser()
+    if not reference.startswith(_MODELS):
+        refuse_address(folder, "model")
     if folder.is_dir():
         return Model.open_verified(folder)
     version = find_version(machine, reference)
@@ -219,7 +225,7 @@ def _downloaded(machine: Machine, version: ModelVersion) -> Path:
 
 def _download(machine: Machine, version: ModelVersion, target: Path) -> Path:
     store = MlflowStore(machine)
-    with _answering(store, f"download {version.reference}"):
+    with answering(store, f"download {version.reference}"):
         return store.download(version.source, target)
 
 
@@ -235,8 +241,7 @@ def _upload(
     store.log_artifact(owner, folder, place)
     if run_id is None:
         store.client.set_terminated(owner, "FINISHED")
-    root = store.client.get_run(owner).info.artifact_uri
-    return owner, f"{root.rstrip('/')}/{place}"
+    return owner, f"{store.artifacts_of(owner).rstrip('/')}/{place}"
 
 
 def _require_name(store: MlflowStore, name: str) -> None:
@@ -291,7 +296,7 @@ def _version(store: MlflowStore, name: str, version: str) -> Any:
     return by_version[version]
 
 
-def _model_version(found: Any) -> ModelVersion:
+def _model_version(store: MlflowStore, found: Any) -> ModelVersion:
     digest = found.tags.get(DIGEST_TAG)
     if digest is None:
         raise NotFound(
@@ -304,7 +309,7 @@ def _model_version(found: Any) -> ModelVersion:
         digest=digest,
         uri=f"models:/{found.name}/{found.version}",
         run_id=found.run_id or None,
-        source=found.source,
+        source=store.here(found.source),
     )
 
 
@@ -317,7 +322,12 @@ def _description(facts: Mapping[str, str], digest: str) -> str:
 
 
 @contextmanager
-def _answering(store: MlflowStore, doing: str) -> Iterator[None]:
+def answering(store: MlflowStore, doing: str) -> Iterator[None]:
+    """Turn what MLflow raises into one of our errors, with what to do.
+
+    Args:
+        doing: what is done, as it follows "could not".
+    """
     try:
         yield
     except WsolError:
@@ -326,6 +336,5 @@ def _answering(store: MlflowStore, doing: str) -> Iterator[None]:
         problem = f"could not {doing}: {store.shown_uri}: {root_cause(error)}"
         if says_disk_full(problem):
             raise ResourceError(f"{problem}; free some space and run it again") from error
-        raise ClusterError(
-            f"{problem}; see that the tracking server runs, or set tracking.uri"
-        ) from error
+        advice = remedy(error, store.shown_uri) or GENERAL
+        raise ClusterError(f"{problem}; {advice}") from error

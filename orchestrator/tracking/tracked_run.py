@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal
 
+from orchestrator.config.places import restored, stored
 from orchestrator.tracking.events import events_after
 from orchestrator.tracking.mlflow_store import MlflowStore, clean_key, is_missing
 from workloads.artifacts import read_json, write_json
@@ -66,7 +67,12 @@ class Run:
         """Keep the state beside the event log; without a log there is nothing to keep."""
         if self.events is not None:
             with self._saving:
-                write_json(sent_path(self.events), {k: getattr(self, k) for k in kept_fields()})
+                write_json(sent_path(self.events), self._state(self.events.parent))
+
+    def _state(self, folder: Path) -> dict[str, Any]:
+        """What is kept; files of the log's folder are named from there, since it may move."""
+        values = {k: getattr(self, k) for k in kept_fields()}
+        return {**values, "files": stored(self.files, folder)}
 
     def attach(self, events: Path) -> None:
         """Follow an event log; one that an earlier process sent in part goes on from there."""
@@ -101,7 +107,8 @@ def restore(events: Path) -> Run:
     state = read_json(path)
     if not isinstance(state, dict) or set(state) != set(kept_fields()):
         raise IntegrityError(f"{path}: not the state of a tracked run; remove it to send all again")
-    state["files"] = [tuple(pair) for pair in state["files"]]
+    folder = events.absolute().parent
+    state["files"] = [tuple(pair) for pair in restored(state["files"], folder)]
     return Run(**state, events=events.absolute())
 
 

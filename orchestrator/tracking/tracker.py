@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from orchestrator.config.settings import Machine
-from orchestrator.tracking.mlflow_store import RUN_TAG, MlflowStore, clean_key, flat, root_cause
+from orchestrator.tracking.mlflow_store import RUN_TAG, MlflowStore, clean_key, flat, problem_of
 from orchestrator.tracking.tracked_run import Run, Status, deliver, restore
 from workloads.errors import one_line
 
@@ -36,11 +36,7 @@ class Tracker:
     """
 
     def __init__(self, machine: Machine) -> None:
-        """Imports MLflow (seconds), contacts nobody.
-
-        Raises:
-            ConfigError: the workspace's name cannot be part of a database address.
-        """
+        """Imports MLflow (seconds), contacts nobody."""
         self._store = MlflowStore(machine)
         self._timeout_s = machine.tracking.timeout_s
         if machine.tracking.uri is None:
@@ -182,7 +178,7 @@ class Tracker:
             deliver(self._store, run)
             self._rest_until = 0.0
         except Exception as error:  # MLflow, its databases and file stores raise all kinds
-            self._failed(run, root_cause(error))
+            self._failed(run, problem_of(error, self._store.shown_uri))
             return
         with self._lock:
             if run.ended and run in self._runs:

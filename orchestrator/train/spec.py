@@ -6,11 +6,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from orchestrator.config.places import restored, stored
 from orchestrator.config.settings import Machine
 from orchestrator.config.workspace import RunPaths
 from orchestrator.engine.connect import training_workers
 from orchestrator.train.initial import InitialWeights, initial_weights
-from workloads.artifacts import digest, is_sealed, read_json
+from workloads.artifacts import digest, is_sealed, read_json, write_json
 from workloads.errors import NotFound, unknown_name
 from workloads.images.decode import ImageLimits
 from workloads.options import Options
@@ -111,6 +112,21 @@ def build(spec: TrainSpec) -> Method:
     return new_network(spec.recipe, spec.task, len(spec.classes), initial)
 
 
+def check_enough_images(spec: TrainSpec) -> None:
+    """Refuse a training without one batch, before workers start for it.
+
+    Raises:
+        ConfigError: the split to learn from has too few images.
+    """
+    from workloads.training.shard_loader import check_images
+
+    train, workers = spec.recipe.train, spec.workers
+    if train.balance:  # repeats images; how often, the loader finds out
+        return
+    read = Shards.open(spec.shards).splits[spec.train_split].read
+    check_images(spec.shards, spec.train_split, read, workers, train.of_worker(workers))
+
+
 def needs_proposals(recipe: Recipe, task: str) -> bool:
     """Whether a training learns from what `wsol proposals` makes."""
     from workloads.recipes.network import outline
@@ -127,6 +143,12 @@ def parameters(spec: TrainSpec) -> dict[str, Any]:
     }
 
 
+def save_spec(paths: RunPaths, spec: TrainSpec) -> None:
+    """Write what a run was asked for; places in its workspace are those of wherever that is."""
+    values = {"identity": spec.identity(), **spec.model_dump(mode="json")}
+    write_json(paths.spec, stored(values, paths.place))
+
+
 def spec_of(paths: RunPaths) -> TrainSpec:
     """The specification of a finished run."""
     if not paths.spec.exists():
@@ -135,6 +157,6 @@ def spec_of(paths: RunPaths) -> TrainSpec:
         raise NotFound(f"no run '{paths.name}' in {paths.folder.parent} (there: {known})")
     if not is_sealed(paths.model):
         raise NotFound(f"run '{paths.name}' is not finished; continue it: wsol train ... --resume")
-    values = read_json(paths.spec)
+    values = restored(read_json(paths.spec), paths.place)
     values.pop("identity")
     return TrainSpec.parse(values, str(paths.spec))

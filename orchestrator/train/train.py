@@ -21,8 +21,8 @@ from orchestrator.tracking.events import learning_curves
 from orchestrator.tracking.mlflow_store import RUN_TAG
 from orchestrator.tracking.tracker import Tracker
 from orchestrator.train.fit import fit_inline, fit_on_ray
-from orchestrator.train.spec import TrainSpec, build, parameters
-from workloads.artifacts import exists, is_sealed, write_json
+from orchestrator.train.spec import TrainSpec, build, check_enough_images, parameters, save_spec
+from workloads.artifacts import exists, is_sealed
 from workloads.errors import Conflict
 from workloads.models.model import Model
 from workloads.shards.shards import Shards
@@ -68,6 +68,7 @@ def train(
     Raises:
         Conflict: the run was started with other settings, or before and `resume` is false; or
             another process trains it.
+        ConfigError: too few images for one batch.
         ResourceError: the workers do not fit on the cluster.
         WsolError: training failed; the message is the worker's.
     """
@@ -76,7 +77,8 @@ def train(
     with claim(paths.folder, spec.deciding(), VERB):
         if is_sealed(paths.model):
             return _result(paths, spec, tracking_run=None)
-        write_json(paths.spec, {"identity": spec.identity(), **spec.model_dump(mode="json")})
+        check_enough_images(spec)
+        save_spec(paths, spec)
         with connect(machine) as engine:
             resources = machine.resources.train
             each = (resources.cpus_per_worker, resources.gpus_per_worker)

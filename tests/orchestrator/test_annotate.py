@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import json
+import os
 import shutil
 from pathlib import Path
 
@@ -191,12 +192,49 @@ def test_other_limits_are_a_conflict(copy, work, settings):
         work(machine=settings.model_copy(update={"images": limits}))
 
 
-def test_a_changed_folder_is_a_conflict(images, copy, work, tmp_path):
-    shutil.copytree(images, tmp_path / "images", symlinks=True)
-    assert work(folder=tmp_path / "images").read == 30  # moved, not changed
-    (tmp_path / "images" / "new.jpg").write_bytes(b"new")
-    with pytest.raises(Conflict, match="files of the folder: other content"):
-        work(folder=tmp_path / "images")
+def test_new_touched_and_renamed_images_of_a_finished_annotation(images, copy, work, tmp_path):
+    """Only what is new is annotated; ids of the others stay, names are those of now."""
+    folder = tmp_path / "images"
+    shutil.copytree(images, folder, symlinks=True)
+    assert work(folder=folder).read == 30  # moved, not changed
+    before = {r["image_id"]: r for r in pq.read_table(copy / "annotations.parquet").to_pylist()}
+    times = {p: p.stat().st_mtime_ns for p in (copy / "parts").iterdir()}
+    for path in folder.rglob("*.jpg"):
+        if not path.is_symlink():
+            path.touch()
+    (folder / "part 0").rename(folder / "renamed")
+    shutil.copy(folder / "renamed" / "image '0000'.jpg", folder / "a new one.jpg")
+
+    result = work(folder=folder)
+    assert (result.listed, result.read, result.quarantined) == (35, 31, 4)
+    assert {p: p.stat().st_mtime_ns for p in times} == times
+    assert len(list((copy / "parts").iterdir())) == len(times) + 1
+    after = {r["image_id"]: r for r in pq.read_table(copy / "annotations.parquet").to_pylist()}
+    for number, row in before.items():
+        name = row["file_name"].replace("part 0/", "renamed/")
+        assert after[number] == {**row, "file_name": name}
+    assert after[35]["file_name"] == "a new one.jpg"
+    artifacts.verify(copy, "annotation")
+    files = {p: p.stat().st_mtime_ns for p in copy.rglob("*")}
+    assert work(folder=folder) == result, "and then there is nothing to do"
+    assert {p: p.stat().st_mtime_ns for p in copy.rglob("*")} == files
+    assert str(tmp_path) not in (copy / "listing.json").read_text()
+
+
+def test_a_folder_without_what_was_annotated_is_a_conflict(images, copy, work, tmp_path):
+    folder = tmp_path / "images"
+    shutil.copytree(images, folder, symlinks=True)
+    first = folder / "part 0" / "image '0000'.jpg"
+    kept, stat = first.read_bytes(), first.stat()
+    first.write_bytes(bytes(len(kept)))
+    with pytest.raises(Conflict, match=r"'0000'\.jpg of the folder is gone or changed since"):
+        work(folder=folder)
+    first.unlink()
+    with pytest.raises(Conflict, match="gone or changed"):
+        work(folder=folder)
+    first.write_bytes(kept)
+    os.utime(first, ns=(stat.st_atime_ns, stat.st_mtime_ns))
+    assert work(folder=folder).read == 30
 
 
 def test_a_changed_export_is_said(copy, work):

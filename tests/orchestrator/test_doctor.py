@@ -6,7 +6,9 @@ import http.server
 import json
 import os
 import socket
+import sqlite3
 import threading
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -191,7 +193,7 @@ class Health(http.server.BaseHTTPRequestHandler):
     def log_message(self, *_: object) -> None: ...
 
 
-@pytest.mark.parametrize(("answer", "status"), [(200, "ok"), (401, "ok"), (503, "warn")])
+@pytest.mark.parametrize(("answer", "status"), [(200, "ok"), (404, "ok"), (503, "warn")])
 def test_a_tracking_server_that_answers(settings, monkeypatch, answer, status):
     monkeypatch.setattr(Health, "status", answer)
     with http.server.HTTPServer(("127.0.0.1", 0), Health) as server:
@@ -244,3 +246,57 @@ def test_a_container_without_a_limit(monkeypatch, tmp_path):
     assert doctor._container_free() == float("inf")
     Path(tmp_path, "memory.max").write_text("100")
     assert doctor._container_free() == 94
+
+
+def test_a_database_of_another_mlflow_or_without_its_experiment(settings):
+    """Made by hand, with the two tables that are looked at."""
+    settings.workspace.mkdir()
+    known, newest = doctor._schema_revisions()
+    older = min(known - {newest})
+    cases = [
+        (newest, "active", "ok", ""),
+        (newest, "deleted", "fail", "experiments restore --experiment-id 7"),
+        (older, "active", "fail", "mlflow db upgrade"),
+        ("0123456789ab", "active", "fail", "newer MLflow"),
+    ]
+    for revision, stage, status, advice in cases:
+        path = settings.workspace / "mlflow.db"
+        path.unlink(missing_ok=True)
+        with closing(sqlite3.connect(path)) as database:
+            database.execute("CREATE TABLE alembic_version (version_num)")
+            database.execute("CREATE TABLE experiments (experiment_id, name, lifecycle_stage)")
+            database.execute("INSERT INTO alembic_version VALUES (?)", (revision,))
+            database.execute("INSERT INTO experiments VALUES (7, 'wsol', ?)", (stage,))
+            database.commit()
+        check = doctor.check_tracking(settings)
+        assert check.status == status, (revision, stage, check)
+        assert advice in (check.fix or "")
+    path.write_bytes(b"no database at all, and longer than its head of 16 bytes")
+    assert doctor.check_tracking(settings).status == "fail"
+
+
+def test_a_tracking_server_that_asks_who_it_is(settings, monkeypatch):
+    monkeypatch.delenv("MLFLOW_TRACKING_USERNAME", raising=False)
+    monkeypatch.setattr(Health, "status", 401)
+    with http.server.HTTPServer(("127.0.0.1", 0), Health) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        check = track(settings, f"http://127.0.0.1:{server.server_port}")
+        server.shutdown()
+    assert check.status == "warn"
+    assert "MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD" in check.fix
+
+
+def test_temporary_files(settings, monkeypatch, tmp_path):
+    monkeypatch.setenv("RAY_TMPDIR", "/" + "t" * 100)
+    check = doctor.check_temporary_files(settings)
+    assert (check.status, "set RAY_TMPDIR" in check.fix) == ("fail", True)
+    assert doctor.check_temporary_files(changed(settings, cluster="inline")).status == "warn"
+    monkeypatch.setenv("RAY_TMPDIR", "/tmp")
+    assert doctor.check_temporary_files(settings).status == "ok"
+
+
+def test_compiled_code(settings, monkeypatch):
+    assert doctor.check_compiled_code(settings).status == "ok"
+    monkeypatch.setattr(doctor.compile_cache, "is_writable_without_help", lambda: False)
+    check = doctor.check_compiled_code(settings)
+    assert (check.status, "NUMBA_CACHE_DIR" in check.fix) == ("warn", True)

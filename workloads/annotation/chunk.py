@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
@@ -44,25 +45,28 @@ def annotate_chunk(
     """
     rows: list[AnnotatedImage] = []
     quarantined: list[QuarantinedFile] = []
+    contents: dict[int, str] = {}
     batch: list[tuple[int, str, NDArray[np.uint8]]] = []
     for image_id, file in enumerate(files, start=first_id):
         try:
-            image = _read(folder, file, limits)
+            data = _read(folder, file, limits)
+            contents[image_id] = hashlib.sha256(data).hexdigest()
+            image = decode(data, limits)
         except InputRejected as error:
-            quarantined.append(QuarantinedFile(image_id, file.name, str(error)))
+            quarantined.append(QuarantinedFile(image_id, file.in_part, str(error)))
             continue
-        batch.append((image_id, file.name, image))
+        batch.append((image_id, file.in_part, image))
         if _is_full(batch):
             rows += _detect(detector, batch)
             batch = []
     rows += _detect(detector, batch)
-    return ChunkResult(tuple(rows), tuple(quarantined))
+    return ChunkResult(tuple(rows), tuple(quarantined), contents)
 
 
-def _read(folder: Path, file: ListedFile, limits: ImageLimits) -> NDArray[np.uint8]:
+def _read(folder: Path, file: ListedFile, limits: ImageLimits) -> bytes:
     if file.refused is not None:
         raise InputRejected(file.refused)
-    return decode(read_image_file(folder / file.name, limits), limits)
+    return read_image_file(folder / file.name, limits)
 
 
 def _is_full(batch: list[tuple[int, str, NDArray[np.uint8]]]) -> bool:

@@ -7,15 +7,15 @@ be it read or quarantined. So every file is counted exactly once, however often 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
-from workloads.annotation.listing import Listing
+from workloads.annotation.listing import ListedFile, Listing
 from workloads.detections import Detections
 from workloads.errors import IntegrityError
 from workloads.formats.base import AnnotatedImage
@@ -32,6 +32,7 @@ PART_SCHEMA = pa.schema(
         pa.field("boxes_xyxy", pa.list_(pa.float32()), nullable=False),  # flat, four per box
         pa.field("scores", pa.list_(pa.float32()), nullable=False),
         pa.field("labels", pa.list_(pa.int32()), nullable=False),
+        pa.field("sha256", pa.string()),  # of the file; null if it was not read
     ]
 )
 _NOTHING = Detections(no_boxes(), np.zeros(0, np.float32), np.zeros(0, np.int32), 0, 0)
@@ -53,10 +54,12 @@ class ChunkResult:
     Attributes:
         rows: images that were read.
         quarantined: files that were not; `len(rows) + len(quarantined)` is the chunk's size.
+        contents: image id to the SHA-256 of the file, of those whose bytes were read.
     """
 
     rows: tuple[AnnotatedImage, ...]
     quarantined: tuple[QuarantinedFile, ...]
+    contents: Mapping[int, str] = field(default_factory=dict)
 
     @property
     def boxes(self) -> int:
@@ -73,6 +76,7 @@ def write_part(path: Path, result: ChunkResult) -> None:
     """Write the part of one chunk whole or not at all."""
     rows = [_row(r.image_id, r.file_name, None, r.detections) for r in result.rows]
     rows += [_row(q.image_id, q.path, q.reason, _NOTHING) for q in result.quarantined]
+    rows = [{**row, "sha256": result.contents.get(row["image_id"])} for row in rows]
     rows.sort(key=lambda row: int(row["image_id"]))
     write_parquet(path, pa.Table.from_pylist(rows, schema=PART_SCHEMA))
 
@@ -84,7 +88,10 @@ def read_part(path: Path) -> ChunkResult:
         IntegrityError: missing, or not such a part.
     """
     try:
-        rows = read_columns(path).cast(PART_SCHEMA).to_pylist()
+        table = read_columns(path)
+        if "sha256" not in table.column_names:  # written before it was kept
+            table = table.append_column(PART_SCHEMA.field("sha256"), pa.nulls(len(table), "string"))
+        rows = table.cast(PART_SCHEMA).to_pylist()
     except (FileNotFoundError, pa.ArrowException) as error:
         problem = " ".join(str(error).split())
         raise IntegrityError(
@@ -97,11 +104,12 @@ def read_part(path: Path) -> ChunkResult:
             for row in rows
             if row["reason"] is not None
         ),
+        {row["image_id"]: row["sha256"] for row in rows if row["sha256"] is not None},
     )
 
 
 def read_parts(folder: Path, listing: Listing) -> Iterator[ChunkResult]:
-    """All parts in order, each checked against the listing.
+    """All parts in order, each checked against the listing, with the names that files have now.
 
     Raises:
         IntegrityError: a part is missing or is not that of its chunk.
@@ -110,13 +118,25 @@ def read_parts(folder: Path, listing: Listing) -> Iterator[ChunkResult]:
         result = read_part(part_path(folder, index))
         found = [(row.image_id, row.file_name) for row in result.rows]
         found += [(entry.image_id, entry.path) for entry in result.quarantined]
-        names = [file.name for file in listing.chunk(index)]
+        files = listing.chunk(index)
+        names = [file.in_part for file in files]
         if sorted(found) != list(enumerate(names, start=listing.first_id(index))):
             raise IntegrityError(
                 f"{part_path(folder, index)}: does not hold the files of chunk {index}; "
                 "remove it and run the same command again"
             )
-        yield result
+        yield _renamed(result, files, listing.first_id(index))
+
+
+def _renamed(result: ChunkResult, files: Sequence[ListedFile], first_id: int) -> ChunkResult:
+    """A chunk with the names that its files have now."""
+    return replace(
+        result,
+        rows=tuple(replace(r, file_name=files[r.image_id - first_id].name) for r in result.rows),
+        quarantined=tuple(
+            replace(q, path=files[q.image_id - first_id].name) for q in result.quarantined
+        ),
+    )
 
 
 def _row(image_id: int, file_name: str, reason: str | None, found: Detections) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from workloads.annotation.listing import ListedFile, Listing
-from workloads.annotation.parts import ChunkResult, part_path, read_parts, write_part
+from workloads.annotation.parts import ChunkResult, part_path, read_part, read_parts, write_part
 from workloads.artifacts import QUARANTINE, read_json, write_text
 from workloads.errors import IntegrityError
 from workloads.formats.base import AnnotatedImage
@@ -44,7 +44,8 @@ class AnnotationStore:
         """
         request = read_json(folder / LISTING)
         files = tuple(ListedFile(*values) for values in request["files"])
-        return cls(folder, Listing(files, request["chunk_images"]), request)
+        added = tuple(request.get("added", ()))
+        return cls(folder, Listing(files, request["chunk_images"], added), request)
 
     @property
     def classes(self) -> list[str]:
@@ -73,6 +74,14 @@ class AnnotationStore:
         """All images that were read, in the order of the listing."""
         for chunk in self.results():
             yield from chunk.rows
+
+    def contents(self) -> dict[int, str]:
+        """Image id to the SHA-256 of its file, of all that were read so far."""
+        found: dict[int, str] = {}
+        for index in self.listing.chunks:
+            if storage_of(self.folder).exists(self._part(index)):
+                found |= read_part(self._part(index)).contents
+        return found
 
     def counts(self) -> dict[str, int]:
         """Files listed, read and quarantined, and boxes.

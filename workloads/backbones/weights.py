@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from workloads.backbones.base import Backbone
+from workloads.backbones.saved_weights import state_dict_in, why_unreadable, without_prefix
 from workloads.errors import ConfigError, IntegrityError, NotFound
 from workloads.tensors import load_exactly, read_tensors
 
@@ -96,7 +97,8 @@ def read_weights(path: Path) -> dict[str, Tensor]:
     """The tensors of a file, on the CPU.
 
     A file that ends in `.safetensors` is read as such, any other with
-    `torch.load(weights_only=True)`, which runs no code from the file.
+    `torch.load(weights_only=True)`, which runs no code from the file. Of a checkpoint the state
+    dict is taken, and names lose what a wrapper put before all of them (`module.`).
 
     Raises:
         NotFound: no such file.
@@ -105,7 +107,8 @@ def read_weights(path: Path) -> dict[str, Tensor]:
     """
     if not path.is_file():
         raise NotFound(f"{path}: no such file; correct the path")
-    return read_tensors(path) if path.suffix == ".safetensors" else _read_state_dict(path)
+    tensors = read_tensors(path) if path.suffix == ".safetensors" else _read_state_dict(path)
+    return without_prefix(tensors)
 
 
 def with_counters(module: nn.Module, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -157,11 +160,11 @@ def _read_state_dict(path: Path) -> dict[str, Tensor]:
     except (OSError, MemoryError):
         raise
     except Exception as error:  # the unpickler raises almost anything on other files
-        reason = (str(error).splitlines() or [""])[0]
         raise ConfigError(
-            f"{path}: not a torch state dict of tensors only ({type(error).__name__}: {reason}); "
+            f"{path}: not a torch state dict of tensors only ({why_unreadable(error)}); "
             "save the network's state_dict() with torch.save, or use safetensors"
         ) from None
+    loaded = state_dict_in(loaded)
     if not isinstance(loaded, dict) or not all(isinstance(t, Tensor) for t in loaded.values()):
         raise ConfigError(f"{path}: holds something else than named tensors; give a state dict")
     return loaded

@@ -2,7 +2,8 @@
 
 A box is (x, y, width, height) in pixels of the upright image; ids start at 1, category k + 1 is
 class k. Every annotation has its `score`, so `loadRes(coco.dataset["annotations"])` works too.
-Images without boxes stand in `images`. There are no masks, hence no `segmentation`.
+Images without boxes stand in `images`. There are no masks; `segmentation` is the outline of the
+box, since tools that draw annotations (`COCO.showAnns`) or import them refuse those without one.
 """
 
 from __future__ import annotations
@@ -74,6 +75,7 @@ def _annotations(row: AnnotatedImage, first_id: int) -> Iterable[dict[str, Any]]
             "category_id": label + 1,
             "bbox": [x0, y0, x1 - x0, y1 - y0],
             "area": (x1 - x0) * (y1 - y0),
+            "segmentation": [[x0, y0, x1, y0, x1, y1, x0, y1]],
             "iscrowd": 0,
             "score": score,
         }

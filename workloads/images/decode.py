@@ -17,15 +17,17 @@ from typing import Literal
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from PIL import ExifTags, Image, UnidentifiedImageError
+from PIL import ExifTags, Image, UnidentifiedImageError, features
 from pydantic import Field
 
 from workloads.errors import InputRejected, NotAnImage, TooLarge
+from workloads.images.png_chunks import drop_remarks
 from workloads.options import Options
 
 Fit = Literal["warp", "pad"]
 
-FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF")
+FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", *(("AVIF",) if features.check("avif") else ()))
+_HEIC_BRANDS = (b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis", b"mif1", b"msf1")
 
 # Pillow's own limit lies below ours and speaks through a warning; `_open` checks the header
 # itself, before any pixel is decoded.
@@ -72,7 +74,7 @@ def check_bytes(num_bytes: int, limits: ImageLimits) -> None:
 
 
 def decode(data: bytes, limits: ImageLimits) -> NDArray[np.uint8]:
-    """Decode a JPEG, PNG, WebP, BMP or TIFF file to upright RGB.
+    """Decode a JPEG, PNG, WebP, BMP, TIFF or (where Pillow can) AVIF file to upright RGB.
 
     The EXIF (or XMP) orientation is applied. Transparent images are composited on white, 16-bit
     grey is scaled to 8 bits (v >> 8), CMYK and palettes are converted. Of a multi-picture JPEG,
@@ -211,8 +213,9 @@ def _open(data: bytes, limits: ImageLimits) -> Image.Image:
         raise NotAnImage(f"the file is empty (allowed: {', '.join(FORMATS)}); replace it")
     check_bytes(len(data), limits)
     try:
-        image = Image.open(io.BytesIO(data), formats=(*FORMATS, "GIF"))
+        image = Image.open(io.BytesIO(drop_remarks(data)), formats=(*FORMATS, "GIF"))
     except UnidentifiedImageError:
+        _refuse_phone_formats(data)
         raise NotAnImage(
             f"not an image, or its header is damaged: it starts with {data[:8]!r} "
             f"(allowed: {', '.join(FORMATS)}); replace the file"
@@ -227,6 +230,20 @@ def _open(data: bytes, limits: ImageLimits) -> Image.Image:
         raise InputRejected(f"the header says {width}x{height} pixels; replace the file")
     _check_still(image)
     return image
+
+
+def _refuse_phone_formats(data: bytes) -> None:
+    brand = data[8:12] if data[4:8] == b"ftyp" else b""
+    if brand in _HEIC_BRANDS:
+        raise NotAnImage(
+            f"HEIC is not supported (allowed: {', '.join(FORMATS)}); save the image as JPEG, "
+            "which phones do at 'most compatible'"
+        )
+    if brand in (b"avif", b"avis"):
+        raise NotAnImage(
+            f"AVIF is not supported by this Pillow or damaged (allowed: {', '.join(FORMATS)}); "
+            "save the image as PNG or JPEG"
+        )
 
 
 def _check_still(image: Image.Image) -> None:

@@ -6,17 +6,16 @@ Shapes: H W size of an image, N boxes.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from functools import cache
-from pathlib import Path
 
 import cv2
 import matplotlib as mpl
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw
 
 from workloads.errors import one_line
 from workloads.images.decode import ImageLimits, decode
+from workloads.images.fonts import lettering
 from workloads.records import Record
 
 Colour = tuple[int, int, int]
@@ -149,10 +148,10 @@ def captioned(image: NDArray[np.uint8], text: str) -> NDArray[np.uint8]:
     height, width = image.shape[:2]
     canvas = Image.new("RGB", (width, height + _TEXT_PX + 5), "white")
     canvas.paste(Image.fromarray(image))
-    shown = one_line(text)
-    while shown and _font().getlength(shown) > width:  # ids differ at their ends
+    font, shown = lettering(one_line(text), _TEXT_PX)
+    while shown and font.getlength(shown) > width:  # ids differ at their ends
         shown = "…" + shown.lstrip("…")[1:] if len(shown) > 1 else ""
-    ImageDraw.Draw(canvas).text((0, height + 1), shown, font=_font(), fill=_GREY)
+    ImageDraw.Draw(canvas).text((0, height + 1), shown, font=font, fill=_GREY)
     return np.array(canvas, dtype=np.uint8)
 
 
@@ -208,17 +207,11 @@ def _write(
     text = one_line(text)  # a line break is nothing that Pillow could lay out
     if not text:
         return
-    width, height = round(_font().getlength(text)) + 2, _TEXT_PX + 2
+    font, text = lettering(text, _TEXT_PX)
+    width, height = round(font.getlength(text)) + 2, _TEXT_PX + 2
     x = max(0, min(corner[0], size[0] - width))
     y = corner[1] - height
     if y < 0:
         y = max(0, min(corner[1] + 1, size[1] - height))
     pen.rectangle((x, y, x + width - 1, y + height - 1), fill=_PLATE)
-    pen.text((x + 1, y - 1), text, font=_font(), fill=colour)
-
-
-@cache
-def _font() -> ImageFont.FreeTypeFont:
-    """The font that comes with Matplotlib: OpenCV's has no letters beyond ASCII."""
-    path = Path(mpl.get_data_path()) / "fonts" / "ttf" / "DejaVuSans.ttf"
-    return ImageFont.truetype(str(path), _TEXT_PX)
+    pen.text((x + 1, y - 1), text, font=font, fill=colour)

@@ -52,7 +52,7 @@ def save_published(
     if len(names) != classifier.num_classes:
         raise ConfigError(
             f"{network}: {len(names)} class names for {classifier.num_classes} logits; give one "
-            "for each, in their order"
+            "for each, in their order ('wsol import' takes them from --shards)"
         )
     built = build_method(method, network, len(names), "singlelabel", None, overrides)
     assert isinstance(built.backbone, WholeNetwork)

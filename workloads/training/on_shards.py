@@ -86,7 +86,7 @@ def shard_loader(
         data.train,
         method.num_classes,
         showing,
-        Pace(max(1, options.batch_size // share.world), options.loader_threads),
+        Pace(options.of_worker(share.world), options.loader_threads),
         options.seed,
         share,
         _balance(data, method, options),

@@ -46,6 +46,10 @@ class TrainOptions(Options):
     loader_threads: int = Field(default=0, ge=0, description="decoding threads beside the step")
     validation_images: int = Field(default=1000, ge=0, description="images of the val curve")
 
+    def of_worker(self, workers: int) -> int:
+        """Images in a batch of one of several workers, at least one."""
+        return max(1, self.batch_size // workers)
+
     @field_validator("noise", "rotation_deg")
     @classmethod
     def _only_on_repeats(cls, value: float, info: ValidationInfo) -> float:

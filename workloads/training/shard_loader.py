@@ -82,6 +82,23 @@ class Pace:
     pool_rows: int = 2048
 
 
+def check_images(folder: Path, split: str, images: int, workers: int, batch_size: int) -> None:
+    """Refuse a split that does not fill one batch.
+
+    Args:
+        batch_size: images in a batch of one worker.
+
+    Raises:
+        ConfigError: it does not.
+    """
+    if images < workers * batch_size:
+        raise ConfigError(
+            f"{folder}: split '{split}' has {images} images, fewer than one batch of {workers} "
+            f"workers x {batch_size}; add images to it, or take a recipe whose train.batch_size "
+            "is lower"
+        )
+
+
 class ShardLoader:
     """A `Loader` of one split of shards.
 
@@ -119,11 +136,7 @@ class ShardLoader:
             )
         total = sum(group.rows for group in self.groups) if balance is None else int(balance.images)
         self.steps = total // (self.share.world * self.batch_size)
-        if self.steps == 0:
-            raise ConfigError(
-                f"{folder}: split '{split}' has {total} images, fewer than one batch of "
-                f"{self.share.world} workers x {self.batch_size}; lower train.batch_size"
-            )
+        check_images(folder, split, total, self.share.world, self.batch_size)
 
     @property
     def batch_size(self) -> int:

@@ -240,3 +240,10 @@ def test_the_map_of_ray_errors_names_what_ray_has():
     assert all(hasattr(ray.exceptions, name) for name in errors._RAY_ERRORS)
     assert set(errors._RAY_ERRORS.values()) == {ResourceError, ClusterError}
     assert ConfigError not in errors._RAY_ERRORS.values()
+
+
+def test_no_folder_for_compiled_code_says_what_to_set():
+    failure = explain(RuntimeError("cannot cache function 'label': no locator available for 'x'"))
+    assert failure.exit_code == 1
+    assert "set NUMBA_CACHE_DIR to a folder that this user may write" in failure.message
+    assert "internal" not in failure.message

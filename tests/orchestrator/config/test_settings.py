@@ -182,3 +182,41 @@ def test_the_schema_refuses_unknown_keys():
     assert set(schema["properties"]) == set(Settings.model_fields)
     assert schema["additionalProperties"] is False
     assert schema["properties"]["cluster"]["description"]
+
+
+@pytest.mark.parametrize(
+    ("uri", "message"),
+    [
+        ("127.0.0.1:5000", "write it as http://127.0.0.1:5000"),
+        ("tracking.example.org:80/x", "write it as http://tracking.example.org:80/x"),
+        ("s3://bucket/mlruns", "'s3' names no tracking server; give http(s)://HOST:PORT"),
+        ("./mlruns", "a folder is none; give http(s)://HOST:PORT"),
+        ("file:///srv/mlruns", "'file' names no tracking server"),
+    ],
+)
+def test_what_is_no_tracking_server_is_explained(uri, message, monkeypatch):
+    with pytest.raises(ConfigError) as raised:
+        load_settings(None, (f"tracking.uri={uri}",))
+    assert message in str(raised.value)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
+    with pytest.raises(ConfigError, match="MLFLOW_TRACKING_URI: uri: ") as raised:
+        load_settings(None)
+    assert message in str(raised.value)
+
+
+@pytest.mark.parametrize("uri", ["http://localhost:5000", "sqlite:///x.db", "postgresql+x://h/n"])
+def test_the_tracking_server_of_the_environment(uri, monkeypatch):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
+    assert load_settings(None).tracking.uri == uri
+    set_here = load_settings(None, ("tracking.uri=http://other:1", "tracking.timeout_s=3"))
+    assert (set_here.tracking.uri, set_here.tracking.timeout_s) == ("http://other:1", 3)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "")
+    assert load_settings(None).tracking.uri is None
+
+
+def test_origins_are_those_that_browsers_send():
+    allowed = load_settings(None, ("serve.allowed_origins=[https://a.org, 'http://b:80', '*']",))
+    assert allowed.serve.allowed_origins == ("https://a.org", "http://b:80", "*")
+    for wrong in ("https://a.org/", "a.org", "ftp://a"):
+        with pytest.raises(ConfigError, match=r"write SCHEME://HOST\[:PORT\], or \*"):
+            load_settings(None, (f"serve.allowed_origins=[{wrong}]",))

@@ -20,7 +20,7 @@ FOLDER = Path("ws")
 def paths_of(owner: Any) -> Iterator[tuple[str, Path]]:
     """Every path that an object names, by the name of its property or method."""
     for name in dir(type(owner)):
-        if name.startswith("_") or name in ("folder", "name", "tracking_uid"):
+        if name.startswith("_") or name in ("folder", "place", "name", "tracking_uid"):
             continue
         value = getattr(owner, name)
         if callable(value):

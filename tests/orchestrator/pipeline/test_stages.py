@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from orchestrator.annotate import AnnotateResult
-from orchestrator.config.workspace import PipelinePaths
+from orchestrator.config.workspace import PipelinePaths, Workspace
 from orchestrator.data.make import MadeData
 from orchestrator.evaluate import EvaluateResult
 from orchestrator.ingest import IngestResult
@@ -123,3 +123,14 @@ def test_every_result_of_a_stage_is_its_own_record(tmp_path: Path, record: objec
     for work in (lambda: record, again):
         stages = Stages(PipelinePaths(tmp_path), lambda: None)
         assert stages.run("one", type(record), work) == record
+
+
+def test_a_record_names_the_files_of_a_workspace_that_moved(tmp_path: Path, calls: Calls) -> None:
+    made = Answer(1, tmp_path / "old" / "shards", {}, (str(tmp_path / "elsewhere"),))
+    Stages(Workspace(tmp_path / "old").pipeline("demo"), calls.prepare).run(
+        "one", Answer, lambda: made
+    )
+    (tmp_path / "old").rename(tmp_path / "new")
+    moved = Stages(Workspace(tmp_path / "new").pipeline("demo"), calls.prepare)
+    found = moved.run("one", Answer, calls.work)
+    assert found == Answer(1, tmp_path / "new" / "shards", {}, (str(tmp_path / "elsewhere"),))

@@ -50,8 +50,9 @@ def client(service):
 class Client:
     """Synchronous calls into the application."""
 
-    def __init__(self, service: FakeService) -> None:
-        self.transport = httpx.ASGITransport(create_app(service), raise_app_exceptions=False)
+    def __init__(self, service: FakeService, origins: tuple[str, ...] = ()) -> None:
+        app = create_app(service, origins)
+        self.transport = httpx.ASGITransport(app, raise_app_exceptions=False)
 
     def request(self, method: str, path: str, **arguments) -> httpx.Response:
         async def send() -> httpx.Response:
@@ -245,6 +246,40 @@ def test_health_and_readiness(client, service):
     service.ready = False
     assert client.request("GET", "/healthz").status_code == 200
     assert "not ready" in line_of(client.request("GET", "/readyz"), 503)
+
+
+@pytest.mark.parametrize("path", ["/healthz", "/readyz"])
+def test_a_head_request_asks_the_same(client, service, path):
+    response = client.request("HEAD", path)
+    assert (response.status_code, response.content) == (200, b"")
+    service.ready = False
+    assert client.request("HEAD", path).status_code == client.request("GET", path).status_code
+
+
+def test_a_misspelt_parameter_is_refused(client):
+    line = line_of(client.detect(picture(), min_scores=0.9), 422)
+    assert "unknown query parameter 'min_scores'; did you mean 'min_score'" in line
+
+
+PAGE = "https://example.org"
+
+
+def test_a_page_of_another_origin_is_answered_only_where_it_is_allowed(service):
+    asked = {"Origin": PAGE, "Access-Control-Request-Method": "POST"}
+    asked["Access-Control-Request-Headers"] = "content-type"
+    closed = Client(service)
+    assert closed.request("OPTIONS", "/v1/detect", headers=asked).status_code == 405
+    plain = closed.request("GET", "/healthz", headers={"Origin": PAGE})
+    assert "access-control-allow-origin" not in plain.headers
+    opened = Client(service, (PAGE,))
+    response = opened.request("OPTIONS", "/v1/detect", headers=asked)
+    assert response.status_code == 200
+    assert response.headers["access-control-allow-origin"] == PAGE
+    assert "POST" in response.headers["access-control-allow-methods"]
+    answer = opened.request("GET", "/healthz", headers={"Origin": PAGE})
+    assert answer.headers["access-control-allow-origin"] == PAGE
+    other = {**asked, "Origin": "https://elsewhere.org"}
+    assert opened.request("OPTIONS", "/v1/detect", headers=other).status_code == 400
 
 
 def test_unknown_paths_and_methods(client):

@@ -92,3 +92,12 @@ def test_an_endpoint_that_never_gets_ready(monkeypatch):
         url = f"http://127.0.0.1:{silent.getsockname()[1]}"
     with pytest.raises(Exception, match=r"readyz: not ready after 0\.3 s"):
         module._wait_until_ready(url)
+
+
+def test_clients_see_no_path_of_the_server(tmp_path, monkeypatch):
+    (tmp_path / "secret" / "cats-v2").mkdir(parents=True)
+    assert module.public_name(str(tmp_path / "secret" / "cats-v2")) == "cats-v2"
+    monkeypatch.chdir(tmp_path / "secret" / "cats-v2")
+    assert module.public_name(".") == "cats-v2"
+    assert module.public_name("cats@champion") == "cats@champion"
+    assert module.public_name("cats/3") == "cats/3"

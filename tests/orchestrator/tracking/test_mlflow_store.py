@@ -42,7 +42,9 @@ class Client:
 
     def get_experiment_by_name(self, name: str) -> Any:
         self.asked += 1
-        return SimpleNamespace(experiment_id=f"of {name}") if name in self.experiments else None
+        if name not in self.experiments:
+            return None
+        return SimpleNamespace(experiment_id=f"of {name}", lifecycle_stage="active")
 
     def create_experiment(self, name: str, artifact_location: str | None) -> str:
         if self.error:
@@ -220,8 +222,11 @@ def test_a_folder_is_stored_with_time_for_all_of_it(store, client, tmp_path, mon
     sizes: list[int] = []
     transfer = store.transfer
     monkeypatch.setattr(store, "transfer", lambda size: sizes.append(size) or transfer(size))
-    client.log_artifacts = lambda *a: calls.append(("folder", *a))
-    client.log_artifact = lambda *a: calls.append(("file", *a))
+    place = SimpleNamespace(
+        log_artifacts=lambda *a: calls.append(("folder", *a)),
+        log_artifact=lambda *a: calls.append(("file", *a)),
+    )
+    monkeypatch.setattr(store, "_artifacts", lambda run_id: calls.append((run_id,)) or place)
     (tmp_path / "plots" / "deep").mkdir(parents=True)
     (tmp_path / "plots" / "a").write_bytes(b"12345")
     (tmp_path / "plots" / "deep" / "b").write_bytes(b"123")
@@ -229,7 +234,7 @@ def test_a_folder_is_stored_with_time_for_all_of_it(store, client, tmp_path, mon
     store.log_artifact("r", tmp_path / "plots" / "a")
     assert sizes == [8, 5]
     folder = str(tmp_path / "plots")
-    assert calls == [("folder", "r", folder, "in"), ("file", "r", f"{folder}/a", None)]
+    assert calls == [("r",), ("folder", folder, "in"), ("r",), ("file", f"{folder}/a", None)]
 
 
 @given(st.text(max_size=40))

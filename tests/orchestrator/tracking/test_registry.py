@@ -48,6 +48,7 @@ def test_round_trip(settings: Settings, store: MlflowStore, model: Path, name: s
     tags = {"method": "any", "val.box_f1": 0.5, "recipe": "r" * 9000}
     version = register(settings, model, name, tags)
     assert (version.name, version.version) == (name, 1)
+    assert find_version(settings, version.uri) == version
     assert version.reference == f"{name}/1"
     assert version.uri == f"models:/{name}/1"
     assert version.digest == read_manifest(model, "model")["digest"]
@@ -299,3 +300,39 @@ def test_a_damaged_download_is_refused_and_not_kept(
     models = settings.workspace / "models"
     assert not (models / version.digest).exists()
     assert not [p for p in models.iterdir() if p.name.startswith(".")]
+
+
+def test_a_workspace_that_moved(model: Path, name: str, tmp_path: Path) -> None:
+    """Its database names the old place, in experiment, run and version alike."""
+    old = Settings(workspace=tmp_path / "feature%2Flogin?" / "old", tracking=Tracking(timeout_s=60))
+    version = register(old, model, name, {})
+    set_champion(old, name, 1, "champion")
+    assert old.workspace / "mlflow-artifacts" in fetch_model(old, f"{name}/1").folder.parents
+    new = old.model_copy(update={"workspace": tmp_path / "new #1"})
+    old.workspace.rename(new.workspace)
+
+    found = fetch_model(new, f"{name}@champion")
+    assert new.workspace / "mlflow-artifacts" in found.folder.parents
+    assert find_version(new, f"{name}/1").source.startswith((new.workspace).as_uri())
+    assert register(new, model, name, {}).digest == version.digest
+    other = register(new, make_model(tmp_path / "b", b"other"), name, {}, version.run_id)
+    assert new.workspace / "mlflow-artifacts" in fetch_model(new, other.reference).folder.parents
+    assert not old.workspace.exists()
+    assert sorted(p.name for p in tmp_path.iterdir()) == [
+        "b", "feature%2Flogin?", "model", "new #1"
+    ]  # fmt: skip
+
+
+def test_a_deleted_experiment_says_how_to_mend_it(
+    model: Path, name: str, settings: Settings, store: MlflowStore
+) -> None:
+    tracking = settings.tracking.model_copy(update={"experiment": f"of {name}"})
+    lost = settings.model_copy(update={"tracking": tracking})
+    number = MlflowStore(lost).experiment()
+    store.client.delete_experiment(number)
+    with pytest.raises(ConfigError, match="was deleted; bring it back with: ") as caught:
+        register(lost, model, name, {})
+    assert f"restore --experiment-id {number}" in str(caught.value)
+    assert "tracking.experiment" in str(caught.value)
+    store.client.restore_experiment(number)
+    assert register(lost, model, name, {}).version == 1

@@ -338,3 +338,17 @@ def test_a_file_that_is_gone_is_warned_of_and_left_out(server, tmp_path, caplog)
     assert [r.getMessage() for r in caplog.records] == [
         f"tracking: {tmp_path}/a.txt is gone and was not stored"
     ]
+
+
+def test_files_that_wait_are_found_where_the_log_is_now(log: EventLog, tmp_path: Path) -> None:
+    log.append({"epoch": 0, "metrics": {}})
+    run = a_run(log)
+    run.files = [(str(tmp_path / "sub" / "x.json"), None), ("/elsewhere/y", "folder")]
+    run.save()
+    (tmp_path / "moved").mkdir()
+    for path in (log.path, sent_path(log.path)):
+        path.rename(tmp_path / "moved" / path.name)
+    found = restore(tmp_path / "moved" / log.path.name)
+    assert found.files == [
+        (str(tmp_path / "moved" / "sub" / "x.json"), None), ("/elsewhere/y", "folder")
+    ]  # fmt: skip

@@ -29,7 +29,7 @@ RECIPE = "digits-pretrain-tiny"
 @pytest.fixture(scope="module")
 def shards(tmp_path_factory: pytest.TempPathFactory) -> Shards:
     root = tmp_path_factory.mktemp("digits") / "tree"
-    make_digits(root, SingleDigitsOptions(train=4, val=2, test=1))
+    make_digits(root, SingleDigitsOptions(train=32, val=2, test=1))
     dataset = open_dataset("single-digits", root)
     out = tmp_path_factory.mktemp("shards")
     results = [

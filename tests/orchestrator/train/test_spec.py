@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -9,8 +10,18 @@ import torch
 from made_shards import made_record, made_truth, write_shards
 
 from orchestrator.config.settings import Settings
+from orchestrator.config.workspace import Workspace
 from orchestrator.train.initial import parse_initial, pretraining
-from orchestrator.train.spec import build, make_spec, needs_proposals
+from orchestrator.train.spec import (
+    TrainSpec,
+    build,
+    check_enough_images,
+    make_spec,
+    needs_proposals,
+    save_spec,
+    spec_of,
+)
+from workloads.artifacts import write_json
 from workloads.backbones.registry import BACKBONES
 from workloads.errors import ConfigError, NotFound
 from workloads.recipes.load import load_recipe
@@ -126,3 +137,39 @@ def test_only_the_map_loss_needs_proposals() -> None:
     assert needs_proposals(recipe(), "multilabel")
     assert not needs_proposals(load_recipe("digits-saliency-aware-no-map-tiny"), "multilabel")
     assert not needs_proposals(load_recipe("digits-cam-tiny"), "multilabel")
+
+
+def test_a_run_of_a_workspace_that_moved_finds_its_shards_and_weights(
+    shards: Shards, weights: Path, tmp_path: Path
+) -> None:
+    old = tmp_path / "old"
+    shutil.copytree(shards.folder, old / "shards" / "s")
+    shutil.copy(weights, old / "tiny.pth")
+    inside = Shards.open(old / "shards" / "s")
+    given = {"backbone": str(old / "tiny.pth"), "perceptual": str(weights)}
+    spec = make_spec(Settings(workspace=old), recipe(), inside, SPLITS, initial=given)
+    run = Workspace(old).run("first")
+    save_spec(run, spec)
+    assert str(old) not in run.spec.read_text()
+    write_json(run.model / "manifest.json", {})
+    old.rename(tmp_path / "new")
+    found = spec_of(Workspace(tmp_path / "new").run("first"))
+    assert found.shards == tmp_path / "new" / "shards" / "s"
+    paths = {start.part: start.path for start in found.initial}
+    assert paths == {"backbone": tmp_path / "new" / "tiny.pth", "perceptual": weights}
+    assert found.identity() == spec.identity()
+
+
+def test_too_few_images_for_a_batch_are_said_before_anything_starts(
+    shards: Shards, weights: Path
+) -> None:
+    given = {"backbone": str(weights), "perceptual": "random"}
+    spec = make_spec(Settings(), recipe(), shards, SPLITS, initial=given)
+
+    def with_batches_of(size: int) -> TrainSpec:
+        train = spec.recipe.train.model_copy(update={"batch_size": size, "balance": False})
+        return spec.model_copy(update={"workers": 2, "recipe": recipe(train=train)})
+
+    with pytest.raises(ConfigError, match="has 4 images, fewer than one batch of 2 workers x 3"):
+        check_enough_images(with_batches_of(6))
+    check_enough_images(with_batches_of(5))  # 2 workers x 2

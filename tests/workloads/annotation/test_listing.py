@@ -73,23 +73,32 @@ def test_a_name_that_is_not_utf8_is_refused(folder):
 
 
 def test_links(folder, tmp_path):
-    outside = tmp_path / "secret"
+    """As dvc and git-annex make them: followed to files and folders elsewhere, none twice."""
+    outside = tmp_path / "store"
     outside.mkdir()
-    (outside / "key.jpg").write_bytes(b"secret")
+    (outside / "one.jpg").write_bytes(b"12345")
+    (outside / "back").symlink_to(folder)
+    (folder / ".git").mkdir()
+    (folder / ".git" / "object").write_bytes(b"123")
     (folder / "real.jpg").write_bytes(b"real")
     (folder / "inside.jpg").symlink_to("real.jpg")
-    (folder / "out.jpg").symlink_to(outside / "key.jpg")
+    (folder / "annex.jpg").symlink_to(".git/object")
+    (folder / "out.jpg").symlink_to(outside / "one.jpg")
     (folder / "broken.jpg").symlink_to("nothing")
     (folder / "loop").symlink_to(folder)
-    (folder / "folder").symlink_to(outside)
-    assert names(folder) == ["broken.jpg", "folder", "inside.jpg", "loop", "out.jpg", "real.jpg"]
+    (folder / "up").symlink_to(tmp_path)
+    (folder / "album").symlink_to(outside)
+    (folder / "album again").symlink_to(outside)
+    sizes = {f.name: f.num_bytes for f in list_images(folder) if not f.refused}
+    assert sizes == {
+        "album/one.jpg": 5, "annex.jpg": 3, "inside.jpg": 4, "out.jpg": 5, "real.jpg": 4
+    }  # fmt: skip
     reasons = refused(folder)
-    assert sorted(reasons) == ["broken.jpg", "folder", "loop", "out.jpg"]
-    assert "link to nothing" in reasons["broken.jpg"]
-    assert "link to a folder" in reasons["loop"]
-    assert "link out of the folder" in reasons["out.jpg"]
-    inside = next(file for file in list_images(folder) if file.name == "inside.jpg")
-    assert inside.num_bytes == 4
+    assert sorted(reasons) == ["album again", "album/back", "broken.jpg", "loop", "up"]
+    assert "link to nothing" in reasons.pop("broken.jpg")
+    assert all("link to a folder that is listed already" in reason for reason in reasons.values())
+    for name in sizes:
+        assert len(read_image_file(folder / name, ImageLimits())) == sizes[name]
 
 
 def test_the_folder_itself_may_be_a_link(folder, tmp_path):
@@ -108,9 +117,6 @@ def test_pipes_are_left_out(folder):
 def test_a_missing_folder(tmp_path):
     with pytest.raises(NotFound, match="no such folder"):
         list_images(tmp_path / "nothing")
-    (tmp_path / "file").write_bytes(b"")
-    with pytest.raises(NotFound, match="no such folder"):
-        list_images(tmp_path / "file")
 
 
 def test_a_file_over_the_limit_is_not_read(folder):
@@ -122,3 +128,9 @@ def test_a_file_over_the_limit_is_not_read(folder):
 def test_a_file_that_is_gone(folder):
     with pytest.raises(InputRejected, match="removed after"):
         read_image_file(folder / "gone", ImageLimits())
+
+
+def test_a_single_file_says_to_give_its_folder(folder):
+    (folder / "x.jpg").write_bytes(b"x")
+    with pytest.raises(NotFound, match=r"x\.jpg: is a file; give the folder that holds it"):
+        list_images(folder / "x.jpg")

@@ -6,9 +6,11 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 
+import matplotlib.pyplot as plt
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+from pycocotools import mask
 from pycocotools.coco import COCO
 
 from workloads.detections import Detections
@@ -127,3 +129,21 @@ def test_parquet_is_written_in_several_row_groups(tmp_path, monkeypatch):
     file = pq.ParquetFile(write("parquet", tmp_path))
     assert file.num_row_groups == 2
     assert file.metadata.num_rows == 4
+
+
+def test_coco_annotations_are_drawn_and_have_the_mask_of_their_box(tmp_path):
+    coco = COCO(str(write("coco", tmp_path)))
+    figure, axes = plt.subplots()
+    plt.sca(axes)
+    coco.showAnns(coco.loadAnns([1, 2, 3]), draw_bbox=True)
+    outlines = [polygon for kind in axes.collections for polygon in kind.get_paths()]
+    plt.close(figure)
+    assert len(outlines) >= 3
+    # (1.5, 2) to (3, 4.25) and (0, 0) to (64, 48): as many pixels as the whole ones have area
+    assert coco.anns[2]["segmentation"] == [[1.5, 2, 3, 2, 3, 4.25, 1.5, 4.25]]
+    assert mask.area(coco.annToRLE(coco.anns[1])) == 64 * 48
+    for annotation in coco.anns.values():
+        xs, ys = annotation["segmentation"][0][::2], annotation["segmentation"][0][1::2]
+        x, y, w, h = annotation["bbox"]
+        assert (min(xs), min(ys)) == (x, y)
+        assert (max(xs) - min(xs), max(ys) - min(ys)) == (w, h)

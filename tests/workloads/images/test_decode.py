@@ -15,6 +15,7 @@ from PIL import Image, ImageFile
 
 from workloads.errors import InputRejected, NotAnImage, TooLarge
 from workloads.images.decode import FORMATS, ImageLimits, decode, probe, resize_square
+from workloads.images.png_chunks import drop_remarks
 
 LIMITS = ImageLimits()
 HEIGHT, WIDTH = 12, 20
@@ -53,7 +54,7 @@ def test_formats(kind: str) -> None:
     assert image.flags.writeable
     assert image.flags.c_contiguous
     assert probe(data, LIMITS) == (WIDTH, HEIGHT)
-    if kind != "JPEG":
+    if kind not in ("JPEG", "AVIF"):
         np.testing.assert_array_equal(image, pixels())
 
 
@@ -167,6 +168,78 @@ def test_animated_is_rejected_with_the_number_of_frames(kind: str, frames: int) 
     for function in (decode, probe):
         with pytest.raises(InputRejected, match=rf"{kind} with {frames} frames"):
             function(data, LIMITS)
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_avif_is_upright_like_every_other_format(orientation: int) -> None:
+    """Lossy, so compared by a ramp of wide steps, which no two orientations share."""
+    ramp = np.zeros((32, 48, 3), np.uint8)
+    ramp[..., 0], ramp[..., 1] = np.arange(48) * 5, np.arange(32)[:, None] * 7
+    turns = {1: 1, 2: 2, 3: 3, 4: 4, 5: 5, 6: 8, 7: 7, 8: 6}  # what undoes each
+    stored = decode(with_orientation(ramp, turns[orientation], "PNG"), LIMITS)
+    data = with_orientation(stored, orientation, "AVIF", quality=95, subsampling="4:4:4")
+    assert probe(data, LIMITS) == (48, 32)
+    np.testing.assert_allclose(decode(data, LIMITS).astype(int), ramp.astype(int), atol=12)
+
+
+def with_orientation(image: np.ndarray, orientation: int, kind: str, **options: object) -> bytes:
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    return encode(image, kind, exif=exif, **options)
+
+
+@pytest.mark.parametrize("brand", [b"heic", b"heix", b"mif1", b"hevc"])
+def test_heic_is_named(brand: bytes) -> None:
+    data = b"\x00\x00\x00\x18ftyp" + brand + b"\x00\x00\x00\x00mif1heic" + bytes(100)
+    for function in (decode, probe):
+        with pytest.raises(NotAnImage, match=r"HEIC is not supported .*save the image as JPEG"):
+            function(data, LIMITS)
+
+
+@pytest.mark.parametrize("kind", [b"tEXt", b"zTXt", b"iTXt", b"iCCP"])
+def test_what_stands_beside_the_pixels_of_a_png_costs_nothing(kind: bytes) -> None:
+    """3 MB of text that packs well, as image generators write: Pillow itself refuses it."""
+    text = b"a prompt, " * 300_000
+    packed = zlib.compress(text)
+    body = {
+        b"tEXt": b"prompt\0" + text,
+        b"zTXt": b"prompt\0\0" + packed,
+        b"iTXt": b"prompt\0\1\0\0\0" + packed,
+        b"iCCP": b"profile\0\0" + packed,
+    }[kind]
+    plain = encode(pixels())
+    after_header = 8 + 25
+    data = plain[:after_header] + png_chunk(kind, body) + plain[after_header:]
+    np.testing.assert_array_equal(decode(data, LIMITS), pixels())
+    assert probe(data, LIMITS) == (WIDTH, HEIGHT)
+
+
+@given(st.binary(max_size=60), st.integers(0, 60))
+def test_a_png_without_remarks_is_the_same_and_a_torn_one_is_kept(noise: bytes, cut: int) -> None:
+    plain = encode(pixels())
+    assert drop_remarks(plain) is plain
+    assert drop_remarks(noise) is noise
+    torn = plain[:33] + png_chunk(b"tEXt", b"k\0" + noise)[:cut]
+    found = drop_remarks(torn)
+    assert found.startswith(plain[:33])
+    assert len(found) <= len(torn)
+    whole = plain[:33] + png_chunk(b"tEXt", b"k\0" + noise) + plain[33:]
+    assert drop_remarks(whole) == plain
+
+
+def test_an_orientation_in_the_text_of_a_png_counts() -> None:
+    """XMP, as Adobe's programs write it; a comment beside it does not matter."""
+    xmp = (
+        b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF '
+        b'xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#"><rdf:Description '
+        b'xmlns:tiff="http://ns.adobe.com/tiff/1.0/" tiff:Orientation="6"/></rdf:RDF></x:xmpmeta>'
+    )
+    plain = encode(pixels())
+    chunks = png_chunk(b"tEXt", b"Comment\0x") + png_chunk(
+        b"iTXt", b"XML:com.adobe.xmp\0\0\0\0\0" + xmp
+    )
+    data = plain[:33] + chunks + plain[33:]
+    np.testing.assert_array_equal(decode(data, LIMITS), np.rot90(pixels(), -1))
 
 
 def test_main_picture_of_a_phone_jpeg_is_taken() -> None:
