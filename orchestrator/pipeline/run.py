@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import socket
 import urllib.request
 from contextlib import ExitStack
@@ -21,7 +22,7 @@ from orchestrator.evaluate import EvaluateResult, evaluate
 from orchestrator.pages.pipeline.outcome import Champion, Outcome, Served
 from orchestrator.pages.pipeline.page import write_report
 from orchestrator.pipeline.steps import Steps, check_weights
-from orchestrator.pipeline.table import results_table
+from orchestrator.pipeline.table import results_table, unmeasured
 from orchestrator.register import register_run
 from orchestrator.serve.serve import running
 from orchestrator.tracking.mlflow_store import RUN_TAG
@@ -31,6 +32,7 @@ from orchestrator.tune.stored_maps import Tuned
 from workloads.artifacts import QUARANTINE, atomic_folder, read_json, write_json
 from workloads.errors import WsolError
 from workloads.recipes.load import load_recipe
+from workloads.search.random_search import SCORES_ALONE
 from workloads.shards.shards import Shards
 
 ANNOTATED_IMAGES = 100
@@ -50,6 +52,7 @@ class PipelineResult:
     Attributes:
         table: one row per method and one for the centre baseline; values in [0, 1] or None.
         champion: the registered version that won on validation.
+        unmeasured: metrics of which the test split has no case, as boxes are missing, say.
         served: the endpoint's answer for one image.
         report: path of the self-contained HTML report.
         quarantined: inputs left out by ingestion and annotation, with where they are listed.
@@ -59,6 +62,7 @@ class PipelineResult:
     name: str
     table: list[dict[str, Any]]
     champion: Champion
+    unmeasured: list[str]
     served: dict[str, Any]
     annotations: str
     report: str
@@ -148,6 +152,7 @@ class _Pipeline(Steps):
             name=self.settings.pipeline.name,
             table=table,
             champion=champion,
+            unmeasured=unmeasured(table),
             served=served.answer,
             annotations=str(annotated.out),
             report=str(report.path),
@@ -180,13 +185,16 @@ class _Pipeline(Steps):
     def choose(self, tuned: dict[str, Tuned], versions: dict[str, ModelVersion]) -> Champion:
         """The version that is best on the validation split, under its alias from now on."""
         registry = self.settings.registry
-        values = {name: result.values[registry.select_by] for name, result in tuned.items()}
+        metric = registry.select_by
+        if any(math.isnan(result.values[metric]) for result in tuned.values()):
+            metric = SCORES_ALONE  # without boxes
+        values = {name: result.values[metric] for name, result in tuned.items()}
         winner = max(values, key=lambda name: values[name])
         version = versions[winner]
         set_champion(self.settings, version.name, version.version, registry.alias)
         return Champion(
             version.name, version.version, version.digest, registry.alias, winner,
-            registry.select_by, values,
+            metric, values,
         )  # fmt: skip
 
     def evaluate(self, recipe: str, version: ModelVersion, shards: Shards) -> EvaluateResult:
@@ -213,7 +221,10 @@ class _Pipeline(Steps):
             with atomic_folder(self.paths.unlabelled) as folder:
                 records = shards.records(self.data.test_split)
                 for record, _ in zip(records, range(ANNOTATED_IMAGES), strict=False):
-                    (folder / f"{Path(record.image_id).name}.jpg").write_bytes(record.image)
+                    path = folder / f"{Path(record.image_id).name}.jpg"
+                    if path.exists():  # as in folders of classes, where each has a 1.jpg
+                        path = folder / f"{record.image_id.strip('/').replace('/', '_')}.jpg"
+                    path.write_bytes(record.image)
         return self.paths.unlabelled
 
     def serve(self, champion: Champion, annotated: AnnotateResult) -> Served:
