@@ -40,6 +40,15 @@ SetOption = Annotated[
         show_default=False,
     ),
 ]
+RecipeSetOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--recipe-set",
+        metavar="KEY.PATH=VALUE",
+        help="One key instead of the recipe's, such as train.epochs=5; repeat for more.",
+        show_default=False,
+    ),
+]
 OutputOption = Annotated[
     Output,
     typer.Option("--output", "-o", help="Form of the answer on stdout.", rich_help_panel="Output"),

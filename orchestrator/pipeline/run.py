@@ -31,7 +31,8 @@ from orchestrator.train.initial import pretraining
 from orchestrator.tune.stored_maps import Tuned
 from workloads.artifacts import QUARANTINE, atomic_folder, read_json, write_json
 from workloads.errors import WsolError
-from workloads.recipes.load import load_recipe
+from workloads.recipes.load import load_recipe, load_recipes
+from workloads.recipes.own import is_file
 from workloads.search.random_search import SCORES_ALONE
 from workloads.shards.shards import Shards
 
@@ -99,7 +100,7 @@ class _Pipeline(Steps):
 
     def __init__(self, settings: Settings, paths: PipelinePaths, leaving: ExitStack) -> None:
         super().__init__(settings, settings.data, paths, leaving)
-        self.recipes = {name: load_recipe(name) for name in settings.pipeline.recipes}
+        self.recipes = load_recipes(settings.pipeline.recipes, settings.pipeline.recipe_set)
 
     def prepare(self) -> None:
         """Beside the rest, the tracked run above those of the trainings."""
@@ -258,8 +259,17 @@ class _Pipeline(Steps):
 
 def _deciding(settings: Settings) -> dict[str, Any]:
     """The settings that decide the results: not where, how fast or how they are served."""
+    values = settings.model_dump(mode="json", exclude=OF_MACHINE)
+    changes = values["pipeline"].pop("recipe_set")
+    # Of an own recipe its content decides, wherever its file is; a name stands for itself.
+    values["pipeline"]["recipes"] = [
+        load_recipe(recipe, changes).model_dump(mode="json")
+        if changes or is_file(recipe)
+        else recipe
+        for recipe in settings.pipeline.recipes
+    ]
     return {
-        **settings.model_dump(mode="json", exclude=OF_MACHINE),
+        **values,
         "resources": {"train": {"workers": training_workers(settings)}},
     }
 
