@@ -222,10 +222,7 @@ class _Pipeline(Steps):
             with atomic_folder(self.paths.unlabelled) as folder:
                 records = shards.records(self.data.test_split)
                 for record, _ in zip(records, range(ANNOTATED_IMAGES), strict=False):
-                    path = folder / f"{Path(record.image_id).name}.jpg"
-                    if path.exists():  # as in folders of classes, where each has a 1.jpg
-                        path = folder / f"{record.image_id.strip('/').replace('/', '_')}.jpg"
-                    path.write_bytes(record.image)
+                    _free_name(folder, record.image_id).write_bytes(record.image)
         return self.paths.unlabelled
 
     def serve(self, champion: Champion, annotated: AnnotateResult) -> Served:
@@ -272,6 +269,12 @@ def _deciding(settings: Settings) -> dict[str, Any]:
         **values,
         "resources": {"train": {"workers": training_workers(settings)}},
     }
+
+
+def _free_name(folder: Path, image_id: str) -> Path:
+    """A file that is not there yet: of folders of classes each may have a 1.jpg."""
+    names = (Path(image_id).name, image_id.strip("/").replace("/", "_"))
+    return next(p for p in (folder / f"{name}.jpg" for name in names) if not p.exists())
 
 
 def _boxes_served(answer: dict[str, Any]) -> list[tuple[Any, ...]]:

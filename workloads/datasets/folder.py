@@ -79,7 +79,10 @@ class Folder(OwnData):
 
     def _split_folders(self) -> list[tuple[str, Path]]:
         """Split and its folder; "" for the root itself where splits are to be drawn."""
-        names = sorted(path.name for path in self.root.iterdir() if _is_folder(path))
+        listed = _listed(self.root)
+        if isinstance(listed, str):
+            raise NotFound(f"{self.root}: {listed}")
+        names = [path.name for path, _ in listed if _is_folder(path)]
         of_splits = [name for name in names if split_called(name)]
         how = self.options.splits
         if how == "auto" and of_splits and len(of_splits) < len(names):

@@ -5,12 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-import yaml
-from orchestrator.cli.list import as_yaml
 
-from orchestrator.config.settings import load_settings
-from orchestrator.listing import recipe_file
-from orchestrator.pipeline.run import _deciding
 from workloads.errors import ConfigError, NotFound
 from workloads.recipes.load import _bases, _written, load_recipe, load_recipes, recipe_names
 
@@ -42,15 +37,6 @@ def test_a_base_of_the_bases_and_one_of_a_paper(tmp_path: Path) -> None:
 
 def test_names_of_recipes_and_bases_are_different() -> None:
     assert not _written().keys() & _bases().keys()
-
-
-@pytest.mark.parametrize("name", ["digits-spn-tiny", "spg-t1-spg", "saliency-t1-alexnet"])
-def test_what_is_shown_is_the_recipe_when_it_is_read_again(tmp_path: Path, name: str) -> None:
-    file = write(tmp_path / "copy.yaml", as_yaml(recipe_file(name)))
-    paper = {"name", "row", "published"}
-    assert load_recipe(file).model_dump(exclude=paper) == load_recipe(name).model_dump(
-        exclude=paper
-    )
 
 
 def test_single_keys_are_changed(tmp_path: Path) -> None:
@@ -106,19 +92,3 @@ def test_files_that_are_not_there_and_names_that_are_taken(tmp_path: Path) -> No
     two = [write(tmp_path / f / "x.yaml", "base: digits-cam-tiny") for f in "ab"]
     with pytest.raises(ConfigError, match="two recipes are called 'x'"):
         load_recipes(two)
-
-
-def test_a_pipeline_is_claimed_by_the_content_of_its_recipes(tmp_path: Path) -> None:
-    def claimed(*recipes: str, changes: str = "[]") -> object:
-        chosen = f"pipeline.recipes={yaml.safe_dump(list(recipes), default_flow_style=True)}"
-        return _deciding(load_settings(None, (chosen, f"pipeline.recipe_set={changes}")))
-
-    one, moved = (write(tmp_path / f / "x.yaml", "base: digits-cam-tiny") for f in "ab")
-    assert claimed(one) == claimed(moved)
-    assert claimed("digits-cam-tiny")["pipeline"]["recipes"] == ["digits-cam-tiny"]
-    longer = claimed(one, changes="[train.epochs=40]")
-    assert longer != claimed(one)
-    before = claimed(one)
-    write(Path(one), "base: digits-cam-tiny\ntrain: {epochs: 40}\n")
-    assert claimed(one) != before
-    assert claimed(one) == longer
