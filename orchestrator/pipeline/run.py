@@ -9,6 +9,7 @@ import urllib.request
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
+from itertools import chain, count
 from pathlib import Path
 from typing import Any
 
@@ -273,7 +274,8 @@ def _deciding(settings: Settings) -> dict[str, Any]:
 
 def _free_name(folder: Path, image_id: str) -> Path:
     """A file that is not there yet: of folders of classes each may have a 1.jpg."""
-    names = (Path(image_id).name, image_id.strip("/").replace("/", "_"))
+    whole = image_id.strip("/").replace("/", "_")
+    names = chain((Path(image_id).name, whole), (f"{whole}-{n}" for n in count(2)))
     return next(p for p in (folder / f"{name}.jpg" for name in names) if not p.exists())
 
 

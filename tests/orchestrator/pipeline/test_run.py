@@ -12,7 +12,7 @@ from orchestrator.config.settings import Settings, load_settings
 from orchestrator.config.workspace import Workspace
 from orchestrator.engine.claims import REQUEST, differences
 from orchestrator.engine.leases import lease
-from orchestrator.pipeline.run import _deciding, run
+from orchestrator.pipeline.run import _deciding, _free_name, run
 from orchestrator.pipeline.stages import Stages
 from workloads.artifacts import write_json
 from workloads.errors import Conflict, NotFound
@@ -65,3 +65,14 @@ def test_a_pipeline_is_claimed_by_the_content_of_its_recipes(tmp_path: Path) -> 
     Path(one).write_text("base: digits-cam-tiny\ntrain: {epochs: 40}\n")
     assert claimed(one) != before
     assert claimed(one) == longer
+
+
+def test_images_of_one_name_in_several_folders_all_get_a_file(tmp_path: Path) -> None:
+    names = []
+    for image_id in ("cat/1.png", "dog/1.png", "dog_1.png", "x/dog_1.png", "x_dog_1.png"):
+        path = _free_name(tmp_path, image_id)
+        path.write_bytes(b"")
+        names.append(path.name)
+    assert names == [
+        "1.png.jpg", "dog_1.png.jpg", "dog_1.png-2.jpg", "x_dog_1.png.jpg", "x_dog_1.png-2.jpg",
+    ]  # fmt: skip
