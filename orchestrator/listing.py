@@ -118,6 +118,21 @@ def recipes() -> list[Entry]:
     return [Entry(recipe.name, recipe.summary, _recipe_facts(recipe)) for recipe in load_entries()]
 
 
+def recipe_file(name: str) -> Facts:
+    """All keys of a recipe and its bases, as they would stand in a file of one's own.
+
+    Raises:
+        ConfigError: as `load_recipe`.
+    """
+    from workloads.recipes.load import load_recipe, recipe_values
+    from workloads.recipes.own import without_paper
+    from workloads.recipes.schema import Recipe
+
+    load_recipe(name)  # whether it is right
+    values = without_paper(recipe_values(name), {})
+    return {key: values[key] for key in Recipe.model_fields if key in values}
+
+
 def _recipe_facts(recipe: Recipe | Quotation) -> Facts:
     """The row of a paper, what is trained for it, and the paper's numbers by what they are."""
     row = recipe.row

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -15,6 +16,9 @@ from workloads.errors import EXIT_QUARANTINED
 if TYPE_CHECKING:
     from orchestrator.config.settings import Settings
 
+
+NEEDS_BOXES = "gt_known"
+"""The metric that has a case wherever there is a box of a class in the image."""
 
 ConfigOption = Annotated[
     Path | None,
@@ -33,6 +37,15 @@ SetOption = Annotated[
         metavar="KEY.PATH=VALUE",
         help="One setting instead of the file's; repeat for more.",
         rich_help_panel="Settings",
+        show_default=False,
+    ),
+]
+RecipeSetOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--recipe-set",
+        metavar="KEY.PATH=VALUE",
+        help="One key instead of the recipe's, such as train.epochs=5; repeat for more.",
         show_default=False,
     ),
 ]
@@ -104,6 +117,13 @@ def exit_if_quarantined(facts: dict[str, Any]) -> None:
         what = "input was" if count == 1 else "inputs were"
         note(f"wsol: {count} {what} quarantined, the rest is done; reasons: {', '.join(lists)}")
         raise typer.Exit(EXIT_QUARANTINED)
+
+
+def note_unmeasured(names: Sequence[str]) -> None:
+    """Say in one line which metrics had no case, and whether boxes are what they lacked."""
+    if names:
+        why = " (the split has no boxes)" if NEEDS_BOXES in names else ""
+        note(f"nothing to count for: {', '.join(names)}{why}")
 
 
 def run_name(text: str) -> str:

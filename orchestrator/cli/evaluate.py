@@ -8,7 +8,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from orchestrator.cli.common import ConfigOption, OutputOption, SetOption, read_settings
+from orchestrator.cli.common import (
+    ConfigOption,
+    OutputOption,
+    SetOption,
+    note_unmeasured,
+    read_settings,
+)
 from orchestrator.cli.output import Output, emit, make_table, note, plain, working
 
 if TYPE_CHECKING:
@@ -86,8 +92,7 @@ def evaluate(
 
 def _table(result: dict[str, Any], per_class: bool) -> Table:
     metrics = {name: m for name, m in result["metrics"].items() if m["counted"]}
-    if left_out := sorted(result["metrics"].keys() - metrics.keys()):
-        note(f"nothing to count for: {', '.join(left_out)}")
+    note_unmeasured(sorted(result["metrics"].keys() - metrics.keys()))
     interval = _interval_head(metrics)
     columns = ["metric", "class", "value", interval, "centre", "counted", "skipped"]
     rows = [row for name, metric in metrics.items() for row in _rows(name, metric, result)]

@@ -20,7 +20,7 @@ from orchestrator.cli.output import Output, working
 def ingest(
     context: typer.Context,
     root: Annotated[
-        Path, typer.Option(metavar="FOLDER", help="The data set as it is distributed.")
+        Path, typer.Option(metavar="FOLDER", help="The data set as it is; or the file of a table.")
     ],
     out: Annotated[Path, typer.Option(metavar="FOLDER", help="Where the shards go.")],
     dataset: Annotated[
@@ -34,6 +34,14 @@ def ingest(
     strict: Annotated[
         bool, typer.Option("--strict", help="Fail at the first image that cannot be used.")
     ] = False,
+    boxes: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="A COCO file with boxes of some of your own images, for search and metrics.",
+            show_default=False,
+        ),
+    ] = None,
     config: ConfigOption = None,
     overrides: SetOption = None,
     output: OutputOption = Output.TABLE,
@@ -48,6 +56,8 @@ def ingest(
 
     with working():
         name = dataset or settings.data.dataset
-        options = settings.ingest.options
+        options = dict(settings.ingest.options)
+        if boxes is not None:
+            options["boxes"] = str(boxes.expanduser().resolve())
         result = work(settings, name, root, out, split or (), options, strict=strict)
     report(result, output)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+import yaml
+from rich.text import Text
 
 from orchestrator.cli.common import OutputOption
 from orchestrator.cli.output import Output, emit, make_table, working
@@ -16,6 +18,9 @@ if TYPE_CHECKING:
     from orchestrator.listing import Entry
 
 
+RECIPES = "recipes"
+
+
 def list_names(
     kind: Annotated[
         str | None,
@@ -25,11 +30,25 @@ def list_names(
             "benchmarks; without it: the kinds.",
         ),
     ] = None,
+    show: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="Of recipes: one as a whole file, to start an own one from.",
+            show_default=False,
+        ),
+    ] = None,
     output: OutputOption = Output.TABLE,
 ) -> None:
     """Show what can be named: methods, data sets, recipes and so on, with their options."""
-    from orchestrator.listing import KINDS
+    from orchestrator.listing import KINDS, recipe_file
 
+    if show is not None:
+        if kind != RECIPES:
+            raise ConfigError(f"--show shows recipes; write: wsol list {RECIPES} --show {show}")
+        values = recipe_file(show)
+        emit(values, output, lambda: Text(as_yaml(values), no_wrap=True, overflow="ignore"))
+        return
     if kind is None:
         rows = [{"name": name, "summary": known.summary} for name, known in KINDS.items()]
         emit(rows, output, lambda: make_table(["kind", "what"], [r.values() for r in rows]))
@@ -39,6 +58,11 @@ def list_names(
     with working():
         entries = KINDS[kind].entries()
     emit([e.as_json() for e in entries], output, lambda: _table(entries, KINDS[kind].shown))
+
+
+def as_yaml(values: dict[str, Any]) -> str:
+    """Keys and values as a file that can be read again."""
+    return yaml.safe_dump(values, sort_keys=False, allow_unicode=True, width=10**6).rstrip()
 
 
 def _table(entries: list[Entry], shown: tuple[str, ...]) -> Table:

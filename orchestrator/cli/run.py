@@ -10,8 +10,10 @@ import typer
 from orchestrator.cli.common import (
     ConfigOption,
     OutputOption,
+    RecipeSetOption,
     SetOption,
     exit_if_quarantined,
+    note_unmeasured,
     read_settings,
 )
 from orchestrator.cli.output import Output, emit, facts_table, make_table, plain, working
@@ -26,6 +28,7 @@ def run(
         str | None,
         typer.Option(help="Name of the pipeline; else pipeline.name.", show_default=False),
     ] = None,
+    recipe_set: RecipeSetOption = None,
     fresh: Annotated[
         bool, typer.Option("--fresh", help="Throw away what an earlier one of that name made.")
     ] = False,
@@ -39,11 +42,13 @@ def run(
     quarantined.
     """
     wanted = [] if name is None else [f"pipeline.name={name}"]
+    wanted += [f"pipeline.recipe_set={json.dumps(recipe_set)}"] if recipe_set else []
     settings = read_settings(context, config, [*(overrides or ()), *wanted])
     from orchestrator.pipeline.run import run as work
 
     with working():
         result = plain(work(settings, fresh=fresh))
+    note_unmeasured(result["unmeasured"])
     emit(result, output, lambda: _answer(result))
     exit_if_quarantined(result)
 

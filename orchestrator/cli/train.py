@@ -10,6 +10,7 @@ import typer
 from orchestrator.cli.common import (
     ConfigOption,
     OutputOption,
+    RecipeSetOption,
     SetOption,
     read_settings,
     report,
@@ -20,13 +21,16 @@ from orchestrator.cli.output import Output, working
 
 def train(
     context: typer.Context,
-    recipe: Annotated[str, typer.Argument(help="A name from `wsol list recipes`.")],
+    recipe: Annotated[
+        str, typer.Argument(help="A name from `wsol list recipes`, or a file of your own.")
+    ],
     shards: Annotated[Path, typer.Option(metavar="FOLDER", help="What `wsol ingest` wrote.")],
     name: Annotated[
         str | None,
         typer.Option(help="Name of the run; else the recipe's name.", show_default=False),
     ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Continue an unfinished run.")] = False,
+    recipe_set: RecipeSetOption = None,
     epochs: Annotated[
         int | None, typer.Option(min=1, help="Instead of the recipe's.", show_default=False)
     ] = None,
@@ -61,13 +65,15 @@ def train(
     from orchestrator.train.spec import make_spec
     from orchestrator.train.train import train as work
     from workloads.proposals.proposals import Proposals
+    from workloads.recipes.load import load_recipe
     from workloads.shards.shards import Shards
 
-    paths = Workspace(settings.workspace).run(run_name(name or recipe))
+    chosen = load_recipe(recipe, recipe_set or ())
+    paths = Workspace(settings.workspace).run(run_name(name or chosen.name))
     with working():
         spec = make_spec(
             settings,
-            recipe,
+            chosen,
             Shards.open(shards),
             (settings.data.train_split, settings.data.val_split),
             epochs=epochs or settings.train.epochs,

@@ -14,7 +14,7 @@ from orchestrator.cli.common import (
     report,
     run_name,
 )
-from orchestrator.cli.output import Output, working
+from orchestrator.cli.output import Output, note, working
 
 
 def tune(
@@ -35,4 +35,7 @@ def tune(
     with working():
         paths = Workspace(settings.workspace).run(run_name(run))
         result = tune_run(settings, paths, settings.tune, settings.evaluate)
-    report(result, output, hidden=("trials", "curve", "class_cutoffs"))
+    if result.unmeasured:
+        names = ", ".join(result.unmeasured)
+        note(f"not measured: {names} (no boxes in the split); the recipe's cut-offs are kept")
+    report(result, output, hidden=("trials", "curve", "class_cutoffs", "unmeasured"))

@@ -11,12 +11,12 @@ def check_names(settings: Settings) -> None:
 
     Raises:
         ConfigError: no such cluster, data set or recipe, with the nearest match.
+        NotFound: no such file of a recipe.
     """
     from workloads.datasets.registry import DATASETS
-    from workloads.recipes.load import load_recipe
+    from workloads.recipes.load import load_recipes
 
     load_cluster(settings.cluster)
     kind = DATASETS[settings.data.dataset]
     kind.options_type.parse(settings.ingest.options, "ingest.options")
-    for recipe in settings.pipeline.recipes:
-        load_recipe(recipe)
+    load_recipes(settings.pipeline.recipes, settings.pipeline.recipe_set)

@@ -238,7 +238,10 @@ class Pipeline(Options):
     recipes: tuple[str, ...] = Field(
         default=("digits-cam-tiny", "digits-spn-tiny"),
         min_length=1,
-        description="what to train, names from `wsol list recipes`",
+        description="what to train: names from `wsol list recipes`, or files of your own",
+    )
+    recipe_set: tuple[str, ...] = Field(
+        default=(), description="KEY.PATH=VALUE instead of what all these recipes say"
     )
 
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import math
 import socket
 import urllib.request
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
+from itertools import chain, count
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +24,7 @@ from orchestrator.pages.pipeline.outcome import Champion, Outcome, Served
 from orchestrator.pages.pipeline.page import write_report
 from orchestrator.pipeline.plan import plan
 from orchestrator.pipeline.steps import Steps, check_weights
-from orchestrator.pipeline.table import results_table
+from orchestrator.pipeline.table import results_table, unmeasured
 from orchestrator.register import register_run
 from orchestrator.serve.serve import running
 from orchestrator.tracking.mlflow_store import RUN_TAG
@@ -31,7 +33,9 @@ from orchestrator.train.initial import pretraining
 from orchestrator.tune.stored_maps import Tuned
 from workloads.artifacts import QUARANTINE, atomic_folder, read_json, write_json
 from workloads.errors import WsolError
-from workloads.recipes.load import load_recipe
+from workloads.recipes.load import load_recipe, load_recipes
+from workloads.recipes.own import is_file
+from workloads.search.random_search import SCORES_ALONE
 from workloads.shards.shards import Shards
 
 ANNOTATED_IMAGES = 100
@@ -51,6 +55,7 @@ class PipelineResult:
     Attributes:
         table: one row per method and one for the centre baseline; values in [0, 1] or None.
         champion: the registered version that won on validation.
+        unmeasured: metrics of which the test split has no case, as boxes are missing, say.
         served: the endpoint's answer for one image.
         report: path of the self-contained HTML report.
         quarantined: inputs left out by ingestion and annotation, with where they are listed.
@@ -60,6 +65,7 @@ class PipelineResult:
     name: str
     table: list[dict[str, Any]]
     champion: Champion
+    unmeasured: list[str]
     served: dict[str, Any]
     annotations: str
     report: str
@@ -96,7 +102,7 @@ class _Pipeline(Steps):
 
     def __init__(self, settings: Settings, paths: PipelinePaths, leaving: ExitStack) -> None:
         super().__init__(settings, settings.data, paths, leaving)
-        self.recipes = {name: load_recipe(name) for name in settings.pipeline.recipes}
+        self.recipes = load_recipes(settings.pipeline.recipes, settings.pipeline.recipe_set)
         self.stages.plan = lambda: plan(settings, self.recipes)
 
     def prepare(self) -> None:
@@ -150,6 +156,7 @@ class _Pipeline(Steps):
             name=self.settings.pipeline.name,
             table=table,
             champion=champion,
+            unmeasured=unmeasured(table),
             served=served.answer,
             annotations=str(annotated.out),
             report=str(report.path),
@@ -182,13 +189,16 @@ class _Pipeline(Steps):
     def choose(self, tuned: dict[str, Tuned], versions: dict[str, ModelVersion]) -> Champion:
         """The version that is best on the validation split, under its alias from now on."""
         registry = self.settings.registry
-        values = {name: result.values[registry.select_by] for name, result in tuned.items()}
+        metric = registry.select_by
+        if any(math.isnan(result.values[metric]) for result in tuned.values()):
+            metric = SCORES_ALONE  # without boxes
+        values = {name: result.values[metric] for name, result in tuned.items()}
         winner = max(values, key=lambda name: values[name])
         version = versions[winner]
         set_champion(self.settings, version.name, version.version, registry.alias)
         return Champion(
             version.name, version.version, version.digest, registry.alias, winner,
-            registry.select_by, values,
+            metric, values,
         )  # fmt: skip
 
     def evaluate(self, recipe: str, version: ModelVersion, shards: Shards) -> EvaluateResult:
@@ -215,7 +225,7 @@ class _Pipeline(Steps):
             with atomic_folder(self.paths.unlabelled) as folder:
                 records = shards.records(self.data.test_split)
                 for record, _ in zip(records, range(ANNOTATED_IMAGES), strict=False):
-                    (folder / f"{Path(record.image_id).name}.jpg").write_bytes(record.image)
+                    _free_name(folder, record.image_id).write_bytes(record.image)
         return self.paths.unlabelled
 
     def serve(self, champion: Champion, annotated: AnnotateResult) -> Served:
@@ -249,10 +259,26 @@ class _Pipeline(Steps):
 
 def _deciding(settings: Settings) -> dict[str, Any]:
     """The settings that decide the results: not where, how fast or how they are served."""
+    values = settings.model_dump(mode="json", exclude=OF_MACHINE)
+    changes = values["pipeline"].pop("recipe_set")
+    # Of an own recipe its content decides, wherever its file is; a name stands for itself.
+    values["pipeline"]["recipes"] = [
+        load_recipe(recipe, changes).model_dump(mode="json")
+        if changes or is_file(recipe)
+        else recipe
+        for recipe in settings.pipeline.recipes
+    ]
     return {
-        **settings.model_dump(mode="json", exclude=OF_MACHINE),
+        **values,
         "resources": {"train": {"workers": training_workers(settings)}},
     }
+
+
+def _free_name(folder: Path, image_id: str) -> Path:
+    """A file that is not there yet: of folders of classes each may have a 1.jpg."""
+    whole = image_id.strip("/").replace("/", "_")
+    names = chain((Path(image_id).name, whole), (f"{whole}-{n}" for n in count(2)))
+    return next(p for p in (folder / f"{name}.jpg" for name in names) if not p.exists())
 
 
 def _boxes_served(answer: dict[str, Any]) -> list[tuple[Any, ...]]:

@@ -26,6 +26,11 @@ def results_table(results: dict[str, dict[str, Any]]) -> list[dict[str, Any]]:
     return rows
 
 
+def unmeasured(table: list[dict[str, Any]]) -> list[str]:
+    """Metrics that are in no row, in the order of the registry."""
+    return [name for name in METRICS if not any(name in row for row in table)]
+
+
 def _values(metrics: dict[str, Any], which: str) -> dict[str, float | None]:
     # Files have their keys sorted, so the order of the registry is restored here.
     return {

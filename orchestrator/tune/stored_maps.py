@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -34,12 +35,14 @@ class TuneResult:
     """The best parameters and every trial.
 
     Attributes:
+        metric: what was maximised; another one than was asked for where there are no boxes.
         cutoff, alpha, score_threshold: the best parameters.
         class_cutoffs: a cut-off for each class instead; empty where that was not asked for or
             gained nothing.
         values: all metrics at the best parameters on the validation split.
         trials: parameters and metrics of every trial, in order.
         curve: box accuracy at every cut-off, from one pass.
+        unmeasured: metrics without any case: the split has no boxes.
     """
 
     metric: str
@@ -51,6 +54,12 @@ class TuneResult:
     trials: list[dict[str, float]]
     curve: dict[str, Any]
     predictions: str
+    unmeasured: tuple[str, ...] = ()
+
+    @property
+    def measured(self) -> dict[str, float]:
+        """The values of metrics that had a case."""
+        return _measured(self.values)
 
     @property
     def best(self) -> Tuned:
@@ -71,7 +80,7 @@ def tune(
     """
     found = search_cutoffs(model.card, stored, options, metrics)
     result = TuneResult(
-        metric=options.metric,
+        metric=found.metric,
         cutoff=found.best["cutoff"],
         alpha=found.best["alpha"],
         score_threshold=found.best["score_threshold"],
@@ -80,6 +89,7 @@ def tune(
         trials=list(found.trials),
         curve=found.curve,
         predictions=stored.digest,
+        unmeasured=found.unmeasured,
     )
     write_json(out, asdict(result))
     return result
@@ -89,13 +99,17 @@ def log_search(tracker: Tracker, result: TuneResult, paths: RunPaths) -> None:
     """The search as an MLflow run below the training's, with a child for every trial."""
     name, uid = f"search-{paths.name}", f"{paths.tracking_uid()}/search"
     sweep = tracker.start_run(name, {"metric": result.metric}, {RUN_TAG: uid}, paths.tracking_uid())
-    best = {"cutoff": result.cutoff, "alpha": result.alpha, **result.values}
+    best = {"cutoff": result.cutoff, "alpha": result.alpha, **result.measured}
     tracker.log_metrics(sweep, best)
     tracker.log_artifact(sweep, paths.search)
     for index, trial in enumerate(result.trials):
         params = {key: trial[key] for key in ("cutoff", "alpha")}
         label = f"{name}-{index:03d}"
         child = tracker.start_run(label, params, {RUN_TAG: f"{uid}/{index}"}, uid)
-        tracker.log_metrics(child, {key: trial[key] for key in MEASURED})
+        tracker.log_metrics(child, _measured({key: trial[key] for key in MEASURED}))
         tracker.close(child, "FINISHED")
     tracker.close(sweep, "FINISHED")
+
+
+def _measured(values: dict[str, float]) -> dict[str, float]:
+    return {name: value for name, value in values.items() if not math.isnan(value)}

@@ -53,6 +53,6 @@ def tune_run(
         }
         # What the paper gives is not searched.
         cutoffs = Cutoffs.parse({**searched, **spec.recipe.evaluation.cutoffs}, "cut-offs")
-        retune_model(paths.model, paths.tuned_model, cutoffs, {"validation": dict(result.values)})
+        retune_model(paths.model, paths.tuned_model, cutoffs, {"validation": dict(result.measured)})
     log_search(tracker or Tracker(machine), result, paths)
     return result

@@ -16,7 +16,7 @@ from contextlib import nullcontext
 from functools import cached_property
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -49,6 +49,21 @@ RENAMED = (
     (re.compile(r"(encoder_layer_\d+\.mlp)\.linear_1\."), r"\1.0."),
     (re.compile(r"(encoder_layer_\d+\.mlp)\.linear_2\."), r"\1.3."),
 )
+
+
+class MapsFacts(NamedTuple):
+    """The last map of a network.
+
+    Attributes:
+        name: the module whose output it is.
+        channels, side: its size at the network's input size.
+        after: modules with parameters of their own that come after it.
+    """
+
+    name: str
+    channels: int
+    side: int
+    after: tuple[str, ...]
 
 
 class TorchvisionClassifier(nn.Module):
@@ -126,6 +141,23 @@ class TorchvisionClassifier(nn.Module):
             ConfigError: the network goes from maps to (B, tokens, C), as vision transformers do.
         """
         return self.network.get_submodule(self._last_maps_name)
+
+    def maps_facts(self) -> MapsFacts:
+        """What can be known of the last map without computing it.
+
+        Raises:
+            ConfigError: see `last_maps`.
+        """
+        name, outputs = self._last_maps_name, self._outputs()
+        at = max(n for n, found in enumerate(outputs) if found[0] == name)
+        maps = outputs[at][2]
+        # Modules finish in their order, so an enclosing one comes later: it is no layer after it.
+        later = [
+            other
+            for other, module, _ in outputs[at + 1 :]
+            if other and not name.startswith(f"{other}.") and list(module.parameters(False))
+        ]
+        return MapsFacts(name, maps.shape[1], maps.shape[2], tuple(later))
 
     @cached_property
     def _last_maps_name(self) -> str:

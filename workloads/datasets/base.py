@@ -14,6 +14,7 @@ from typing import ClassVar
 from pydantic import Field
 
 from workloads.errors import NotFound, unknown_name
+from workloads.images.decode import ImageLimits, read_image_bytes
 from workloads.options import Options
 from workloads.records import GroundTruth, Record, Task
 
@@ -96,6 +97,19 @@ class Dataset(abc.ABC):
             InputRejected: the annotation is missing, malformed, names an unknown class, or has
                 a box that is inverted or outside the image.
         """
+
+    def found_task(self) -> Task:
+        """Whether an image has one label or many; a layout that holds both says what it found."""
+        return self.task
+
+    def read_image(self, item: Item, limits: ImageLimits) -> bytes:
+        """The bytes of one image as they are stored.
+
+        Raises:
+            InputRejected: over the limit on bytes.
+            OSError: there is no such file, or it cannot be read.
+        """
+        return read_image_bytes(self.root / item.image_path, limits)
 
     @classmethod
     @abc.abstractmethod

@@ -10,7 +10,9 @@ from workloads.datasets.base import Dataset
 from workloads.datasets.coco import Coco2014, Coco2017
 from workloads.datasets.cub import Cub
 from workloads.datasets.digits import Digits, SingleDigits
+from workloads.datasets.folder import Folder
 from workloads.datasets.ilsvrc import Ilsvrc
+from workloads.datasets.table import Table
 from workloads.datasets.toolkit import ToolkitMetadata
 from workloads.datasets.voc import Voc2007, Voc2012
 from workloads.registry import Registry
@@ -27,6 +29,8 @@ DATASETS: Registry[type[Dataset]] = Registry(
         Ilsvrc.name: Ilsvrc,
         Cub.name: Cub,
         ToolkitMetadata.name: ToolkitMetadata,
+        Folder.name: Folder,
+        Table.name: Table,
     },
 )
 

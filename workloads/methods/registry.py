@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any, cast, get_args
 
 from workloads.backbones.base import Backbone
+from workloads.backbones.feature_network import feature_network
 from workloads.backbones.registry import BACKBONES
 from workloads.backbones.whole_network import WholeNetwork
 from workloads.errors import ConfigError, unknown_name
@@ -74,11 +75,13 @@ def build_method(
 
 def check_backbone(kind: type[Method], backbone: str) -> None:
     """Raises a ConfigError if a method cannot be built on a backbone."""
-    fitting = backbones_of(kind)
     found = BACKBONES[backbone]
     if issubclass(found, WholeNetwork):
-        _check_explains(kind, backbone)
-    elif found.name not in fitting:
+        if kind.explains_whole_networks:
+            return
+        found = feature_network(backbone)
+    fitting = backbones_of(kind)
+    if kind.uses_fully_connected and not found.has_fully_connected:
         raise ConfigError(
             f"method {kind.name} needs fully connected layers, backbone {backbone} has none; "
             f"use one of {', '.join(fitting)}"
@@ -94,20 +97,13 @@ def backbones_of(kind: type[Method]) -> list[str]:
     ]
 
 
-def _check_explains(kind: type[Method], backbone: str) -> None:
-    if not kind.explains_whole_networks:
-        able = [name for name, other in METHODS.items() if other.explains_whole_networks]
-        raise ConfigError(
-            f"method {kind.name} adds layers to a backbone, {backbone} is a whole network; use "
-            f"one of the backbones {', '.join(BACKBONES)} or of the methods {', '.join(able)}"
-        )
-
-
 def _network(
     kind: type[Backbone], method: type[Method], options: Options, num_classes: int
 ) -> Backbone:
     full = method.makes_fully_connected(options, kind)
     if issubclass(kind, WholeNetwork):
+        if not method.explains_whole_networks:
+            return feature_network(kind.name)(fully_connected=full)
         return kind(fully_connected=full, num_classes=num_classes)
     return kind(fully_connected=full)
 

@@ -12,7 +12,7 @@ from workloads.backbones.torchvision_classifier import open_classifier
 from workloads.backbones.whole_network import WholeNetwork
 from workloads.errors import ConfigError
 from workloads.localization.cutoffs import Cutoffs
-from workloads.methods.registry import build_method
+from workloads.methods.registry import METHODS, build_method
 from workloads.models.card import ModelCard, Preprocessing
 from workloads.models.version import read_card, save_model
 from workloads.shards.manifest import read_shard_manifest
@@ -53,6 +53,12 @@ def save_published(
         raise ConfigError(
             f"{network}: {len(names)} class names for {classifier.num_classes} logits; give one "
             "for each, in their order ('wsol import' takes them from --shards)"
+        )
+    if not METHODS[method].explains_whole_networks:
+        able = [name for name, kind in METHODS.items() if kind.explains_whole_networks]
+        raise ConfigError(
+            f"method {method} adds layers to a network, which have to be trained; use one of "
+            f"{', '.join(able)} to explain {network} as it is, or train a recipe on it"
         )
     built = build_method(method, network, len(names), "singlelabel", None, overrides)
     assert isinstance(built.backbone, WholeNetwork)

@@ -6,20 +6,30 @@ quotation: it has the numbers alone (`quoted: true`).
 
 Files lie in one folder per paper and are named after the recipe. What many rows share stands once,
 in the folder `bases`: `base: NAME` takes it over, and keys of the file itself win, at any depth.
+Users have recipes of their own in files anywhere.
 """
 
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from importlib.resources import files
 from importlib.resources.abc import Traversable
+from pathlib import Path
 from typing import Any
 
 import yaml
 
 from workloads.errors import ConfigError, unknown_name
+from workloads.recipes.own import (
+    check_base,
+    is_file,
+    read_own,
+    recipe_name,
+    with_changes,
+    without_paper,
+)
 from workloads.recipes.schema import Quotation, Recipe
 
 BASES = "bases"
@@ -38,21 +48,58 @@ def quotation_names() -> list[str]:
     return sorted(name for name in _written() if _is_quoted(name))
 
 
-def load_recipe(name: str) -> Recipe:
-    """One recipe by name.
+def load_recipe(name: str, changes: Sequence[str] = ()) -> Recipe:
+    """One recipe by name, or a user's own by the path of its file.
+
+    An own recipe is called as its file. Its `base` is any recipe or base, of which it takes over
+    all but the row of a paper.
+
+    Args:
+        changes: `key.path=value`, instead of what the recipe says. What is changed is no row of a
+            paper any more.
 
     Raises:
-        ConfigError: no such recipe (with the nearest match), it is only quoted, or its file is
-            wrong.
+        ConfigError: no such recipe (with the nearest match), it is only quoted, its file or a
+            change is wrong, or an own file has the name of another recipe.
+        NotFound: no such file.
     """
-    values = _values(name)
+    called = recipe_name(name)
+    values = recipe_values(name, changes)
     if values.get("quoted"):
         numbers = ", ".join(str(number.value) for number in load_quotation(name).published)
         raise ConfigError(
             f"recipe '{name}' quotes {numbers} from a system that is not part of this project; "
             "'wsol list recipes' says which ones run"
         )
-    return Recipe.parse({"name": name, **values}, f"recipe {name}")
+    return Recipe.parse({"name": called, **values}, f"recipe {called}")
+
+
+def recipe_values(name: str, changes: Sequence[str] = ()) -> dict[str, Any]:
+    """The keys of a recipe with those of its bases, as they are written.
+
+    Raises:
+        As `load_recipe`, but values are not looked at.
+    """
+    values = _own_values(name) if is_file(name) else _values(name)
+    if not changes:
+        return values
+    changed = with_changes(values, changes)
+    return without_paper(changed, {}) if changed != values else values
+
+
+def load_recipes(names: Iterable[str], changes: Sequence[str] = ()) -> dict[str, Recipe]:
+    """Recipes by what they are called, in the order of `names`.
+
+    Raises:
+        ConfigError: as `load_recipe`, or two are called the same.
+    """
+    found: dict[str, Recipe] = {}
+    for name in names:
+        recipe = load_recipe(name, changes)
+        if recipe.name in found:
+            raise ConfigError(f"two recipes are called '{recipe.name}'; rename a file")
+        found[recipe.name] = recipe
+    return found
 
 
 def load_quotation(name: str) -> Quotation:
@@ -103,6 +150,17 @@ def merged(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]
         for key, value in above.items()
     }
     return {**below, **both}
+
+
+def _own_values(file: str) -> dict[str, Any]:
+    path, name = Path(file), recipe_name(file)
+    if name in _written():
+        raise ConfigError(f"{path}: '{name}' is the name of another recipe; rename the file")
+    own = read_own(path)
+    known = {**_written(), **_bases()}
+    check_base(own.get("base"), known, f"recipe {name}")
+    values = without_paper(with_bases(own, known, f"recipe {name}"), own)
+    return {**values, "summary": own.get("summary", f"{name}, a recipe of your own")}
 
 
 def _is_quoted(name: str) -> bool:

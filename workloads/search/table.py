@@ -88,6 +88,11 @@ class SearchTable:
         """T."""
         return int(self.true.shape[1])
 
+    @property
+    def has_boxes(self) -> bool:
+        """Whether any box can judge a cut-off."""
+        return bool(self.truths.any() or self.pairs.any())
+
     def grid(self, cutoff: float) -> int:
         """The k for which k / T is nearest to a cut-off."""
         return min(max(round(cutoff * self.thresholds), 0), self.thresholds - 1)

@@ -29,4 +29,4 @@ def tune(
     table = SearchTable.build(
         predictions, np.asarray(card.cooccurrence), metrics or MetricOptions(), card.cutoffs
     )
-    return search(table, options or SearchOptions())
+    return search(table, options or SearchOptions(), card.cutoffs)

@@ -19,7 +19,7 @@ import pyarrow as pa
 from workloads.artifacts import QUARANTINE, seal, sha256, unseal
 from workloads.datasets.base import NO_FILE, Dataset, Item
 from workloads.errors import InputRejected, IntegrityError
-from workloads.images.decode import ImageLimits, decode, read_image_bytes
+from workloads.images.decode import ImageLimits, decode
 from workloads.parquet import ParquetWriter, parquet_writer
 from workloads.records import RECORD_SCHEMA, Record, records_to_table
 from workloads.shards.manifest import ShardFile, ShardManifest, SplitInfo
@@ -157,7 +157,7 @@ def finish_shards(
     _check_files(folder, results)
     write_quarantine(folder / QUARANTINE, rejected)
     facts = ShardManifest(
-        dataset=dataset.name, task=dataset.task, classes=dataset.classes, splits=splits
+        dataset=dataset.name, task=dataset.found_task(), classes=dataset.classes, splits=splits
     )
     manifest = seal(folder, kind="shards", **facts.model_dump(mode="json"))
     # After sealing, because it has hashed every file anyway.
@@ -199,7 +199,7 @@ def _groups(records: Iterable[Record]) -> Iterator[list[Record]]:
 def _read(dataset: Dataset, item: Item, limits: ImageLimits) -> Record:
     if item.fault:
         raise InputRejected(item.fault)
-    data = read_image_bytes(dataset.root / item.image_path, limits)
+    data = dataset.read_image(item, limits)
     height, width = decode(data, limits).shape[:2]
     truth = dataset.annotation(item, width, height)
     return Record(item.image_id, item.split, data, width, height, truth)

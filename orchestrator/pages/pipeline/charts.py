@@ -51,6 +51,8 @@ def _last(line: Line, *, percent_axis: bool) -> str:
 
 
 def _search_curve(methods: Sequence[Method]) -> Chart | None:
+    if any("gt_known" in method.search.get("unmeasured", ()) for method in methods):
+        return None
     lines = [_curve_line(index, method) for index, method in enumerate(methods)]
     title = f"{metric_title('gt_known')}, validation"
     chosen = ", ".join(f"{m.name} {m.card.cutoffs.cutoff:.2f}" for m in methods)

@@ -12,6 +12,7 @@ from orchestrator.tracking.events import learning_curves
 from workloads.artifacts import read_json
 from workloads.models.card import ModelCard
 from workloads.models.version import read_card
+from workloads.recipes.own import recipe_name
 from workloads.recipes.schema import Recipe
 
 
@@ -46,7 +47,8 @@ class Method:
 
 def read_methods(settings: Settings, paths: PipelinePaths, champion: str) -> list[Method]:
     """All recipes, the champion first, the others as the settings name them."""
-    names = sorted(settings.pipeline.recipes, key=lambda name: name != champion)
+    recipes = map(recipe_name, settings.pipeline.recipes)
+    names = sorted(recipes, key=lambda name: name != champion)
     return [_read(name, paths, settings.data.test_split) for name in names]
 
 

@@ -47,7 +47,7 @@ def write_report(
         facts=facts(settings, shards),
         metrics=metric_rows(table, methods),
         charts=charts(methods),
-        per_class=per_class(methods, settings.registry.select_by),
+        per_class=per_class(methods, outcome.champion.metric),
         together=together(methods[0].card.classes, methods[0].card.cooccurrence),
         annotated=outcome,
         served=served(outcome, settings.images),

@@ -5,13 +5,16 @@ from __future__ import annotations
 import json
 
 import pytest
+import yaml
 from typer.testing import CliRunner
 
 from orchestrator.benchmarks.registry import BENCHMARKS
 from orchestrator.cli.main import app
 from orchestrator.listing import KINDS, option_facts, summary_of
+from workloads.errors import ConfigError
 from workloads.methods.registry import METHODS
 from workloads.options import Options
+from workloads.recipes.load import load_recipe
 
 
 def listed(kind: str) -> list[dict]:
@@ -100,3 +103,20 @@ def test_a_summary_is_the_first_paragraph():
         """
 
     assert summary_of(thing) == "Does this and that"
+
+
+@pytest.mark.parametrize("name", ["digits-spn-tiny", "spg-t1-spg", "saliency-t1-alexnet"])
+def test_what_is_shown_of_a_recipe_is_that_recipe_when_it_is_read_again(tmp_path, name):
+    done = CliRunner().invoke(app, ["list", "recipes", "--show", name], catch_exceptions=False)
+    (tmp_path / "copy.yaml").write_text(done.stdout)
+    own, other = load_recipe(str(tmp_path / "copy.yaml")), load_recipe(name)
+    paper = {"name", "row", "published"}
+    assert own.model_dump(exclude=paper) == other.model_dump(exclude=paper)
+    words = ["list", "recipes", "--show", name, "-o", "json"]
+    shown = CliRunner().invoke(app, words, catch_exceptions=False)
+    assert json.loads(shown.stdout) == yaml.safe_load(done.stdout)
+
+
+def test_only_recipes_are_shown():
+    with pytest.raises(ConfigError, match="wsol list recipes --show cam"):
+        CliRunner().invoke(app, ["list", "methods", "--show", "cam"], catch_exceptions=False)

@@ -123,7 +123,7 @@ def test_heads_are_what_the_options_say() -> None:
             r"channels: .*only head 'gap' has channels",
         ),
         ("grad-cam", "torchvision:resnet18", {"head": "gap"}, r"a whole network; use 'own'"),
-        ("cam", "torchvision:resnet18", {}, r"or of the methods grad-cam, gradient"),
+        ("cam", "torchvision:resnet81", {}, r"did you mean 'resnet18'\?"),
         ("grad-cam", "torchvision:resnet81", {}, r"did you mean 'resnet18'\?"),
         ("acol", "tiny", {"threshold": 1.0}, r"threshold: .*less than 1; given 1.0"),
         ("hide-and-seek", "tiny", {"patch_px": [-4]}, r"patch_px.*greater than or equal to 0"),

@@ -70,7 +70,7 @@ def test_what_does_not_fit_is_refused(tmp_path: Path, weights: Path) -> None:
     folder = tmp_path / "model"
     with pytest.raises(ConfigError, match="0 class names for 3 logits"):
         save_published(folder, NETWORK, "grad-cam", weights)
-    with pytest.raises(ConfigError, match="method cam adds layers to a backbone"):
+    with pytest.raises(ConfigError, match="method cam adds layers to a network"):
         save_published(folder, NETWORK, "cam", weights, CLASSES)
     with pytest.raises(ConfigError, match=r"unknown classifier torchvision:<model> 'tiny'"):
         save_published(folder, "tiny", "grad-cam", weights, CLASSES)

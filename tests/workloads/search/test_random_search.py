@@ -10,6 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from prediction_cases import random_predictions
 
+from workloads.localization.cooccurrence import rescore
+from workloads.localization.cutoffs import Cutoffs
+from workloads.metrics.average_precision import mean_average_precision
+from workloads.records import GroundTruth
 from workloads.search.objective import objective
 from workloads.search.options import SearchOptions
 from workloads.search.random_search import MEASURED, Trial, search
@@ -140,3 +144,44 @@ def test_the_curve_belongs_to_the_table_and_not_to_the_range() -> None:
     )
     assert wide == narrow
     assert len(wide["cutoffs"]) == len(wide["gt_known"]) == TABLE.thresholds
+
+
+def test_without_boxes_the_scores_are_searched_and_the_cutoffs_kept() -> None:
+    predictions = [
+        replace(p, truth=GroundTruth(labels=p.truth.labels, blacklisted=True))
+        for p in random_predictions(seed=5, images=40, classes=CLASSES)
+    ]
+    table = SearchTable.build(predictions, TABLE.cooccurrence)
+    kept = Cutoffs(cutoff=0.37, score_threshold=0.21, class_cutoffs=(0.1, 0.2, 0.3, 0.4))
+    found = search(table, SearchOptions(trials=8, metric="box_f1", per_class=True), kept)
+    assert (found.metric, found.unmeasured) == ("classification_map", ("box_f1", "gt_known"))
+    assert {trial["cutoff"] for trial in found.trials} == {0.37}
+    assert found.parameters == {
+        "cutoff": 0.37,
+        "alpha": found.best["alpha"],
+        "score_threshold": 0.21,
+        "class_cutoffs": kept.class_cutoffs,
+    }
+    values = [
+        mean_average_precision(
+            rescore(table.scores, table.cooccurrence, trial["alpha"]), table.positive,
+            table.difficult,
+        )
+        for trial in found.trials
+    ]  # fmt: skip
+    assert len({trial["alpha"] for trial in found.trials}) == 8
+    assert found.best["classification_map"] == max(values)
+    assert found.best["alpha"] == found.trials[values.index(max(values))]["alpha"]
+
+
+def test_with_boxes_on_a_few_images_only_these_are_searched_on() -> None:
+    predictions = random_predictions(seed=5, images=40, classes=CLASSES)
+    boxed, bare = predictions[:12], predictions[12:]
+    without = [replace(p, truth=GroundTruth(labels=p.truth.labels, blacklisted=True)) for p in bare]
+    few = SearchTable.build(boxed, TABLE.cooccurrence)
+    some = SearchTable.build([*boxed, *without], TABLE.cooccurrence)
+    for cutoff in (0.1, 0.4, 0.7):
+        alone, among = objective(few, cutoff, 0.1), objective(some, cutoff, 0.1)
+        assert among["box_f1"] == alone["box_f1"]
+        assert among["gt_known"] == alone["gt_known"]
+        assert among["score_threshold"] == alone["score_threshold"]

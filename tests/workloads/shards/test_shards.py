@@ -15,13 +15,13 @@ import pyarrow.parquet as pq
 import pytest
 
 from workloads.artifacts import is_sealed, verify
+from workloads.datasets import base
 from workloads.datasets.base import Item
 from workloads.datasets.digit_options import DigitsOptions
 from workloads.datasets.digits import Digits, draw_all, make_digits
 from workloads.errors import InputRejected, IntegrityError, NotFound
 from workloads.images.decode import ImageLimits
 from workloads.records import RECORD_SCHEMA, GroundTruth
-from workloads.shards import write
 from workloads.shards import write as shards
 from workloads.shards.cooccurrence import cooccurrence
 from workloads.shards.manifest import read_shard_manifest, shard_files
@@ -230,7 +230,7 @@ def fail_with(number: int) -> Callable[..., None]:
 
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EACCES, errno.EIO])
 @pytest.mark.parametrize(
-    ("place", "name"), [(pq.ParquetWriter, "write_table"), (write, "read_image_bytes")]
+    ("place", "name"), [(pq.ParquetWriter, "write_table"), (base, "read_image_bytes")]
 )
 def test_trouble_of_the_machine_ends_it_and_leaves_nothing(
     digits: Digits,
