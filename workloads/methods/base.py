@@ -13,6 +13,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Literal, NamedTuple, Self
 
+import numpy as np
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from workloads.backbones.base import Backbone
@@ -48,6 +50,11 @@ MapsOf = Callable[[Sequence[Sequence[int]]], list[tuple[Tensor, ...]]]
 """From the wanted classes of each image (B lists of n class indices) to their maps: for each
 image one (n, h, w) float32 tensor per scale, the main one first. Maps have any range; they are
 row-major in the frame of the network's input, padding included."""
+
+
+CropOf = Callable[[Tensor, NDArray[np.float64]], Tensor]
+"""From (N,) rows of a batch and (N, 4) rectangles of their inputs, x0, y0, x1, y1 as shares of
+width and height, to (N, 3, S, S) normalised inputs that show what lies in these rectangles."""
 
 
 @dataclass(frozen=True)
@@ -159,6 +166,22 @@ class Method(nn.Module, abc.ABC):
         Args:
             extents: (B, 2) as in `Targets`.
         """
+
+    @property
+    def crops_images(self) -> bool:
+        """Whether it looks at parts of images again, at the resolution of the images."""
+        return False
+
+    def localize_cropping(
+        self, images: Tensor, extents: Tensor | None, crop_of: CropOf
+    ) -> Localization:
+        """`localize` where the images are at hand from which the inputs were made.
+
+        Args:
+            crop_of: cuts parts from the images themselves; only methods that say `crops_images`
+                ask for any.
+        """
+        return self.localize(images, extents)
 
     @property
     def needs(self) -> frozenset[Need]:
