@@ -15,6 +15,7 @@ from typing import ClassVar, Literal, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import JsonValue
 from torch import Tensor, nn
 
 from workloads.backbones.base import Backbone
@@ -119,6 +120,7 @@ class Method(nn.Module, abc.ABC):
         options_type: the typed options, every ambiguity of the paper among them.
         presets: named option values, `paper` (what the text says) and `tiny` (for the small
             backbone and the embedded benchmark) among them.
+        preset_cutoffs: what a preset says about cut-offs, by its name; a recipe's own win.
         search_space: the options worth searching, with their ranges.
         uses_fully_connected: whether it is built on a backbone's fully connected layers.
         explains_whole_networks: whether it takes a torchvision classifier in the place of a
@@ -130,6 +132,7 @@ class Method(nn.Module, abc.ABC):
     name: ClassVar[str]
     options_type: ClassVar[type[Options]] = Options
     presets: ClassVar[Mapping[str, Mapping[str, object]]] = {"paper": {}, "tiny": {}}
+    preset_cutoffs: ClassVar[Mapping[str, Mapping[str, JsonValue]]] = {}
     search_space: ClassVar[SearchSpace] = SearchSpace(Space(OPTIMISATION))
     uses_fully_connected: ClassVar[bool] = False
     explains_whole_networks: ClassVar[bool] = False

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Literal
 
 from pydantic import Field
@@ -9,7 +10,7 @@ from pydantic import Field
 from workloads.localization.boxes import BoxWidths
 from workloads.localization.component_tree import DEFAULT_THRESHOLDS
 from workloads.localization.points import ToleranceShape
-from workloads.metrics.pairs import Blacklisted
+from workloads.metrics.pairs import Blacklisted, DifficultOnly
 from workloads.options import Options
 
 BoxProtocol = Literal["exact", "wsolevaluation"]
@@ -40,6 +41,14 @@ class MetricOptions(Options):
     )
     pointing_shape: ToleranceShape = Field(
         default="square", description="square as SPN's code, disc as TorchRay's"
+    )
+    pointing_difficult_only: DifficultOnly = Field(
+        default="skip",
+        description="classes with difficult objects alone: skip as TorchRay, count as SPN's code",
+    )
+    difficult_pairs: Path | None = Field(
+        default=None,
+        description="CSV or JSON table (image, class) of the difficult subset; else its definition",
     )
     prediction_tolerance_px: float = Field(
         default=18.0, ge=0.0, description="the same for pointing with prediction (Oquab)"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from workloads.metrics.base import Metric
 from workloads.metrics.box_f1 import BoxF1
@@ -56,11 +56,23 @@ METRICS: Registry[type[Metric]] = Registry(
 
 
 def build_metrics(
-    names: Iterable[str], num_classes: int, options: MetricOptions | None = None
+    names: Iterable[str],
+    num_classes: int,
+    options: MetricOptions | None = None,
+    classes: Sequence[str] | None = None,
 ) -> dict[str, Metric]:
     """Empty accumulators by name.
 
+    Args:
+        classes: names of the classes, for options that name some.
+
     Raises:
-        ConfigError: an unknown name; the message has the nearest match and all names.
+        ConfigError: an unknown name; the message has the nearest match and all names. Or a file
+            that the options name does not fit the classes.
+        NotFound: such a file is missing.
     """
-    return {name: METRICS[name](num_classes, options) for name in names}
+    metrics = {name: METRICS[name](num_classes, options) for name in names}
+    for metric in metrics.values():
+        if classes is not None:
+            metric.use_classes(classes)
+    return metrics

@@ -10,9 +10,16 @@ from pydantic import JsonValue
 
 from workloads.localization.cutoffs import Cutoffs
 from workloads.methods.base import Method
+from workloads.methods.registry import METHODS
 from workloads.models.card import ModelCard, Preprocessing
 from workloads.recipes.network import input_size
 from workloads.recipes.schema import Recipe
+
+
+def given_cutoffs(recipe: Recipe) -> dict[str, JsonValue]:
+    """The cut-offs that are not searched: those of the method's preset, and the recipe's own."""
+    of_presets = METHODS[recipe.method].preset_cutoffs
+    return {**of_presets.get(recipe.preset or "", {}), **recipe.evaluation.cutoffs}
 
 
 def describe(
@@ -41,7 +48,7 @@ def describe(
             mean=method.backbone.mean,
             std=method.backbone.std,
         ),
-        cutoffs=Cutoffs.parse(recipe.evaluation.cutoffs, "recipe's cut-offs"),
+        cutoffs=Cutoffs.parse(given_cutoffs(recipe), "recipe's cut-offs"),
         cooccurrence=tuple(tuple(row) for row in cooccurrence.tolist()),
         provenance={**(provenance or {}), "recipe": recipe.name},
     )

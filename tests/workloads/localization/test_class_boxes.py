@@ -10,6 +10,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from prediction_cases import box_map, evaluated, random_predictions
+from scipy import ndimage
 
 from workloads.errors import NotFound
 from workloads.localization.boxes import HeatBoxes, boxes_at, tight_box
@@ -277,6 +278,54 @@ def test_aligned_corners_are_torchs(seed, to):
     )[0, 0].numpy()
     ours = upsample(raw, to[1], to[0], align_corners=True)
     np.testing.assert_allclose(ours, theirs, atol=1e-5)
+
+
+def spns_boxes(raws, width, height):
+    """SPN's boxes of a class, plainly: corners are inclusive, and so are widths in the IoU."""
+    found = []
+    for raw in raws:
+        heat = torch.nn.functional.interpolate(
+            torch.from_numpy(raw)[None, None], (height, width), mode="bilinear", align_corners=True
+        )[0, 0].numpy()
+        labels, count = ndimage.label(heat >= heat.mean(dtype=np.float64))
+        for index in range(1, count + 1):
+            y, x = np.nonzero(labels == index)
+            mean = heat[labels == index].mean(dtype=np.float64)
+            found.append((mean, x.min(), y.min(), x.max(), y.max()))
+    kept = []
+    for box in sorted(found, key=lambda b: -b[0]):
+        if all(inclusive_iou(box[1:], other[1:]) < 0.7 for other in kept):
+            kept.append(box)
+    return [b for b in kept if b[0] > 0 and min(b[3] - b[1], b[4] - b[2]) >= 3]
+
+
+def inclusive_iou(a, b):
+    sides = [max(0, min(a[i + 2], b[i + 2]) - max(a[i], b[i]) + 1) for i in (0, 1)]
+    areas = [(c[2] - c[0] + 1) * (c[3] - c[1] + 1) for c in (a, b)]
+    return sides[0] * sides[1] / (sum(areas) - sides[0] * sides[1])
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_the_boxes_of_spns_code(seed):
+    rng = np.random.default_rng(seed)
+    raws = [rng.normal(0.2 - 0.05 * seed, 1, (n, n + 1)).astype(np.float32) for n in (4, 6, 3)]
+    expected = spns_boxes(raws, 40, 30)
+    found = boxes(
+        *raws,
+        width=40,
+        height=30,
+        threshold="mean",
+        box_rule="all",
+        box_score="raw_component",
+        connectivity=4,
+        align_corners=True,
+        nms_iou=0.7,
+        heat_above=0.0,
+        min_box_px=4,  # their sides are a pixel shorter
+    )
+    order = np.argsort(-found.heat, kind="stable")
+    assert found.boxes_xyxy[order].tolist() == [[x, y, u + 1, v + 1] for _, x, y, u, v in expected]
+    np.testing.assert_allclose(found.heat[order], [b[0] for b in expected], atol=1e-5)
 
 
 # The same for all
