@@ -14,6 +14,7 @@ from workloads.artifacts import digest, is_sealed, read_json
 from workloads.errors import NotFound, unknown_name
 from workloads.images.decode import ImageLimits
 from workloads.options import Options
+from workloads.proposals.options import ProposalOptions
 from workloads.proposals.proposals import Proposals
 from workloads.recipes.load import load_recipe
 from workloads.recipes.schema import Recipe
@@ -109,6 +110,11 @@ def build(spec: TrainSpec) -> Method:
 
     initial = {start.part: start.path for start in spec.initial}
     return new_network(spec.recipe, spec.task, len(spec.classes), initial)
+
+
+def proposals_of(recipe: Recipe, settings: ProposalOptions) -> ProposalOptions:
+    """Options of the object proposals of a recipe: its own over those of the settings."""
+    return ProposalOptions.parse({**settings.model_dump(), **recipe.proposals}, "proposals")
 
 
 def needs_proposals(recipe: Recipe, task: str) -> bool:

@@ -55,6 +55,10 @@ class Evaluated:
         """(x, y) of the hottest pixel of a class, pixels of the image."""
         return self.once(("peak", label), lambda: peak(self.map01(label)))
 
+    def response(self, label: int) -> float:
+        """Response of a class at its peak, in the unit of its map."""
+        return float(self._raw(label).max())
+
     def boxes(self, label: int) -> HeatBoxes:
         """Boxes of a class at the model's cut-offs, see `boxes_of_class`.
 

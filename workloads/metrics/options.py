@@ -13,6 +13,7 @@ from workloads.localization.points import ToleranceShape
 from workloads.metrics.pairs import Blacklisted, DifficultOnly
 from workloads.options import Options
 
+PointingScore = Literal["class", "response"]
 BoxProtocol = Literal["exact", "wsolevaluation"]
 
 
@@ -52,6 +53,11 @@ class MetricOptions(Options):
     )
     prediction_tolerance_px: float = Field(
         default=18.0, ge=0.0, description="the same for pointing with prediction (Oquab)"
+    )
+    pointing_score: PointingScore = Field(
+        default="class",
+        description="what ranks points in pointing with prediction: the class score, or the "
+        "response at the point; that needs the maps of all classes",
     )
     ap_score_threshold: float = Field(
         default=0.0,

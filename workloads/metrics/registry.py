@@ -6,7 +6,12 @@ from collections.abc import Iterable, Sequence
 
 from workloads.metrics.base import Metric
 from workloads.metrics.box_f1 import BoxF1
-from workloads.metrics.classification import ClassificationMap, Top1Error, Top5Error
+from workloads.metrics.classification import (
+    ClassificationMap,
+    ClassificationMap11pt,
+    Top1Error,
+    Top5Error,
+)
 from workloads.metrics.coco_ap import CocoAp
 from workloads.metrics.corloc import Corloc, CorlocAny
 from workloads.metrics.detection_ap import VocAp, VocAp11pt
@@ -30,6 +35,7 @@ METRICS: Registry[type[Metric]] = Registry(
         metric.name: metric
         for metric in (
             ClassificationMap,
+            ClassificationMap11pt,
             Top1Error,
             Top5Error,
             Top1Localization,

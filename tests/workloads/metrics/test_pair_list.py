@@ -84,3 +84,34 @@ def test_classes_with_difficult_objects_alone_may_count() -> None:
     assert count.value == pytest.approx(2 / 3)
     assert count.per_class == {0: 1, 1: 0, 2: 1}
     assert (count.counted, count.skipped) == (3, 0)
+
+
+def test_points_may_be_ranked_by_their_response() -> None:
+    """By the class score the wrong point of image b comes first, by the response the right one."""
+    truth = truth_of((0, 0, 4, 4, 0))
+    right, wrong = 2 * point_map(2, 2), 1 * point_map(19, 19)
+    images = [
+        image_of(truth, {0: right, 1: wrong, 2: wrong}, (0.2, 0.1, 0.1), "a"),
+        image_of(truth, {0: wrong, 1: wrong, 2: wrong}, (0.9, 0.1, 0.1), "b"),
+    ]
+    exact = {"prediction_tolerance_px": 0}
+    # b is a false case and a missed object: precision 1/2 or 1 at the recall of 1/2.
+    assert measure("pointing_map", images, **exact).value == pytest.approx(1 / 4)
+    ranked = measure("pointing_map", images, **exact, pointing_score="response")
+    assert ranked.value == pytest.approx(1 / 2)
+    few = image_of(truth, {0: right})
+    with pytest.raises(NotFound, match="maps of all 3 classes are needed and 1 are stored"):
+        measure("pointing_map", [few], pointing_score="response")
+
+
+def test_the_11_point_value_of_classification() -> None:
+    # Positive, negative, positive: precision 1 up to recall 1/2 (6 points), then 2/3 (5 points).
+    truths = [truth_of(labels=(0,)), truth_of(labels=(1,)), truth_of(labels=(0,))]
+    images = [
+        image_of(truth, {0: point_map(0, 0)}, (score, 0, 0), name)
+        for truth, score, name in zip(truths, (0.9, 0.8, 0.7), "abc", strict=True)
+    ]
+    found = measure("classification_map_11pt", images)
+    assert found.per_class[0] == pytest.approx((6 + 5 * 2 / 3) / 11)
+    area = measure("classification_map", images).per_class[0]
+    assert area == pytest.approx((1 + 2 / 3) / 2)

@@ -18,7 +18,7 @@ from workloads.errors import ConfigError
 from workloads.methods.registry import METHODS, build_method
 from workloads.metrics.registry import METRICS
 from workloads.options import Options
-from workloads.recipes.describe import given_cutoffs
+from workloads.recipes.describe import WITHOUT_CUTOFF, chooses_on_reported, given_cutoffs
 from workloads.recipes.load import (
     load_entries,
     load_quotation,
@@ -64,7 +64,7 @@ ROWS_IN_THE_PAPERS = {
     ("saliency-aware", "2"): 5,
     ("oquab", "1"): 7,
     ("oquab", "2"): 5 + 4,
-    ("oquab", "text"): 1,
+    ("oquab", "text"): 1 + 2,
     ("bency", "1"): 5,
     ("bency", "2"): 2,
     ("bency", "3"): 4,
@@ -347,6 +347,34 @@ def test_a_preset_says_how_maps_are_resized_unless_the_recipe_does() -> None:
     assert given_cutoffs(miniature(authors))["align_corners"] is True
     own = authors.evaluation.model_copy(update={"cutoffs": {"align_corners": False}})
     assert given_cutoffs(authors.model_copy(update={"evaluation": own})) == own.cutoffs
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("spg-t1-spg", True),  # the layout has no third split
+        ("spg-t1-gap-vgg16", False),  # a fifth of the maximum
+        ("spn-t5-googlenet", False),  # the mean
+        ("spn-t3-voc2012", False),  # a point
+        ("bency-t3-vgg16", False),  # searched on val, reported on test
+    ],
+)
+def test_a_row_says_whether_its_cutoff_comes_from_where_it_is_reported(
+    name: str, expected: bool
+) -> None:
+    assert chooses_on_reported(load_recipe(name)) is expected
+
+
+def test_metrics_without_a_cutoff_are_metrics() -> None:
+    assert set(METRICS) >= WITHOUT_CUTOFF
+
+
+def test_saliency_rows_learn_the_plain_mean_of_masks() -> None:
+    rows = [r for r in RUNNABLE if r.row and r.row.paper == "saliency-aware"]
+    assert rows
+    assert all(row.proposals == {"peak": "mean"} for row in rows)
+    with pytest.raises(ConfigError, match="did you mean 'peak'"):
+        Recipe.parse({**rows[0].model_dump(), "proposals": {"peek": "mean"}}, "recipe")
 
 
 def test_a_recipe_survives_json() -> None:
