@@ -161,7 +161,7 @@ def measure_parts(
 ) -> Measured:
     """Metrics of the predictions in some parts, in one thread."""
     cv2.setNumThreads(1)  # several of these run side by side
-    metrics = build_metrics(names, len(card.classes), options)
+    metrics = build_metrics(names, len(card.classes), options, card.classes)
     cooccurrence = np.asarray(card.cooccurrence)
     predictions = (prediction for part in parts for prediction in read_part(part))
     rows = evaluate_predictions(predictions, card.cutoffs, cooccurrence, metrics)

@@ -135,6 +135,8 @@ def recipe_file(name: str) -> Facts:
 
 def _recipe_facts(recipe: Recipe | Quotation) -> Facts:
     """The row of a paper, what is trained for it, and the paper's numbers by what they are."""
+    from workloads.recipes.describe import chooses_on_reported
+
     row = recipe.row
     return {
         "paper": row and row.paper,
@@ -148,6 +150,7 @@ def _recipe_facts(recipe: Recipe | Quotation) -> Facts:
         "initial": None if recipe.quoted else recipe.initial,
         "dataset": recipe.dataset,
         "metric": recipe.published[0].metric if recipe.quoted else recipe.metric,
+        "cutoff_from_reported": None if recipe.quoted else chooses_on_reported(recipe),
         "epochs": None if recipe.quoted else recipe.train.epochs,
         "published": {number.label: number.value for number in recipe.published},
     }
@@ -179,7 +182,7 @@ KINDS: dict[str, Kind] = {
     "recipes": Kind(
         "trainings and rows of the papers, for pipeline.recipes, wsol train and wsol reproduce",
         recipes,
-        ("method", "backbone", "dataset", "published", "quoted"),
+        ("method", "backbone", "dataset", "published", "cutoff_from_reported", "quoted"),
     ),
     "clusters": Kind("where verbs run, for cluster", clusters, ("kind",)),
     "benchmarks": Kind("measurements, for wsol bench", benchmarks),

@@ -16,7 +16,7 @@ from orchestrator.pipeline.stages import Stages
 from orchestrator.proposals import propose
 from orchestrator.tracking.tracker import Tracker
 from orchestrator.train.initial import initial_weights, pretraining
-from orchestrator.train.spec import make_spec, needs_proposals
+from orchestrator.train.spec import make_spec, needs_proposals, proposals_of
 from orchestrator.train.train import TrainResult, train
 from orchestrator.tune.stored_maps import Tuned
 from orchestrator.tune.tune import tune_run
@@ -132,7 +132,8 @@ class Steps:
         """
         proposals = None
         if needs_proposals(recipe, shards.task):
-            proposals = propose(self.settings, shards, self.settings.proposals, [splits[0]])
+            options = proposals_of(recipe, self.settings.proposals)
+            proposals = propose(self.settings, shards, options, [splits[0]])
         spec = make_spec(
             self.settings, recipe, shards, splits,
             epochs=epochs, initial=initial, proposals=proposals,

@@ -104,7 +104,7 @@ class Replica:
         image = decode(data, self._limits)
         height, width = image.shape[:2]
         # As the localizer itself would do it: the boxes stay those of `annotate`.
-        return Shrunk(self.localizer.square(image), (width, height))
+        return Shrunk(self.localizer.shrunk(image), (width, height))
 
     async def detect_batch(self, images: list[Shrunk]) -> list[Answer]:
         """The answers of images that go through the network together."""

@@ -15,6 +15,7 @@ from workloads.artifacts import digest, is_sealed, read_json, write_json
 from workloads.errors import NotFound, unknown_name
 from workloads.images.decode import ImageLimits
 from workloads.options import Options
+from workloads.proposals.options import ProposalOptions
 from workloads.proposals.proposals import Proposals
 from workloads.recipes.load import load_recipe
 from workloads.recipes.schema import Recipe
@@ -125,6 +126,11 @@ def check_enough_images(spec: TrainSpec) -> None:
         return
     read = Shards.open(spec.shards).splits[spec.train_split].read
     check_images(spec.shards, spec.train_split, read, workers, train.of_worker(workers))
+
+
+def proposals_of(recipe: Recipe, settings: ProposalOptions) -> ProposalOptions:
+    """Options of the object proposals of a recipe: its own over those of the settings."""
+    return ProposalOptions.parse({**settings.model_dump(), **recipe.proposals}, "proposals")
 
 
 def needs_proposals(recipe: Recipe, task: str) -> bool:

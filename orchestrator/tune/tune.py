@@ -16,6 +16,7 @@ from workloads.artifacts import digest
 from workloads.localization.cutoffs import Cutoffs
 from workloads.models.model import Model
 from workloads.models.version import retune_model
+from workloads.recipes.describe import given_cutoffs
 from workloads.shards.shards import Shards
 
 VERB = Verb("tune", "stored maps", "remove the folder")
@@ -52,7 +53,7 @@ def tune_run(
             for name in ("cutoff", "class_cutoffs", "alpha", "score_threshold")
         }
         # What the paper gives is not searched.
-        cutoffs = Cutoffs.parse({**searched, **spec.recipe.evaluation.cutoffs}, "cut-offs")
+        cutoffs = Cutoffs.parse({**searched, **given_cutoffs(spec.recipe)}, "cut-offs")
         retune_model(paths.model, paths.tuned_model, cutoffs, {"validation": dict(result.measured)})
     log_search(tracker or Tracker(machine), result, paths)
     return result

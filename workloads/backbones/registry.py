@@ -7,6 +7,7 @@ from workloads.backbones.cnn_s import CnnS
 from workloads.backbones.googlenet import GoogLeNet
 from workloads.backbones.inception import InceptionV3, InceptionV3At14
 from workloads.backbones.resnet import ResNet50
+from workloads.backbones.resnet_published import ResNet50Published
 from workloads.backbones.tiny import Tiny
 from workloads.backbones.vgg import Vgg16
 from workloads.backbones.whole_network import Backbones
@@ -22,5 +23,6 @@ BACKBONES = Backbones(
         InceptionV3.name: InceptionV3,
         InceptionV3At14.name: InceptionV3At14,
         ResNet50.name: ResNet50,
+        ResNet50Published.name: ResNet50Published,
     },
 )

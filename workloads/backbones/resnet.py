@@ -25,7 +25,7 @@ class ResNet50(ChainedBackbone):
     stage_channels: ClassVar = {
         "conv1": 64, "layer1": 256, "layer2": 512, "layer3": 1024, "layer4": 2048,
     }  # fmt: skip
-    blocks = ("conv1", "layer1", "layer2", "layer4")
+    blocks: ClassVar[tuple[str, ...]] = ("conv1", "layer1", "layer2", "layer4")
     parts: ClassVar = {
         "conv1": ("conv1", "bn1", "relu"),
         "layer1": ("maxpool", "layer1"),

@@ -7,7 +7,7 @@ takes, H W size of a heat map.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from functools import cache, lru_cache
+from functools import cache, lru_cache, partial
 from typing import NamedTuple
 
 import numpy as np
@@ -127,7 +127,7 @@ def plain_search(method: Bency, image: Tensor, *, keep_parents: bool = False) ->
     own = lru_cache(maxsize=1)(map_of) if keep_parents else map_of
     levels = [_plain_levels(method, features, own, k) for k in range(method.num_classes)]
     height, width = features.shape[2:]
-    maps = [_plain_map(of_class, height, width, method.options.cells) for of_class in levels]
+    maps = [_plain_map(of_class, height, width, method) for of_class in levels]
     return Found(np.stack(maps).astype(np.float32), levels)
 
 
@@ -193,11 +193,12 @@ def _weights(start: float, stop: float, size: int, side: int) -> Tensor:
     return torch.from_numpy(axis_weights(np.array([start]), np.array([stop]), size, side)[0])
 
 
-def _plain_map(levels: list[Kept], height: int, width: int, cells: int) -> NDArray[np.float64]:
+def _plain_map(levels: list[Kept], height: int, width: int, method: Bency) -> NDArray[np.float64]:
     regions = [pair for level in levels for pair in level.items()]
     boxes, ranks = zip(*regions, strict=True)
     scores = torch.tensor(ranks, dtype=torch.float64).exp().numpy()
-    return with_central_peak(region_heat(np.array(boxes), scores, height, width, cells))
+    heat = region_heat(np.array(boxes), scores, height, width, method.options.cells)
+    return with_central_peak(heat / method.most_heat)
 
 
 class Compared(NamedTuple):
@@ -234,7 +235,8 @@ def batched_levels(method: Bency, image: Tensor) -> list[list[Kept]]:
     features = method.backbone(image)
     classes = range(method.num_classes)
     logits = method(image)["logits"]
-    levels = method.regions(image, features, logits, Tracks.of([0] * len(classes), classes))
+    tracks = Tracks.of([0] * len(classes), classes)
+    levels = method.regions(partial(crops, image), features, logits, tracks)
     return [[_kept(level, k) for level in levels] for k in classes]
 
 

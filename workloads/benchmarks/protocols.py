@@ -230,7 +230,7 @@ def _by_metric(shares: NDArray[np.float64]) -> dict[str, float]:
 
 
 def _tree_scores(
-    map01: NDArray[np.float32], thresholds: NDArray[np.floating], boxes: NDArray[np.number]
+    map01: NDArray[np.floating], thresholds: NDArray[np.floating], boxes: NDArray[np.number]
 ) -> Scores:
     found = sweep(map01, thresholds, boxes.astype(np.float64))
     return Scores(best_iou_per_box(found.largest_xyxy, boxes), found.best_iou)

@@ -181,6 +181,19 @@ def padded_size(width: int, height: int, size: int) -> tuple[int, int]:
     return max(1, round(size * height / longer)), max(1, round(size * width / longer))
 
 
+def shrink_within(image: NDArray[np.uint8], longest: int) -> NDArray[np.uint8]:
+    """(H, W, 3) uint8 with no side over `longest`: itself, or scaled down as `resize_square` does.
+
+    Raises:
+        ValueError: as `resize_square`.
+    """
+    _check_rgb(image, longest)
+    if max(image.shape[:2]) <= longest:
+        return image
+    height, width = padded_size(image.shape[1], image.shape[0], longest)
+    return _resize(image, width, height)
+
+
 @contextmanager
 def _pillow_errors(doing: str) -> Iterator[None]:
     # Pillow raises almost anything on a corrupt file: OSError, SyntaxError, struct.error, ...

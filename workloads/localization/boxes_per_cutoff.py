@@ -13,16 +13,20 @@ from numpy.typing import NDArray
 
 from workloads.localization.boxes import HeatBoxes
 from workloads.localization.class_boxes import (
+    CutMap,
     Map01,
+    boxes_at_level,
     boxes_of_class,
+    heat_of,
     in_image,
     known_regions,
-    large_enough,
+    needs_pixels,
+    worth_keeping,
 )
 from workloads.localization.component_tree import Sweep, all_components, quantize, sweep
 from workloads.localization.cutoffs import Cutoffs
 from workloads.localization.nms import suppress
-from workloads.localization.regions import best_regions, heat_in_boxes
+from workloads.localization.regions import best_regions
 
 
 class BoxesPerCutoff(NamedTuple):
@@ -59,7 +63,7 @@ class BoxesPerCutoff(NamedTuple):
 
 
 def boxes_per_cutoff(
-    maps01: Sequence[Map01],
+    maps: Sequence[CutMap],
     width: int,
     height: int,
     levels: NDArray[np.float32],
@@ -73,7 +77,7 @@ def boxes_per_cutoff(
     With box rule "largest" only the largest box of each. With threshold "mean" all are the same.
 
     Args:
-        maps01, width, height, cutoffs, label, regions_xyxy: as of `boxes_of_class`.
+        maps, width, height, cutoffs, label, regions_xyxy: as of `boxes_of_class`.
         levels: (T,) cut-offs, strictly ascending.
         swept: sweep of the first map at these levels, if it is known already.
 
@@ -81,14 +85,14 @@ def boxes_per_cutoff(
         NotFound: as `boxes_of_class`.
     """
     if cutoffs.threshold == "mean":
-        found = boxes_of_class(maps01, width, height, cutoffs, label, regions_xyxy)
+        found = boxes_of_class(maps, width, height, cutoffs, label, regions_xyxy)
         joined = _at_every_cutoff(found, len(levels))
     else:
         parts = []
-        for map01 in maps01:
-            part = _of_map(map01, levels, cutoffs, regions_xyxy, swept)
+        for cut_map in maps:
+            part = _of_map(cut_map, levels, cutoffs, regions_xyxy, swept)
             swept = None  # that was the first map's
-            boxes = in_image(part.found.boxes_xyxy, map01, width, height)
+            boxes = in_image(part.found.boxes_xyxy, cut_map.map01, width, height)
             parts.append(part._replace(found=part.found._replace(boxes_xyxy=boxes)))
         joined = _thinned(_joined(parts), cutoffs)
     return joined.largest() if cutoffs.box_rule == "largest" else joined
@@ -108,39 +112,54 @@ def _joined(parts: Sequence[BoxesPerCutoff]) -> BoxesPerCutoff:
 
 
 def _thinned(boxes: BoxesPerCutoff, cutoffs: Cutoffs) -> BoxesPerCutoff:
-    """Without what is suppressed at its cut-off, then without what is too small."""
+    """Without what is suppressed at its cut-off, then without what is too small or too cool."""
     if cutoffs.nms_iou is not None:
         starts = np.flatnonzero(np.diff(boxes.levels)) + 1
         of_cutoffs = np.split(np.arange(len(boxes.levels)), starts)
         kept = [suppress(boxes.found.take(some), cutoffs.nms_iou) for some in of_cutoffs]
         boxes = boxes.take(np.concatenate(kept))
-    if cutoffs.min_box_px > 0:
-        boxes = boxes.take(large_enough(boxes.found.boxes_xyxy, cutoffs))
-    return boxes
+    return boxes.take(worth_keeping(boxes.found, cutoffs))
 
 
 def _of_map(
-    map01: Map01,
+    cut_map: CutMap,
     levels: NDArray[np.float32],
     cutoffs: Cutoffs,
     regions_xyxy: NDArray[np.float32] | None,
     swept: Sweep | None,
 ) -> BoxesPerCutoff:
     """As `class_boxes` has them at one cut-off, pixels of the map."""
-    thins_out = cutoffs.nms_iou is not None or cutoffs.min_box_px > 0
+    map01 = cut_map.map01
+    if needs_pixels(cutoffs) or cutoffs.box_score == "raw_component":
+        return _one_by_one(cut_map, levels, cutoffs, regions_xyxy)
     if cutoffs.box_rule == "regions":
         boxes = _regions(map01, levels, known_regions(regions_xyxy))
     elif cutoffs.box_rule == "tight":
         boxes = _tight(map01, levels)
-    elif cutoffs.box_rule == "largest" and not thins_out:
+    elif cutoffs.box_rule == "largest" and not cutoffs.thins_out:
         boxes = _largest(swept or sweep(map01, levels))
     else:
         boxes = _components(map01, levels)
-    if cutoffs.box_score == "mean":
-        sums, pixels = heat_in_boxes(map01, boxes.found.boxes_xyxy)
-        mean = (sums / pixels).astype(np.float32)
-        boxes = boxes._replace(found=boxes.found._replace(heat=mean))
-    return boxes
+    heat = heat_of(boxes.found, cut_map, cutoffs)
+    return boxes._replace(found=boxes.found._replace(heat=heat))
+
+
+def _one_by_one(
+    cut_map: CutMap,
+    levels: NDArray[np.float32],
+    cutoffs: Cutoffs,
+    regions_xyxy: NDArray[np.float32] | None,
+) -> BoxesPerCutoff:
+    """Where the pixels of components count: a labelling for each cut-off that changes anything."""
+    exceeded = np.bincount(quantize(cut_map.map01, levels).ravel(), minlength=len(levels) + 1)
+    known, parts = HeatBoxes.none(), []
+    for k, level in enumerate(levels):
+        # The foreground at k is that at k - 1 without the pixels that exceed k cut-offs alone.
+        if k == 0 or exceeded[k] or cutoffs.box_rule == "regions":
+            known = boxes_at_level(cut_map, level, cutoffs, regions_xyxy)
+        parts.append(known)
+    found_at = np.repeat(np.arange(len(levels)), [len(part.heat) for part in parts])
+    return BoxesPerCutoff(found_at, HeatBoxes.joined(parts), len(levels))
 
 
 def _components(map01: Map01, levels: NDArray[np.float32]) -> BoxesPerCutoff:

@@ -9,22 +9,36 @@ the image and put behind those of the scales before it. Only then boxes are thin
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from workloads.errors import NotFound
 from workloads.localization.boxes import HeatBoxes, boxes_at, tight_box
-from workloads.localization.cutoffs import Cutoffs
-from workloads.localization.maps import normalize, upsample
+from workloads.localization.cutoffs import Cutoffs, RelativeTo
+from workloads.localization.maps import in_unit, upsample
 from workloads.localization.nms import suppress
 from workloads.localization.regions import best_region, heat_in_boxes
 
 Map01 = NDArray[np.float32]
 
 
+class CutMap(NamedTuple):
+    """A map at the size at which it is cut.
+
+    Attributes:
+        map01: (H, W) in [0, 1], in the unit of the cut-offs.
+        raw: (H, W) in the map's own unit.
+    """
+
+    map01: Map01
+    raw: NDArray[np.float32]
+
+
 def boxes_of_class(
-    maps01: Sequence[Map01],
+    maps: Sequence[CutMap],
     width: int,
     height: int,
     cutoffs: Cutoffs,
@@ -37,7 +51,7 @@ def boxes_of_class(
     the largest is settled by whoever asks (`HeatBoxes.largest`, over all scales).
 
     Args:
-        maps01: the map of each scale as `map_to_cut` gives it, the main one first.
+        maps: the map of each scale as `map_to_cut` gives it, the main one first.
         width, height: size of the upright image in pixels.
         regions_xyxy: (R, 4) of the image, whole pixels; box rule "regions" needs them.
 
@@ -45,20 +59,27 @@ def boxes_of_class(
         NotFound: there are no regions for box rule "regions".
     """
     parts = []
-    for map01 in maps01:
-        part = _boxes_of_map(map01, cutoffs, label, regions_xyxy)
-        parts.append(part._replace(boxes_xyxy=in_image(part.boxes_xyxy, map01, width, height)))
+    for cut_map in maps:
+        level = level_of(cut_map.map01, cutoffs, label)
+        part = boxes_at_level(cut_map, level, cutoffs, regions_xyxy)
+        boxes = in_image(part.boxes_xyxy, cut_map.map01, width, height)
+        parts.append(part._replace(boxes_xyxy=boxes))
     found = HeatBoxes.joined(parts)
     if cutoffs.nms_iou is not None:
         found = found.take(suppress(found, cutoffs.nms_iou))
-    if cutoffs.min_box_px > 0:
-        found = found.take(large_enough(found.boxes_xyxy, cutoffs))
-    return found
+    return found.take(worth_keeping(found, cutoffs))
 
 
-def map_to_cut(raw: NDArray[np.float32], width: int, height: int, cutoffs: Cutoffs) -> Map01:
-    """A raw (h, w) map in [0, 1], at the size at which it is cut: (H, W), or its own."""
-    return normalize(upsample(raw, width, height) if cuts_in_image(cutoffs) else raw)
+def map_to_cut(raw: NDArray[np.float32], width: int, height: int, cutoffs: Cutoffs) -> CutMap:
+    """A raw (h, w) map, at the size at which it is cut: (H, W), or its own."""
+    if cuts_in_image(cutoffs):
+        raw = upsample(raw, width, height, align_corners=cutoffs.align_corners)
+    return CutMap(in_unit(raw, unit_of(cutoffs)), raw)
+
+
+def unit_of(cutoffs: Cutoffs) -> RelativeTo:
+    """The unit in which maps are cut; the mean of a map needs none of its own."""
+    return cutoffs.relative_to if cutoffs.threshold == "fixed" else "range"
 
 
 def cuts_in_image(cutoffs: Cutoffs) -> bool:
@@ -91,27 +112,79 @@ def in_image(
     return scaled.astype(np.float32)
 
 
-def large_enough(boxes_xyxy: NDArray[np.number], cutoffs: Cutoffs) -> NDArray[np.bool_]:
-    """(N,) whether both sides of a box reach the least length."""
-    sides = boxes_xyxy[:, 2:] - boxes_xyxy[:, :2]
+def worth_keeping(found: HeatBoxes, cutoffs: Cutoffs) -> NDArray[np.bool_]:
+    """(N,) whether both sides of a box reach the least length, and its heat is high enough."""
+    sides = found.boxes_xyxy[:, 2:] - found.boxes_xyxy[:, :2]
     enough: NDArray[np.bool_] = sides.min(axis=1) >= cutoffs.min_box_px
-    return enough
+    return enough if cutoffs.heat_above is None else enough & (found.heat > cutoffs.heat_above)
 
 
-def _boxes_of_map(
-    map01: Map01, cutoffs: Cutoffs, label: int, regions_xyxy: NDArray[np.float32] | None
+def boxes_at_level(
+    cut_map: CutMap,
+    level: np.float32,
+    cutoffs: Cutoffs,
+    regions_xyxy: NDArray[np.float32] | None,
 ) -> HeatBoxes:
-    level = level_of(map01, cutoffs, label)
+    """Boxes of one map whose foreground is strictly above a level, pixels of the map."""
+    map01 = cut_map.map01
     if cutoffs.box_rule == "regions":
         found = best_region(map01, known_regions(regions_xyxy), level)
     elif cutoffs.box_rule == "tight":
         found = tight_box(map01, level)
+    elif needs_pixels(cutoffs):
+        return boxes_of_pixels(map01 > level, cut_map.raw, map01, cutoffs)
     else:
         found = boxes_at(map01, level)
-    if cutoffs.box_score == "mean":
-        sums, pixels = heat_in_boxes(map01, found.boxes_xyxy)
-        found = found._replace(heat=(sums / pixels).astype(np.float32))
-    return found
+    if cutoffs.box_score == "raw_component":
+        return found._replace(heat=_mean_of_foreground(found.boxes_xyxy, cut_map, level))
+    return found._replace(heat=heat_of(found, cut_map, cutoffs))
+
+
+def needs_pixels(cutoffs: Cutoffs) -> bool:
+    """Whether the pixels of each component have to be known, and not its box alone."""
+    of_components = cutoffs.box_rule in ("largest", "all")
+    return of_components and (cutoffs.connectivity == 4 or cutoffs.box_score == "raw_component")
+
+
+def heat_of(found: HeatBoxes, cut_map: CutMap, cutoffs: Cutoffs) -> NDArray[np.float32]:
+    """(N,) the heat of boxes in pixels of the map, where boxes alone decide it."""
+    if cutoffs.box_score == "peak":
+        return found.heat
+    heat = cut_map.map01 if cutoffs.box_score == "mean" else cut_map.raw
+    sums, pixels = heat_in_boxes(heat, found.boxes_xyxy)
+    return np.asarray(sums / pixels, dtype=np.float32)
+
+
+def boxes_of_pixels(
+    foreground: NDArray[np.bool_], raw: NDArray[np.float32], map01: Map01, cutoffs: Cutoffs
+) -> HeatBoxes:
+    """Boxes of components by their pixels, in raster order of their first ones."""
+    count, labels, stats, _ = cv2.connectedComponentsWithStats(
+        foreground.astype(np.uint8), connectivity=cutoffs.connectivity, ltype=cv2.CV_32S
+    )
+    pixels = np.flatnonzero(labels)
+    of_pixel = labels.ravel()[pixels]
+    # OpenCV does not promise an order.
+    order = np.unique(of_pixel, return_index=True)[1].argsort() + 1
+    left, top, width, height, areas = stats[order].astype(np.int64).T
+    boxes = np.stack([left, top, left + width, top + height], axis=1).astype(np.float32)
+    peaks = np.zeros(count, np.float32)
+    np.maximum.at(peaks, of_pixel, map01.ravel()[pixels])
+    found = HeatBoxes(boxes, peaks[order], areas)
+    if cutoffs.box_score != "raw_component":
+        return found._replace(heat=heat_of(found, CutMap(map01, raw), cutoffs))
+    sums = np.bincount(of_pixel, raw.ravel()[pixels].astype(np.float64), count)[order]
+    return found._replace(heat=np.asarray(sums / areas, dtype=np.float32))
+
+
+def _mean_of_foreground(
+    boxes_xyxy: NDArray[np.float32], cut_map: CutMap, level: np.float32
+) -> NDArray[np.float32]:
+    """(N,) mean of the raw map over the foreground inside each box, of which there is some."""
+    inside = cut_map.map01 > level
+    sums, _ = heat_in_boxes(np.where(inside, cut_map.raw, np.float32(0)), boxes_xyxy)
+    pixels, _ = heat_in_boxes(inside.astype(np.float32), boxes_xyxy)
+    return np.asarray(sums / pixels, dtype=np.float32)
 
 
 def known_regions(regions_xyxy: NDArray[np.float32] | None) -> NDArray[np.float32]:

@@ -47,15 +47,17 @@ def protocol_taus() -> NDArray[np.float64]:
     return np.arange(0, 1, TAU_STEP)
 
 
-def protocol_map(raw: NDArray[np.float32], frame: int = FRAME) -> NDArray[np.float32]:
-    """(h, w) to (frame, frame) float32 in [0, 1]: bicubic first, then min-max.
+def protocol_map(raw: NDArray[np.floating], frame: int = FRAME) -> NDArray[np.float64]:
+    """(h, w) to (frame, frame) float64 in [0, 1]: bicubic first, then min-max.
 
-    A map that is constant or holds a NaN after the resize becomes all zeros.
+    As the toolkit does it, in float64: float32 would leave rounding noise on a constant map, and
+    normalising would make an image-filling box of it. A map that is constant or holds a NaN
+    after the resize becomes all zeros.
     """
     resized = cv2.resize(
-        np.ascontiguousarray(raw, dtype=np.float32), (frame, frame), interpolation=cv2.INTER_CUBIC
+        np.ascontiguousarray(raw, dtype=np.float64), (frame, frame), interpolation=cv2.INTER_CUBIC
     )
-    map01: NDArray[np.float32] = np.asarray(resized, dtype=np.float32)
+    map01: NDArray[np.float64] = np.asarray(resized, dtype=np.float64)
     if np.isnan(map01).any() or map01.min() == map01.max():
         return np.zeros_like(map01)
     map01 -= map01.min()
@@ -63,7 +65,7 @@ def protocol_map(raw: NDArray[np.float32], frame: int = FRAME) -> NDArray[np.flo
     return map01
 
 
-def quantized(map01: NDArray[np.float32]) -> NDArray[np.uint8]:
+def quantized(map01: NDArray[np.floating]) -> NDArray[np.uint8]:
     """(H, W) in [0, 1] to uint8 by truncation: only the maximum itself becomes 255."""
     levels: NDArray[np.uint8] = (map01 * 255).astype(np.uint8)
     return levels

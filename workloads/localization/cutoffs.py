@@ -10,7 +10,8 @@ from workloads.options import Options
 from workloads.space import Choice, Range, Space
 
 BoxRule = Literal["largest", "all", "tight", "regions"]
-
+BoxScore = Literal["peak", "mean", "raw_mean", "raw_component"]
+RelativeTo = Literal["range", "max", "nothing"]
 
 Cutoff = Annotated[float, Field(ge=0.0, lt=1.0)]
 
@@ -22,10 +23,19 @@ class Cutoffs(Options):
     `nms_iou` and `min_box_px`, in this order.
 
     Attributes:
-        cutoff: pixels of the normalised map strictly above it are foreground.
+        cutoff: pixels of the map strictly above it are foreground, in the unit of `relative_to`.
+        relative_to: unit of a cut-off. "range": a share of the way from the map's minimum to its
+            maximum; "max": a share of the maximum, whatever the minimum (CAM; what is negative
+            is background); "nothing": the map's own unit, for maps whose values can be compared
+            between images (Bency's heat), of which what lies outside of [0, 1] counts as its end.
         class_cutoffs: one cut-off for each class instead (Bency, section 3); empty: one for all.
         threshold: "fixed", or "mean": pixels at or above the mean of their map are foreground and
             no cut-off is looked at (SPN, section 4.3). A constant map has none by either.
+        align_corners: bring maps to the size of the image so that the centres of their corner
+            pixels meet (SPN's released code, as torch of its time), or, as everything else
+            here, so that their edges do. It moves points and boxes.
+        connectivity: neighbours of a pixel that make one component: 8, or 4 without those across
+            a corner (SPN's code).
         upsample: maps are brought to the size of the image "first" and then cut, as SPN's code
             does, or "last": cut at their own size, and the boxes scaled, as SPN's paper says.
             Regions are always judged in the image.
@@ -33,9 +43,14 @@ class Cutoffs(Options):
             one from every component; "tight": one around all foreground together (SPN); or
             "regions": that of an object proposal algorithm's boxes whose pixels exceed the
             cut-off by the largest sum (Oquab's box extents). The last two give one box per scale.
-        box_score: factor of a class score. "peak": the maximal heat of the component
-            with box rule "all", nothing with the others; "mean": the mean heat inside the box,
-            with every rule (Bency, section 3).
+        box_score: heat of a box: what boxes of a class are ranked and suppressed by. "peak": the
+            maximum of the component; "mean": the mean inside the box; both of the normalised map,
+            and a factor of the class score ("peak" with box rule "all" alone). "raw_mean": the mean
+            of the raw map inside the box (Bency, section 3.4); "raw_component": that over the
+            foreground of the component (SPN's code). Both are a box's score themselves, in the
+            map's own unit; the class score only decides whether there are boxes.
+        heat_above: boxes whose heat is not above this are left out, after suppression, even if
+            none is left then (0 in SPN's code); None keeps them.
         nms_iou: IoU from which suppression keeps only the hotter of two boxes of a class (0.7 in
             SPN's code); None keeps both.
         min_box_px: boxes with a side shorter than this many pixels of the image are left out,
@@ -48,8 +63,12 @@ class Cutoffs(Options):
     class_cutoffs: tuple[Cutoff, ...] = ()
     threshold: Literal["fixed", "mean"] = "fixed"
     upsample: Literal["first", "last"] = "first"
+    relative_to: RelativeTo = "range"
+    align_corners: bool = False
+    connectivity: Literal[4, 8] = 8
     box_rule: BoxRule = "largest"
-    box_score: Literal["peak", "mean"] = "peak"
+    box_score: BoxScore = "peak"
+    heat_above: float | None = None
     nms_iou: float | None = Field(default=None, gt=0.0, le=1.0)
     min_box_px: float = Field(default=0.0, ge=0.0)
     alpha: float = Field(default=0.0, ge=0.0)
@@ -58,7 +77,17 @@ class Cutoffs(Options):
     @property
     def weighs_heat(self) -> bool:
         """Whether the boxes of a class differ in score, by their heat."""
-        return self.box_rule == "all" or self.box_score == "mean"
+        return self.box_rule == "all" or self.box_score != "peak"
+
+    @property
+    def scores_are_heat(self) -> bool:
+        """Whether a box's heat is its score, and not a factor of the class score."""
+        return self.box_score in ("raw_mean", "raw_component")
+
+    @property
+    def thins_out(self) -> bool:
+        """Whether boxes of a map may be left out again."""
+        return self.nms_iou is not None or self.min_box_px > 0 or self.heat_above is not None
 
     def cutoff_of(self, label: int) -> float:
         """The cut-off of one class."""

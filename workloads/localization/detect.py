@@ -59,8 +59,8 @@ def boxes_of_maps(
     regions_xyxy: NDArray[np.float32] | None = None,
 ) -> HeatBoxes:
     """`boxes_of_class` from the raw (h, w) maps of a class, one for each scale."""
-    maps01 = [map_to_cut(raw, width, height, cutoffs) for raw in raws]
-    return boxes_of_class(maps01, width, height, cutoffs, label, regions_xyxy)
+    maps = [map_to_cut(raw, width, height, cutoffs) for raw in raws]
+    return boxes_of_class(maps, width, height, cutoffs, label, regions_xyxy)
 
 
 def classes_reached(rescored: NDArray[np.float32], cutoffs: Cutoffs) -> list[int]:
@@ -80,7 +80,8 @@ def locate(
 
     A detection's score is the rescored class score. With box rule "all" it is multiplied by the
     component's maximal heat, so the hottest component keeps the class score; with box score
-    "mean" by the mean heat inside the box, whatever the rule. Ties go to the lower class index,
+    "mean" by the mean heat inside the box, whatever the rule. With a raw box score the heat
+    itself is the score (`Cutoffs.box_score`). Ties go to the lower class index,
     then to the scale that comes first, then to the component that comes first in raster order. A
     map without foreground (a constant one, say) gives no box.
 
@@ -97,8 +98,10 @@ def locate(
         found = boxes_of(label)
         if cutoffs.box_rule == "largest":
             found = found.largest()
-        scale = found.heat if cutoffs.weighs_heat else np.ones_like(found.heat)
-        parts.append((found.boxes_xyxy, rescored[label] * scale, np.full(len(scale), label)))
+        scores = np.full_like(found.heat, 1 if cutoffs.scores_are_heat else rescored[label])
+        if cutoffs.weighs_heat:
+            scores = scores * found.heat
+        parts.append((found.boxes_xyxy, scores, np.full(len(scores), label)))
     if not parts:
         return _detections(np.zeros((0, 4)), np.zeros(0), np.zeros(0), width, height)
     boxes, scores, labels = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))

@@ -13,6 +13,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Literal, NamedTuple, Self
 
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import JsonValue
 from torch import Tensor, nn
 
 from workloads.backbones.base import Backbone
@@ -48,6 +51,11 @@ MapsOf = Callable[[Sequence[Sequence[int]]], list[tuple[Tensor, ...]]]
 """From the wanted classes of each image (B lists of n class indices) to their maps: for each
 image one (n, h, w) float32 tensor per scale, the main one first. Maps have any range; they are
 row-major in the frame of the network's input, padding included."""
+
+
+CropOf = Callable[[Tensor, NDArray[np.float64]], Tensor]
+"""From (N,) rows of a batch and (N, 4) rectangles of their inputs, x0, y0, x1, y1 as shares of
+width and height, to (N, 3, S, S) normalised inputs that show what lies in these rectangles."""
 
 
 @dataclass(frozen=True)
@@ -112,6 +120,7 @@ class Method(nn.Module, abc.ABC):
         options_type: the typed options, every ambiguity of the paper among them.
         presets: named option values, `paper` (what the text says) and `tiny` (for the small
             backbone and the embedded benchmark) among them.
+        preset_cutoffs: what a preset says about cut-offs, by its name; a recipe's own win.
         search_space: the options worth searching, with their ranges.
         uses_fully_connected: whether it is built on a backbone's fully connected layers.
         explains_whole_networks: whether it takes a torchvision classifier in the place of a
@@ -123,6 +132,7 @@ class Method(nn.Module, abc.ABC):
     name: ClassVar[str]
     options_type: ClassVar[type[Options]] = Options
     presets: ClassVar[Mapping[str, Mapping[str, object]]] = {"paper": {}, "tiny": {}}
+    preset_cutoffs: ClassVar[Mapping[str, Mapping[str, JsonValue]]] = {}
     search_space: ClassVar[SearchSpace] = SearchSpace(Space(OPTIMISATION))
     uses_fully_connected: ClassVar[bool] = False
     explains_whole_networks: ClassVar[bool] = False
@@ -159,6 +169,22 @@ class Method(nn.Module, abc.ABC):
         Args:
             extents: (B, 2) as in `Targets`.
         """
+
+    @property
+    def crops_images(self) -> bool:
+        """Whether it looks at parts of images again, at the resolution of the images."""
+        return False
+
+    def localize_cropping(
+        self, images: Tensor, extents: Tensor | None, crop_of: CropOf
+    ) -> Localization:
+        """`localize` where the images are at hand from which the inputs were made.
+
+        Args:
+            crop_of: cuts parts from the images themselves; only methods that say `crops_images`
+                ask for any.
+        """
+        return self.localize(images, extents)
 
     @property
     def needs(self) -> frozenset[Need]:

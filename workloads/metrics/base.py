@@ -71,6 +71,14 @@ class Metric(abc.ABC):
         self.num_classes = num_classes
         self.options = options or MetricOptions()
 
+    def use_classes(self, classes: Sequence[str]) -> None:
+        """Told before the first image: names of the classes, in the order of their indices.
+
+        Raises:
+            ConfigError, NotFound: a file that the options name does not fit them or is missing.
+        """
+        self.classes = tuple(classes)
+
     @abc.abstractmethod
     def update(self, image: Evaluated) -> Columns:
         """Count one image; what it says about each class of it, by class index.

@@ -7,7 +7,11 @@ from typing import ClassVar, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from workloads.metrics.average_precision import class_flags, per_class_average_precision
+from workloads.metrics.average_precision import (
+    AveragePrecision,
+    class_flags,
+    per_class_average_precision,
+)
 from workloads.metrics.base import Columns, Metric, MetricResult
 from workloads.metrics.bootstrap import class_mean, per_class, ratios
 from workloads.metrics.evaluated import Evaluated
@@ -56,11 +60,12 @@ class ClassificationMap(Metric):
         skip = class_flags([row.difficult_labels for row in rows], self.num_classes)
         weights = self.weights_of([row.image_id for row in rows])
         found = per_class_average_precision(scores, positive, skip, weights)
-        layers = class_mean(found.area)
+        value = self._read(found)
+        layers = class_mean(value)
         return MetricResult(
             value=float(layers[0]),
             interval=self.interval(layers),
-            per_class=per_class(found.area[0]),
+            per_class=per_class(value[0]),
             centre=None,
             counted=int((~skip).sum()),
             skipped=int(skip.sum()),
@@ -71,6 +76,19 @@ class ClassificationMap(Metric):
                 },
             },
         )
+
+    def _read(self, found: AveragePrecision) -> NDArray[np.float64]:
+        return found.area
+
+
+class ClassificationMap11pt(ClassificationMap):
+    """Classification by VOC07's average precision: the mean over recall 0, 0.1 .. 1."""
+
+    name = "classification_map_11pt"
+    title = "Classification 11-point mAP"
+
+    def _read(self, found: AveragePrecision) -> NDArray[np.float64]:
+        return found.eleven_point
 
 
 class Top1Error(Metric):

@@ -12,7 +12,13 @@ from numpy.typing import NDArray
 
 from workloads.detections import Detections
 from workloads.localization.boxes import HeatBoxes
-from workloads.localization.class_boxes import boxes_of_class, cuts_in_image, map_to_cut
+from workloads.localization.class_boxes import (
+    CutMap,
+    boxes_of_class,
+    cuts_in_image,
+    map_to_cut,
+    unit_of,
+)
 from workloads.localization.cutoffs import Cutoffs
 from workloads.localization.detect import locate
 from workloads.localization.maps import normalize, upsample
@@ -43,11 +49,15 @@ class Evaluated:
         Raises:
             NotFound: the map of this class was not stored.
         """
-        return self.once(("map", label), lambda: self._map01(label))
+        return self.once(("map", label), lambda: normalize(self._raw(label)))
 
     def peak(self, label: int) -> tuple[float, float]:
         """(x, y) of the hottest pixel of a class, pixels of the image."""
         return self.once(("peak", label), lambda: peak(self.map01(label)))
+
+    def response(self, label: int) -> float:
+        """Response of a class at its peak, in the unit of its map."""
+        return float(self._raw(label).max())
 
     def boxes(self, label: int) -> HeatBoxes:
         """Boxes of a class at the model's cut-offs, see `boxes_of_class`.
@@ -101,14 +111,18 @@ class Evaluated:
         p = self.prediction
         main, *others = p.maps_of(label)
         # The main map in the image is that of every metric: computed once.
-        in_image = cuts_in_image(self.cutoffs)
-        first = self.map01(label) if in_image else self._cut(main)
-        maps01 = [first, *map(self._cut, others)]
-        return boxes_of_class(maps01, p.width, p.height, self.cutoffs, label, p.regions_xyxy)
+        shared = cuts_in_image(self.cutoffs) and unit_of(self.cutoffs) == "range"
+        first = CutMap(self.map01(label), self._raw(label)) if shared else self._cut(main)
+        maps = [first, *map(self._cut, others)]
+        return boxes_of_class(maps, p.width, p.height, self.cutoffs, label, p.regions_xyxy)
 
-    def _cut(self, raw: NDArray[np.float32]) -> NDArray[np.float32]:
+    def _cut(self, raw: NDArray[np.float32]) -> CutMap:
         return map_to_cut(raw, self.prediction.width, self.prediction.height, self.cutoffs)
 
-    def _map01(self, label: int) -> NDArray[np.float32]:
-        p = self.prediction
-        return normalize(upsample(p.map_of(label), p.width, p.height))
+    def _raw(self, label: int) -> NDArray[np.float32]:
+        """(height, width) map of one class in its own unit."""
+        p, aligned = self.prediction, self.cutoffs.align_corners
+        return self.once(
+            ("raw", label),
+            lambda: upsample(p.map_of(label), p.width, p.height, align_corners=aligned),
+        )

@@ -29,6 +29,8 @@ def evaluate(
     Raises:
         ConfigError: an unknown metric; the message has the nearest match and all names.
     """
-    metrics = build_metrics(tuple(names) or tuple(METRICS), len(card.classes), options)
+    metrics = build_metrics(
+        tuple(names) or tuple(METRICS), len(card.classes), options, card.classes
+    )
     evaluate_predictions(predictions, card.cutoffs, np.asarray(card.cooccurrence), metrics)
     return {name: metric.result() for name, metric in metrics.items()}

@@ -59,7 +59,7 @@ class ObjectEnergy(Metric):
         """Keep the energy of one image; it stands beside each class that has a box."""
         p, truth = image.prediction, image.prediction.truth
         singles = ~truth.box_crowd
-        proposal = proposal_in_image(p)
+        proposal = proposal_in_image(p, image.cutoffs.align_corners)
         skipped = left_out(truth, self.options.blacklisted)
         if proposal is None or skipped or not singles.any():
             self._skipped += 1
@@ -89,10 +89,10 @@ class ObjectEnergy(Metric):
         )
 
 
-def proposal_in_image(p: Prediction) -> NDArray[np.floating] | None:
+def proposal_in_image(p: Prediction, align_corners: bool = False) -> NDArray[np.floating] | None:
     """(height, width) what is proposed in an image, by the map or by boxes; None without."""
     if p.proposal is not None:
-        return upsample(p.proposal, p.width, p.height)
+        return upsample(p.proposal, p.width, p.height, align_corners=align_corners)
     if p.regions_xyxy is not None:
         return coverage(p.regions_xyxy, p.width, p.height)
     return None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Literal
 
 from pydantic import Field
@@ -9,9 +10,10 @@ from pydantic import Field
 from workloads.localization.boxes import BoxWidths
 from workloads.localization.component_tree import DEFAULT_THRESHOLDS
 from workloads.localization.points import ToleranceShape
-from workloads.metrics.pairs import Blacklisted
+from workloads.metrics.pairs import Blacklisted, DifficultOnly
 from workloads.options import Options
 
+PointingScore = Literal["class", "response"]
 BoxProtocol = Literal["exact", "wsolevaluation"]
 
 
@@ -41,8 +43,21 @@ class MetricOptions(Options):
     pointing_shape: ToleranceShape = Field(
         default="square", description="square as SPN's code, disc as TorchRay's"
     )
+    pointing_difficult_only: DifficultOnly = Field(
+        default="skip",
+        description="classes with difficult objects alone: skip as TorchRay, count as SPN's code",
+    )
+    difficult_pairs: Path | None = Field(
+        default=None,
+        description="CSV or JSON table (image, class) of the difficult subset; else its definition",
+    )
     prediction_tolerance_px: float = Field(
         default=18.0, ge=0.0, description="the same for pointing with prediction (Oquab)"
+    )
+    pointing_score: PointingScore = Field(
+        default="class",
+        description="what ranks points in pointing with prediction: the class score, or the "
+        "response at the point; that needs the maps of all classes",
     )
     ap_score_threshold: float = Field(
         default=0.0,

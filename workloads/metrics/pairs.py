@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from workloads.records import GroundTruth
 
 Blacklisted = Literal["skip", "count"]
+DifficultOnly = Literal["skip", "count"]
 
 
 class Pairs(NamedTuple):
@@ -32,10 +33,20 @@ def left_out(truth: GroundTruth, blacklisted: Blacklisted) -> bool:
     return truth.blacklisted and blacklisted == "skip"
 
 
-def given_pairs(truth: GroundTruth, blacklisted: Blacklisted = "skip") -> Pairs:
-    """The image-class pairs of one image."""
+def given_pairs(
+    truth: GroundTruth,
+    blacklisted: Blacklisted = "skip",
+    difficult_only: DifficultOnly = "skip",
+) -> Pairs:
+    """The image-class pairs of one image.
+
+    Args:
+        difficult_only: "count" makes pairs of classes whose objects are all difficult, too.
+    """
+    every = sorted({*truth.labels, *truth.difficult_labels})
     if left_out(truth, blacklisted):
-        return Pairs({}, len(truth.labels) + len(truth.difficult_labels))
-    boxes = {label: truth.boxes_of(label) for label in truth.labels}
+        return Pairs({}, len(every))
+    labels = every if difficult_only == "count" else truth.labels
+    boxes = {label: truth.boxes_of(label) for label in labels}
     judged = {label: found for label, found in boxes.items() if len(found)}
-    return Pairs(judged, len(truth.difficult_labels) + len(boxes) - len(judged))
+    return Pairs(judged, len(every) - len(judged))

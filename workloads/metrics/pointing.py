@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from workloads.errors import ConfigError
 from workloads.localization.points import point_in_boxes
 from workloads.metrics.base import Columns, Metric, MetricResult
 from workloads.metrics.bootstrap import class_mean, per_class, ratios
 from workloads.metrics.evaluated import Evaluated
 from workloads.metrics.options import MetricOptions
+from workloads.metrics.pair_list import PairList, read_pairs
 from workloads.metrics.pairs import given_pairs
 from workloads.records import GroundTruth
 
@@ -22,14 +25,19 @@ class Pointing(Metric):
     """Pointing accuracy, mean over classes of hits / (hits + misses).
 
     A hit is a peak inside any box of the class or within the tolerance of it. As in TorchRay's
-    version of the game, classes whose objects are all difficult are skipped, and the difficult
-    objects of other classes can be hit. The centre baseline always points at the middle of the
-    image.
+    version of the game, classes whose objects are all difficult are skipped, unless
+    `pointing_difficult_only` counts them as SPN's released code does, and the difficult objects
+    of other classes can be hit. The centre baseline always points at the middle of the image.
     """
 
     name = "pointing"
     title = "Pointing game"
-    uses = ("pointing_tolerance_px", "pointing_shape", "blacklisted")
+    uses: ClassVar[tuple[str, ...]] = (
+        "pointing_tolerance_px",
+        "pointing_shape",
+        "pointing_difficult_only",
+        "blacklisted",
+    )
     columns: ClassVar[dict[str, type]] = {"hit": bool}
 
     def __init__(self, num_classes: int, options: MetricOptions | None = None) -> None:
@@ -42,7 +50,7 @@ class Pointing(Metric):
     def update(self, image: Evaluated) -> Columns:
         """Count the pairs of one image; whether the peak of each class hits."""
         p = image.prediction
-        pairs = given_pairs(p.truth, self.options.blacklisted)
+        pairs = given_pairs(p.truth, self.options.blacklisted, self.options.pointing_difficult_only)
         weights = self.weights(image)
         self._skipped += pairs.skipped
         columns: Columns = {}
@@ -83,15 +91,30 @@ class PointingDifficult(Pointing):
     """The pointing game on its difficult subset: small objects in company.
 
     Pairs of images where the boxes of the class together cover less than a quarter and another
-    class is present (difficult or not). No published list of that subset was at hand to confirm
-    the definition.
+    class is present (difficult or not): that is a definition in words. A published list of the
+    pairs (`difficult_pairs`) decides instead, where there is one.
     """
 
     name = "pointing_diff"
     title = "Pointing game, difficult subset"
+    uses = (*Pointing.uses, "difficult_pairs")
+    listed: PairList | None = None
+
+    def use_classes(self, classes: Sequence[str]) -> None:
+        """Read the list of pairs, if there is one."""
+        super().use_classes(classes)
+        if self.options.difficult_pairs is not None:
+            self.listed = read_pairs(self.options.difficult_pairs, tuple(classes))
 
     def _enters(self, image: Evaluated, label: int, boxes: NDArray[np.float32]) -> bool:
         p = image.prediction
+        if self.options.difficult_pairs is not None:
+            if self.listed is None:
+                raise ConfigError(
+                    "metric pointing_diff: a list of pairs names classes, and which there are is "
+                    "not known; call use_classes first, or build it by build_metrics with classes"
+                )
+            return (p.image_id, label) in self.listed
         return in_difficult_subset(p.truth, label, boxes, p.width, p.height)
 
 

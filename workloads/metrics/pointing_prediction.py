@@ -10,6 +10,7 @@ from typing import ClassVar, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from workloads.errors import NotFound
 from workloads.localization.points import point_in_boxes
 from workloads.metrics.average_precision import (
     AveragePrecision,
@@ -37,7 +38,8 @@ class _Row(NamedTuple):
 class PointingMap(Metric):
     """Mean over classes of the average precision of points (Oquab et al. 2015, section 6).
 
-    Each image gives each class one detection: its score with the peak of its map. It is true if
+    Each image gives each class one detection: its score, or by `pointing_score` the response at
+    the peak (section 6 of the paper can be read both ways), with the peak of its map. It is true if
     the class is in the image and the peak lies in a box of it, grown by the tolerance. An object
     that is pointed at wrongly is a false positive and a missed object at once. A class is left
     out of an image where all its objects are difficult, or crowds, or have no boxes; blacklisted
@@ -50,7 +52,7 @@ class PointingMap(Metric):
 
     name = "pointing_map"
     title = "Pointing with prediction, mAP"
-    uses = ("prediction_tolerance_px", "pointing_shape", "blacklisted")
+    uses = ("prediction_tolerance_px", "pointing_shape", "pointing_score", "blacklisted")
     columns: ClassVar[dict[str, type]] = {"score": float, "hit": bool}
 
     def __init__(self, num_classes: int, options: MetricOptions | None = None) -> None:
@@ -65,14 +67,15 @@ class PointingMap(Metric):
             self._blacklisted += self.num_classes
             return {}
         boxes = given_pairs(p.truth, self.options.blacklisted).boxes
+        scores = self._scores(image)
         middle = (p.width / 2, p.height / 2)
         hits = tuple(k for k, of in boxes.items() if self._points_at(image.peak(k), of))
         centre_hits = tuple(k for k, of in boxes.items() if self._points_at(middle, of))
         unjudged = {*p.truth.labels, *p.truth.difficult_labels} - set(boxes)
         self._rows.append(
-            _Row(p.image_id, image.scores, tuple(boxes), hits, centre_hits, tuple(sorted(unjudged)))
+            _Row(p.image_id, scores, tuple(boxes), hits, centre_hits, tuple(sorted(unjudged)))
         )
-        return {k: {"score": float(image.scores[k]), "hit": k in hits} for k in boxes}
+        return {k: {"score": float(scores[k]), "hit": k in hits} for k in boxes}
 
     def result(self) -> MetricResult:
         """Mean average precision; `counted` is image-class pairs."""
@@ -95,6 +98,23 @@ class PointingMap(Metric):
                 "hits": sum(len(row.hits) for row in rows),
             },
         )
+
+    def _scores(self, image: Evaluated) -> NDArray[np.float32]:
+        """(K,) what the points of an image are ranked by.
+
+        Raises:
+            NotFound: the map of a class was not stored.
+        """
+        if self.options.pointing_score == "class":
+            return image.scores
+        stored = len(image.prediction.map_labels)
+        if stored < self.num_classes:
+            raise NotFound(
+                f"metric {self.name}: to rank points by their response, the maps of all "
+                f"{self.num_classes} classes are needed and {stored} are stored; set "
+                "evaluate.stored_maps to the number of classes"
+            )
+        return np.array([image.response(k) for k in range(self.num_classes)], np.float32)
 
     def _read(self, found: AveragePrecision) -> NDArray[np.float64]:
         return found.area

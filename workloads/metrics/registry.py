@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from workloads.metrics.base import Metric
 from workloads.metrics.box_f1 import BoxF1
-from workloads.metrics.classification import ClassificationMap, Top1Error, Top5Error
+from workloads.metrics.classification import (
+    ClassificationMap,
+    ClassificationMap11pt,
+    Top1Error,
+    Top5Error,
+)
 from workloads.metrics.coco_ap import CocoAp
 from workloads.metrics.corloc import Corloc, CorlocAny
 from workloads.metrics.detection_ap import VocAp, VocAp11pt
@@ -30,6 +35,7 @@ METRICS: Registry[type[Metric]] = Registry(
         metric.name: metric
         for metric in (
             ClassificationMap,
+            ClassificationMap11pt,
             Top1Error,
             Top5Error,
             Top1Localization,
@@ -56,11 +62,23 @@ METRICS: Registry[type[Metric]] = Registry(
 
 
 def build_metrics(
-    names: Iterable[str], num_classes: int, options: MetricOptions | None = None
+    names: Iterable[str],
+    num_classes: int,
+    options: MetricOptions | None = None,
+    classes: Sequence[str] | None = None,
 ) -> dict[str, Metric]:
     """Empty accumulators by name.
 
+    Args:
+        classes: names of the classes, for options that name some.
+
     Raises:
-        ConfigError: an unknown name; the message has the nearest match and all names.
+        ConfigError: an unknown name; the message has the nearest match and all names. Or a file
+            that the options name does not fit the classes.
+        NotFound: such a file is missing.
     """
-    return {name: METRICS[name](num_classes, options) for name in names}
+    metrics = {name: METRICS[name](num_classes, options) for name in names}
+    for metric in metrics.values():
+        if classes is not None:
+            metric.use_classes(classes)
+    return metrics

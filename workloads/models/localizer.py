@@ -14,7 +14,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import NamedTuple, Self
 
@@ -27,12 +27,13 @@ from torch import Tensor
 from workloads.backbones.normalizer import InputNormalizer
 from workloads.detections import Detections
 from workloads.errors import ResourceError
-from workloads.images.decode import padded_size, resize_square, ten_crops
+from workloads.images.crop import crop, frame
+from workloads.images.decode import padded_size, resize_square, shrink_within, ten_crops
 from workloads.images.view import View, padding_colour
 from workloads.localization.cooccurrence import rescore
 from workloads.localization.detect import classes_reached, detect
 from workloads.localization.regions import resized_regions
-from workloads.methods.base import Localization, Method
+from workloads.methods.base import CropOf, Localization, Method
 from workloads.models.card import ModelCard
 from workloads.models.exact_arithmetic import GPU_CHUNK, exact_arithmetic
 from workloads.models.model import Model
@@ -63,6 +64,10 @@ class Response(NamedTuple):
         """(h, w) maps of one class, one for each scale."""
         row = int(np.flatnonzero(self.labels == label)[0])
         return tuple(maps[row] for maps in self.scales)
+
+
+MOST_SIDE = 1024
+"""Longest side, in pixels, of the images that methods cut parts from: it bounds the memory."""
 
 
 Choose = Callable[[int, NDArray[np.float32]], Sequence[int]]
@@ -135,7 +140,7 @@ class Localizer:
         Args:
             images: (H, W, 3) uint8 each; sizes may differ. Each becomes the card's square.
             choose: the classes whose maps are wanted; None for all.
-            sizes: (width, height) of the images before `square` was applied to them; None if it
+            sizes: (width, height) of the images before `shrunk` was applied to them; None if it
                 was not.
 
         Raises:
@@ -169,7 +174,7 @@ class Localizer:
 
         Args:
             images: (H, W, 3) uint8 each.
-            sizes: (width, height) that boxes refer to, for images to which `square` was applied
+            sizes: (width, height) that boxes refer to, for images to which `shrunk` was applied
                 before; None for the images' own.
 
         Raises:
@@ -187,7 +192,7 @@ class Localizer:
         ]
 
     def square(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """An upright (H, W, 3) image as a square (s, s, 3) uint8, all that the network needs.
+        """An upright (H, W, 3) image as a square (s, s, 3) uint8, the network's view of it.
 
         s is the side of the input, or that of the larger square for ten crops. A square that was
         made so is its own square.
@@ -198,6 +203,19 @@ class Localizer:
         chosen = self.card.preprocessing
         side = chosen.size + (chosen.ten_crop_margin or 0)
         return View(side, fit=chosen.fit, padding=padding_colour(chosen.mean)).pixels(image)
+
+    def shrunk(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """All of an upright (H, W, 3) uint8 image that is ever looked at.
+
+        Its square; or, for a method that cuts parts from images, the image itself, with no side
+        over MOST_SIDE. What was shrunk so stays as it is.
+
+        Raises:
+            ValueError: another shape or dtype.
+        """
+        if self._method.crops_images:
+            return shrink_within(image, MOST_SIDE)
+        return self.square(image)
 
     def warm_up(self) -> None:
         """One real forward pass on a synthetic image: afterwards the localizer is ready."""
@@ -213,7 +231,8 @@ class Localizer:
         choose: Choose,
     ) -> list[Response]:
         """Responses to at most `batch` images by forward passes over exactly `batch`."""
-        squares = [self.square(image) for image in images]
+        sources = [self.shrunk(image) for image in images]
+        squares = [self.square(source) for source in sources]
         squares += [np.zeros_like(squares[0])] * (batch - len(images))
         extents = torch.ones(batch, 2)
         fit = self.card.preprocessing.fit
@@ -222,7 +241,9 @@ class Localizer:
         pinned = self.threads is not None
         with torch.inference_mode(), exact_arithmetic(self.device, one_thread=pinned):
             inputs = self._inputs([resize_square(s, self._side) for s in squares])
-            answer = self._method.localize(inputs, extents.to(self.device))
+            answer = self._method.localize_cropping(
+                inputs, extents.to(self.device), self._crops_of(sources)
+            )
             scores = _array(self._scores(answer, squares))
             wanted = [list(choose(row, scores[row])) for row in range(len(images))]
             # The rest of the batch is padding: no class of it is wanted.
@@ -267,6 +288,17 @@ class Localizer:
         return torch.stack(
             [self._method.localize(self._inputs(crop)).scores for crop in crops]
         ).mean(dim=0)
+
+    def _crops_of(self, sources: Sequence[NDArray[np.uint8]]) -> CropOf:
+        """Cuts the network's inputs from what `shrunk` gave."""
+        chosen = self.card.preprocessing
+        framed = cache(lambda row: frame(sources[row], chosen.fit, padding_colour(chosen.mean)))
+
+        def crop_of(rows: Tensor, shares: NDArray[np.float64]) -> Tensor:
+            pairs = zip(rows.tolist(), shares, strict=True)
+            return self._inputs([crop(framed(row), box, self._side) for row, box in pairs])
+
+        return crop_of
 
     def _inputs(self, squares: Sequence[NDArray[np.uint8]]) -> Tensor:
         """(B, 3, S, S) normalised, on the device."""

@@ -9,7 +9,8 @@ from __future__ import annotations
 from typing import Any
 
 from workloads.methods.registry import METHODS
-from workloads.recipes.schema import Evaluation, Recipe
+from workloads.recipes.describe import given_cutoffs
+from workloads.recipes.schema import Recipe
 
 NETWORK = "tiny"  # of the backbone, and of the preset that every method has for it
 TRAIN: dict[str, Any] = {
@@ -37,7 +38,7 @@ def miniature(recipe: Recipe) -> Recipe:
     """
     decided = METHODS[recipe.method].presets[NETWORK]
     kept = {k: v for k, v in recipe.method_options.items() if k not in decided}
-    evaluation = recipe.evaluation.model_copy(update=_smaller(recipe.evaluation))
+    evaluation = recipe.evaluation.model_copy(update=_smaller(recipe))
     return recipe.model_copy(
         update={
             "preset": NETWORK,
@@ -51,10 +52,10 @@ def miniature(recipe: Recipe) -> Recipe:
     )
 
 
-def _smaller(evaluation: Evaluation) -> dict[str, Any]:
+def _smaller(recipe: Recipe) -> dict[str, Any]:
     """Sizes in pixels of an evaluation, scaled to small images."""
-    cutoffs = dict(evaluation.cutoffs)
+    cutoffs = given_cutoffs(recipe)
     if isinstance(least := cutoffs.get("min_box_px"), int | float):
         cutoffs["min_box_px"] = least * PIXELS
-    margin = evaluation.ten_crop_margin
+    margin = recipe.evaluation.ten_crop_margin
     return {"cutoffs": cutoffs, "ten_crop_margin": None if margin is None else CROP_MARGIN}

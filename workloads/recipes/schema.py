@@ -12,6 +12,7 @@ from workloads.errors import ConfigError
 from workloads.localization.cutoffs import Cutoffs
 from workloads.metrics.options import MetricOptions
 from workloads.options import Options
+from workloads.proposals.options import ProposalOptions
 from workloads.training.options import TrainOptions
 
 Overrides = dict[str, JsonValue]
@@ -33,6 +34,7 @@ def _fitting(kind: type[Options]) -> Callable[[Overrides], Overrides]:
 
 # Not the options themselves: those would carry their defaults along, and hide the settings' own.
 MetricOverrides = Annotated[Overrides, AfterValidator(_fitting(MetricOptions))]
+ProposalOverrides = Annotated[Overrides, AfterValidator(_fitting(ProposalOptions))]
 CutoffOverrides = Annotated[Overrides, AfterValidator(_fitting(Cutoffs))]
 
 
@@ -132,6 +134,7 @@ class Recipe(Entry):
             another recipe's backbone by the recipe's name, or None for random weights.
         parts: the same for further pretrained networks inside the method, by their names.
         dataset: name of its layout.
+        proposals: options of the object proposals that it learns from, over the settings'.
         metric: the one that the row is about.
     """
 
@@ -142,6 +145,7 @@ class Recipe(Entry):
     backbone: str
     initial: str | None = None
     parts: dict[str, str] = Field(default={})
+    proposals: ProposalOverrides = Field(default={})
     splits: Splits = Splits()
     metric: str
     train: TrainOptions = TrainOptions()

@@ -11,13 +11,19 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 
 from workloads.localization.boxes import best_iou_per_box
 from workloads.localization.boxes_per_cutoff import BoxesPerCutoff, boxes_per_cutoff
-from workloads.localization.class_boxes import cuts_in_image, map_to_cut
+from workloads.localization.class_boxes import (
+    CutMap,
+    cuts_in_image,
+    map_to_cut,
+    unit_of,
+)
 from workloads.localization.component_tree import even_thresholds, sweep
 from workloads.localization.cutoffs import Cutoffs
 from workloads.localization.maps import normalize, upsample
@@ -160,15 +166,17 @@ class _Builder:
     ) -> tuple[BoxesPerCutoff, NDArray[np.float64]]:
         """The boxes of a map and (T,) best IoU of any component of the main scale."""
         main, *others = p.maps_of(label)
-        map01 = normalize(upsample(main, p.width, p.height))
+        cut = partial(map_to_cut, width=p.width, height=p.height, cutoffs=self.cutoffs)
+        in_image = upsample(main, p.width, p.height, align_corners=self.cutoffs.align_corners)
+        map01 = normalize(in_image)
         swept = sweep(map01, self.levels, given)
-        if cuts_in_image(self.cutoffs):
-            first, known = map01, swept
+        if cuts_in_image(self.cutoffs) and unit_of(self.cutoffs) == "range":
+            first, known = CutMap(map01, in_image), swept
         else:
-            first, known = map_to_cut(main, p.width, p.height, self.cutoffs), None
-        maps01 = [first, *(map_to_cut(raw, p.width, p.height, self.cutoffs) for raw in others)]
+            first, known = cut(main), None
+        maps = [first, *map(cut, others)]
         boxes = boxes_per_cutoff(
-            maps01, p.width, p.height, self.levels, self.cutoffs, label, p.regions_xyxy, known
+            maps, p.width, p.height, self.levels, self.cutoffs, label, p.regions_xyxy, known
         )
         return boxes, swept.best_iou
 

@@ -17,6 +17,7 @@ from workloads.backbones.googlenet import GoogLeNet
 from workloads.backbones.inception import InceptionV3, InceptionV3At14, Reduction
 from workloads.backbones.registry import BACKBONES
 from workloads.backbones.resnet import ResNet50
+from workloads.backbones.resnet_published import ResNet50Published
 from workloads.backbones.tiny import Tiny
 from workloads.backbones.torchvision_backbone import SequentialBackbone, TorchvisionBackbone
 from workloads.backbones.vgg import Vgg16
@@ -32,10 +33,12 @@ ROWS: dict[str, Callable[[int], int]] = {
     "inception_v3": lambda h: -(-h // 8),
     "inception_v3_14": lambda h: -(-h // 16),
     "resnet50": lambda h: -(-h // 16),
+    "resnet50_published": lambda h: -(-h // 32),
 }
 AT_224 = {
     "tiny": 56, "alexnet": 13, "cnn_s": 17, "vgg16": 14,
     "googlenet": 14, "inception_v3": 28, "inception_v3_14": 14, "resnet50": 14,
+    "resnet50_published": 7,
 }  # fmt: skip
 OF_TORCHVISION = {
     AlexNet: "features.11",
@@ -44,6 +47,7 @@ OF_TORCHVISION = {
     InceptionV3: "Mixed_6e",
     InceptionV3At14: "Mixed_6e",
     ResNet50: "layer4",
+    ResNet50Published: "layer4",
 }
 WITH_LAYERS = [backbone for backbone in BACKBONES.values() if backbone.has_fully_connected]
 

@@ -6,14 +6,16 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from prediction_cases import box_map, evaluated, random_predictions
+from scipy import ndimage
 
 from workloads.errors import NotFound
 from workloads.localization.boxes import HeatBoxes, boxes_at, tight_box
 from workloads.localization.boxes_per_cutoff import boxes_per_cutoff
-from workloads.localization.class_boxes import boxes_of_class, map_to_cut
+from workloads.localization.class_boxes import CutMap, boxes_of_class, map_to_cut
 from workloads.localization.component_tree import even_thresholds, sweep
 from workloads.localization.cutoffs import Cutoffs
 from workloads.localization.detect import boxes_of_maps, detect
@@ -193,6 +195,139 @@ def test_the_mean_heat_is_that_of_the_box_not_of_the_component():
     assert full.heat.tolist() == [1.0]
 
 
+def test_raw_heat_is_the_score_itself():
+    raw = 40 * TWO
+    # The whole 12 x 16 map holds 16 pixels of 20 and 48 of 40.
+    whole = {"box_rule": "tight", "box_score": "raw_mean"}
+    assert scores(raw, **whole) == pytest.approx([(16 * 20 + 48 * 40) / 192])
+    assert scores(raw, box_rule="all", box_score="raw_mean") == [40, 20]
+    # A cross of 20 pixels in a box of 36: the box has background in it, the component has not.
+    cross = 3 * box_map(W, H, (4, 2, 6, 8, 1.0), (2, 4, 8, 6, 1.0))
+    assert scores(cross, box_score="raw_mean") == pytest.approx([3 * 20 / 36])
+    assert scores(cross, box_score="raw_component") == [3]
+    assert scores(cross - 1, box_score="raw_component") == [2]
+    regions = np.array([[2, 2, 8, 8]], np.float32)
+    choice = {"box_rule": "regions", "regions": regions, "box_score": "raw_component"}
+    assert scores(cross, **choice) == [3]
+
+
+def test_cool_boxes_are_left_out_after_suppression():
+    warm, cold = box_map(W, H, (*LEFT, 1.0)), box_map(W, H, (0, 0, 4, 5, 1.0)) - 2
+    choice = {"box_rule": "all", "box_score": "raw_component"}
+    assert scores(warm, cold, **choice) == [1, -1]
+    assert scores(warm, cold, **choice, heat_above=0.0) == [1]
+    assert scores(cold, **choice, heat_above=-1.0) == []
+    # What is too cool has lost against the hotter one already, and does not come back.
+    assert corners(warm, cold, **choice, nms_iou=0.7, heat_above=0.5) == [[*LEFT]]
+    assert corners(cold, warm, **choice, nms_iou=0.7, heat_above=1.0) == []
+
+
+def test_components_may_need_an_edge_in_common():
+    stairs = box_map(W, H, (0, 0, 4, 4, 1.0), (4, 4, 8, 8, 1.0))
+    assert corners(stairs, box_rule="all") == [[0, 0, 8, 8]]
+    assert corners(stairs, box_rule="all", connectivity=4) == [[0, 0, 4, 4], [4, 4, 8, 8]]
+    # Of equal ones the first in raster order, whose first pixel lies further up.
+    late = box_map(W, H, (0, 2, 2, 4, 1.0), (9, 1, 11, 3, 1.0))
+    assert corners(late, box_rule="all", connectivity=4) == [[9, 1, 11, 3], [0, 2, 2, 4]]
+
+
+def test_a_cutoff_may_be_a_share_of_the_maximum():
+    # -1, 0.15, 0.25, 1: a fifth of the maximum is 0.2; a fifth of the range is at -0.6.
+    raw = np.repeat(np.array([[-1, 0.15, 0.25, 1]], np.float32), 3, axis=0)
+    choice = {"width": 4, "height": 3, "cutoff": 0.2}
+    assert corners(raw, **choice, relative_to="max") == [[2, 0, 4, 3]]
+    assert corners(raw, **choice, relative_to="range") == [[1, 0, 4, 3]]
+    assert corners(raw - 2, **choice, relative_to="max") == []  # nothing is positive
+
+
+def test_a_cutoff_may_be_in_the_unit_of_the_map():
+    raw = np.repeat(np.array([[0.1, 0.3, 0.6, 0.7]], np.float32), 3, axis=0)
+    choice = {"width": 4, "height": 3, "relative_to": "nothing"}
+    assert corners(raw, **choice, cutoff=0.5) == [[2, 0, 4, 3]]
+    assert corners(raw / 2, **choice, cutoff=0.5) == []
+    assert corners(raw * 5, **choice, cutoff=0.4) == [[0, 0, 4, 3]]
+
+
+def test_the_mean_of_a_map_is_its_own_unit():
+    thirds = np.repeat(np.array([[-9, 0, 9]], np.float32), 3, axis=0)
+    choice = {"width": 3, "height": 3, "threshold": "mean"}
+    for unit in ("range", "max", "nothing"):
+        assert corners(thirds, **choice, relative_to=unit) == [[1, 0, 3, 3]]
+
+
+def test_corners_may_be_aligned():
+    # Three cells on nine pixels: centres at 1, 4 and 7, or at 0, 4 and 8.
+    raw = np.array([[0, 0, 1]], np.float32)
+    half, aligned = (upsample(raw, 9, 1, align_corners=how)[0].tolist() for how in (False, True))
+    assert half == pytest.approx([0, 0, 0, 0, 0, 1 / 3, 2 / 3, 1, 1])
+    assert aligned == pytest.approx([0, 0, 0, 0, 0, 1 / 4, 2 / 4, 3 / 4, 1])
+    assert corners(raw, width=9, height=1, cutoff=0.3) == [[5, 0, 9, 1]]
+    assert corners(raw, width=9, height=1, cutoff=0.3, align_corners=True) == [[6, 0, 9, 1]]
+    assert upsample(np.array([[2.0], [4.0]], np.float32), 3, 1, align_corners=True).tolist() == [
+        [2, 2, 2]
+    ]
+
+
+@settings(max_examples=30, deadline=None)
+@given(seed=st.integers(0, 10_000), to=st.tuples(st.integers(1, 40), st.integers(1, 40)))
+def test_aligned_corners_are_torchs(seed, to):
+    rng = np.random.default_rng(seed)
+    raw = rng.normal(size=rng.integers(1, 9, 2)).astype(np.float32)
+    theirs = torch.nn.functional.interpolate(
+        torch.from_numpy(raw)[None, None], to, mode="bilinear", align_corners=True
+    )[0, 0].numpy()
+    ours = upsample(raw, to[1], to[0], align_corners=True)
+    np.testing.assert_allclose(ours, theirs, atol=1e-5)
+
+
+def spns_boxes(raws, width, height):
+    """SPN's boxes of a class, plainly: corners are inclusive, and so are widths in the IoU."""
+    found = []
+    for raw in raws:
+        heat = torch.nn.functional.interpolate(
+            torch.from_numpy(raw)[None, None], (height, width), mode="bilinear", align_corners=True
+        )[0, 0].numpy()
+        labels, count = ndimage.label(heat >= heat.mean(dtype=np.float64))
+        for index in range(1, count + 1):
+            y, x = np.nonzero(labels == index)
+            mean = heat[labels == index].mean(dtype=np.float64)
+            found.append((mean, x.min(), y.min(), x.max(), y.max()))
+    kept = []
+    for box in sorted(found, key=lambda b: -b[0]):
+        if all(inclusive_iou(box[1:], other[1:]) < 0.7 for other in kept):
+            kept.append(box)
+    return [b for b in kept if b[0] > 0 and min(b[3] - b[1], b[4] - b[2]) >= 3]
+
+
+def inclusive_iou(a, b):
+    sides = [max(0, min(a[i + 2], b[i + 2]) - max(a[i], b[i]) + 1) for i in (0, 1)]
+    areas = [(c[2] - c[0] + 1) * (c[3] - c[1] + 1) for c in (a, b)]
+    return sides[0] * sides[1] / (sum(areas) - sides[0] * sides[1])
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_the_boxes_of_spns_code(seed):
+    rng = np.random.default_rng(seed)
+    raws = [rng.normal(0.2 - 0.05 * seed, 1, (n, n + 1)).astype(np.float32) for n in (4, 6, 3)]
+    expected = spns_boxes(raws, 40, 30)
+    found = boxes(
+        *raws,
+        width=40,
+        height=30,
+        threshold="mean",
+        box_rule="all",
+        box_score="raw_component",
+        connectivity=4,
+        align_corners=True,
+        nms_iou=0.7,
+        heat_above=0.0,
+        min_box_px=4,  # their sides are a pixel shorter
+    )
+    order = np.argsort(-found.heat, kind="stable")
+    assert found.boxes_xyxy[order].tolist() == [[x, y, u + 1, v + 1] for _, x, y, u, v in expected]
+    np.testing.assert_allclose(found.heat[order], [b[0] for b in expected], atol=1e-5)
+
+
 # The same for all
 
 
@@ -203,7 +338,11 @@ def any_cutoffs(draw):
         threshold=draw(st.sampled_from(["fixed", "mean"])),
         upsample=draw(st.sampled_from(["first", "last"])),
         box_rule=draw(st.sampled_from(["largest", "all", "tight", "regions"])),
-        box_score=draw(st.sampled_from(["peak", "mean"])),
+        box_score=draw(st.sampled_from(["peak", "mean", "raw_mean", "raw_component"])),
+        relative_to=draw(st.sampled_from(["range", "max", "nothing"])),
+        align_corners=draw(st.booleans()),
+        connectivity=draw(st.sampled_from([4, 8])),
+        heat_above=draw(st.sampled_from([None, 0.0, 0.6])),
         nms_iou=draw(st.sampled_from([None, 0.3, 0.7])),
         min_box_px=draw(st.sampled_from([0.0, 5.0])),
         class_cutoffs=draw(st.sampled_from([(), (0.1, 0.4, 0.6)])),
@@ -250,11 +389,11 @@ def test_the_boxes_of_every_cutoff_are_those_of_each(cutoffs, seed, scales):
     (image,) = random_predictions(seed, 1, classes=3)
     image = scaled(image, seed, scales)
     label, size = int(image.map_labels[0]), (image.width, image.height)
-    maps01 = [map_to_cut(raw, *size, cutoffs) for raw in image.maps_of(label)]
-    found = boxes_per_cutoff(maps01, *size, LEVELS, cutoffs, label, image.regions_xyxy)
+    maps = [map_to_cut(raw, *size, cutoffs) for raw in image.maps_of(label)]
+    found = boxes_per_cutoff(maps, *size, LEVELS, cutoffs, label, image.regions_xyxy)
     for k, box in enumerate(found.one_each()):
         at = cutoffs.model_copy(update={"cutoff": k / 20})
-        expected = boxes_of_class(maps01, *size, at, label, image.regions_xyxy)
+        expected = boxes_of_class(maps, *size, at, label, image.regions_xyxy)
         largest = expected.largest()
         assert box.tolist() == (largest.boxes_xyxy.tolist() or [[0, 0, 0, 0]])[0]
         ours = found.take(found.levels == k).found
@@ -268,14 +407,14 @@ def test_the_boxes_of_every_cutoff_are_those_of_each(cutoffs, seed, scales):
 def test_a_smaller_box_takes_the_place_of_one_with_too_short_a_side():
     wide = (0, 0, 16, 2)  # more pixels, but one side is too short
     raw = np.maximum(box_map(W, H, (*wide, 1.0)), box_map(W, H, (4, 6, 9, 11, 0.5)))
-    found = boxes_per_cutoff([raw], W, H, LEVELS, Cutoffs(min_box_px=5), 0).one_each()
+    found = boxes_per_cutoff([CutMap(raw, raw)], W, H, LEVELS, Cutoffs(min_box_px=5), 0).one_each()
     assert found.tolist() == [[4, 6, 9, 11]] * 10 + [[0, 0, 0, 0]] * 10
 
 
 def test_a_sweep_that_is_known_is_not_made_again():
     raw, other = box_map(W, H, (*LEFT, 1.0)), box_map(W, H, (*RIGHT, 1.0))
     known = sweep(other, LEVELS)
-    found = boxes_per_cutoff([raw], W, H, LEVELS, Cutoffs(), 0, None, known)
+    found = boxes_per_cutoff([CutMap(raw, raw)], W, H, LEVELS, Cutoffs(), 0, None, known)
     assert found.one_each().tolist() == [[*RIGHT]] * 20
 
 

@@ -262,17 +262,17 @@ def test_wrong_input_is_refused(levels, taus):
 
 def test_the_map_is_resized_first_and_normalised_after():
     raw = np.random.default_rng(0).random((14, 10), np.float32)
-    expected = cv2.resize(raw, (224, 224), interpolation=cv2.INTER_CUBIC)
+    expected = cv2.resize(raw.astype(np.float64), (224, 224), interpolation=cv2.INTER_CUBIC)
     expected -= expected.min()
     expected /= expected.max()
     map01 = protocol_map(raw)
-    assert map01.dtype == np.float32
+    assert map01.dtype == np.float64
     np.testing.assert_array_equal(map01, expected)
     assert (map01.min(), map01.max()) == (0.0, 1.0)
     assert protocol_map(raw, 64).shape == (64, 64)
 
 
-@pytest.mark.parametrize("value", [0.0, 3.5, np.nan])
+@pytest.mark.parametrize("value", [0.0, 3.5, 0.3, -1 / 7, 1e-9, 123.456, np.nan])
 def test_a_constant_map_or_one_with_nan_is_all_zeros(value):
     raw = np.full((7, 7), value, np.float32)
     assert not protocol_map(raw).any()

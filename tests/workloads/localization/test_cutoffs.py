@@ -74,6 +74,8 @@ def test_a_class_has_its_own_cutoff_or_that_of_all() -> None:
         ("all", "peak", True),
         ("largest", "mean", True),
         ("all", "mean", True),
+        ("largest", "raw_mean", True),
+        ("tight", "raw_component", True),
     ],
 )
 def test_boxes_of_a_class_differ_where_heat_decides(rule: str, score: str, weighs: bool) -> None:

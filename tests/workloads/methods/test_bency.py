@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from math import log
 from typing import Any, ClassVar
 
@@ -20,6 +21,7 @@ from workloads.localization.points import peak
 from workloads.methods.base import Localization
 from workloads.methods.bency.beam_search import Tracks
 from workloads.methods.bency.bency import Bency, BencyOptions, shared_probability_loss
+from workloads.methods.bency.sub_grids import crops
 from workloads.methods.registry import build_method
 
 CLASSES = 3
@@ -93,7 +95,7 @@ def test_it_finds_what_a_plain_search_finds(features: str) -> None:
 def search(method: Bency, image: Tensor) -> list[list[tuple[list[float], float]]]:
     """The boxes that each level keeps for class 0, with 16 times their logit."""
     features, tracks = method.backbone(image), Tracks.of([0], [0])
-    levels = method.regions(image, features, method(image)["logits"], tracks)
+    levels = method.regions(partial(crops, image), features, method(image)["logits"], tracks)
     return [
         list(zip(level.boxes[0].tolist(), (16 * level.scores[0]).tolist(), strict=True))
         for level in levels
@@ -138,6 +140,7 @@ def test_the_heat_map_by_hand() -> None:
     expected[1:4, :] += first
     expected[1:3, :] += second
     expected[:, 1:3] += second
+    expected /= 5  # the whole image and twice two regions
     for cells in (1, 5):
         method = brightness(features="reuse", beam_width=2, levels=2, cells=cells)
         heat = maps_of(method.localize(spot(*SPOT)), 0)[0, 0].numpy()
@@ -153,7 +156,10 @@ def test_scores_of_the_whole_image_raise_the_map_as_a_whole() -> None:
     with_root = maps_of(brightness(**options).localize(image), 0)
     without = maps_of(brightness(**options, root_counts=False).localize(image), 0)
     torch.testing.assert_close(
-        with_root - without, torch.full_like(without, 1 / 16).sigmoid(), atol=2e-3, rtol=0
+        5 * with_root - 4 * without,
+        torch.full_like(without, 1 / 16).sigmoid(),
+        atol=1e-2,
+        rtol=0,
     )
 
 
@@ -181,12 +187,28 @@ def test_heat_as_confidence() -> None:
     answer = by_heat.localize(images)
     assert torch.equal(maps_of(answer), maps)
     torch.testing.assert_close(maps_of(answer, 2, 0), maps[:, [2, 0]])
-    most = 1 + SMALL["beam_width"] * SMALL["levels"]
-    torch.testing.assert_close(answer.scores, maps.amax((2, 3)) / most, rtol=2e-3, atol=0)
+    torch.testing.assert_close(answer.scores, maps.amax((2, 3)), rtol=2e-3, atol=0)
 
     # All scores are 1 and, ties going left and up, all regions have the first position.
     sure = brightness(features="reuse", confidence="heat", beam_width=2, levels=2)
     assert sure.localize(torch.full((1, 3, 16, 16), 50.0)).scores.item() == 1
+
+
+def test_crops_are_cut_from_what_it_is_given_unless_it_keeps_to_its_input() -> None:
+    image, asked = images_of(1), []
+
+    def from_image(rows: Tensor, shares: np.ndarray) -> Tensor:
+        asked.append(shares)
+        return crops(image, rows, shares)
+
+    for options, asks in (({}, True), ({"crops": "input"}, False), ({"features": "reuse"}, False)):
+        method = method_of(**{"features": "recompute", **options})
+        assert method.crops_images == asks
+        asked.clear()
+        answer = maps_of(method.localize_cropping(image, None, from_image))
+        assert bool(asked) == asks
+        assert torch.equal(answer, maps_of(method.localize(image)))
+    assert not method_of(features="recompute", strategy="none").crops_images
 
 
 def test_equation_1_by_hand() -> None:
@@ -252,9 +274,10 @@ def test_an_image_is_searched_alone_as_beside_others(features: str) -> None:
     """Where the maps of the images have the same bits already, so have the regions."""
     method, images = method_of(features=features), images_of(3)
     maps, logits = method.backbone(images), method(images)["logits"]
-    together = method.regions(images, maps, logits, Tracks.of([2, 0, 2], [0, 1, 1]))
+    together = method.regions(partial(crops, images), maps, logits, Tracks.of([2, 0, 2], [0, 1, 1]))
     last = slice(2, 3)
-    alone = method.regions(images[last], maps[last], logits[last], Tracks.of([0, 0], [0, 1]))
+    own = partial(crops, images[last])
+    alone = method.regions(own, maps[last], logits[last], Tracks.of([0, 0], [0, 1]))
     for several, single in zip(together, alone, strict=True):
         assert np.array_equal(several.boxes[[0, 2]], single.boxes)
         assert np.array_equal(several.scores[[0, 2]], single.scores)

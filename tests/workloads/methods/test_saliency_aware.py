@@ -51,6 +51,24 @@ def test_the_map_has_the_size_of_the_input(height: int, width: int) -> None:
     assert ((found > 0) & (found < 1)).all()
 
 
+def test_a_skip_from_every_stage_of_the_encoder() -> None:
+    """AlexNet's conv3 to conv5 have one size: the blocks between them keep it."""
+    stages = ("conv1", "conv2", "conv3", "conv4", "conv5")
+    decoder = SaliencyDecoder(BACKBONES["alexnet"], 256, 64, stages)
+    assert decoder.skips == stages[::-1]
+    joined = [block.join.in_channels - block.join.out_channels for block in decoder.blocks]
+    assert joined == [256, 256, 384, 192, 64]
+    strides = [block.enlarge.stride for block in decoder.blocks]
+    assert strides == [(1, 1), (1, 1), (1, 1), (2, 2), (2, 2)]
+    sides = dict(zip(stages, (31, 15, 7, 7, 7), strict=True))
+    of_stage = BACKBONES["alexnet"].stage_channels
+    taps = {name: torch.rand(1, of_stage[name], side, side) for name, side in sides.items()}
+    assert decoder(taps["conv5"], taps, torch.Size((128, 128))).shape == (1, 128, 128)
+    assert len(SaliencyDecoder(BACKBONES["alexnet"], 256, 64).blocks) == 5
+    with pytest.raises(ConfigError, match="did you mean 'conv5'"):
+        SaliencyDecoder(BACKBONES["alexnet"], 256, 64, ["conv5_"])
+
+
 @pytest.mark.parametrize("name", ["alexnet", "googlenet", "inception_v3", "resnet50"])
 def test_every_kind_of_encoder_has_a_decoder(name: str) -> None:
     """VGG16 stands for those with a stage at full resolution; these have none."""

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from workloads.errors import ConfigError
 from workloads.methods.base import Localization
+from workloads.methods.multiscale import rescale
 from workloads.methods.registry import build_method
 from workloads.methods.spn.soft_proposal import SoftProposal
 from workloads.methods.spn.spn import Spn
@@ -119,6 +120,18 @@ def test_scores_are_of_the_mean_logits_and_every_scale_has_its_maps() -> None:
         torch.testing.assert_close(answer.proposal, alone[0].proposal)
         training = method.train()(images)["logits"]
         torch.testing.assert_close(training, single.train()(images)["logits"])
+
+
+def test_inputs_may_be_rescaled_from_corner_to_corner() -> None:
+    """Of four pixels 0, 3, 6, 9, seven from corner to corner are 0, 1.5 .. 9."""
+    row = torch.tensor([0.0, 3.0, 6.0, 9.0]).expand(1, 1, 4, 4)
+    found = rescale(row, 7 / 4, align_corners=True)
+    torch.testing.assert_close(found[0, 0, 3], torch.arange(7) * 1.5)
+    images, scale = pictures(), 2.0
+    method = build(scales=(scale,), align_corners=True)
+    larger = F.interpolate(images, (64, 96), mode="bilinear", align_corners=True)
+    with torch.inference_mode():
+        torch.testing.assert_close(method(images)["logits"], build()(larger)["logits"])
 
 
 @pytest.mark.parametrize("options", [{}, {"after": "conv2"}, {"scales": (1.0, 0.5)}])

@@ -38,6 +38,13 @@ def test_pxap():
     assert flat.value == pytest.approx(1 / 2)
 
 
+def test_a_constant_map_stays_constant():
+    # Everything enters together, so AP is the share of foreground; 0.3 has no short binary form.
+    mask = halves(1, 0, 0, 0)
+    found = measure("pxap", [masked(mask, np.full((3, 3), 0.3))], frame=SIDE)
+    assert found.value == 1 / 4
+
+
 def test_ignored_pixels_do_not_count():
     mask, heat = halves(1, 255, 1, 0), halves(1.0, 0.75, 0.5, 0.0)
     found = measure("pxap", [masked(mask, heat)], frame=SIDE)

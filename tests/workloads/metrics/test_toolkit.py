@@ -37,7 +37,7 @@ def prediction(rng: np.random.Generator, index: int) -> Prediction:
         down, across = np.mgrid[:14, :14]
         heat = np.exp(-((across - x - 2) ** 2 + (down - y - 2) ** 2) / 8 + 0.1 * heat)
     if index % 7 == 6:
-        heat[:] = 0.5
+        heat[:] = 0.3  # no power of two: float32 would not keep it constant
     scores = np.ones(1, np.float32)
     maps = heat[None].astype(np.float32)
     labels = np.zeros(1, np.int32)
@@ -57,7 +57,7 @@ def correct(images: list[Prediction], *, every_contour: bool, delta: float) -> n
 
 
 def normalised(raw: np.ndarray) -> np.ndarray:
-    heat = cv2.resize(raw, (FRAME, FRAME), interpolation=cv2.INTER_CUBIC)
+    heat = cv2.resize(raw.astype(np.float64), (FRAME, FRAME), interpolation=cv2.INTER_CUBIC)
     if heat.min() == heat.max():
         return np.zeros_like(heat)
     heat = heat - heat.min()

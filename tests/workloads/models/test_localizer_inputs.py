@@ -17,9 +17,11 @@ from workloads.models.localizer import Localizer
 SIZE = 64
 
 
-def localizer(method: str = "spn", **preprocessing: Any) -> Localizer:
+def localizer(
+    method: str = "spn", options: dict[str, Any] | None = None, **preprocessing: Any
+) -> Localizer:
     torch.manual_seed(0)
-    built = build_method(method, "tiny", 3, "multilabel", "tiny")
+    built = build_method(method, "tiny", 3, "multilabel", "tiny", options)
     card = ModelCard(
         method=method,
         method_options=built.options.model_dump(mode="json"),
@@ -106,3 +108,41 @@ def test_only_wanted_classes_have_maps() -> None:
     np.testing.assert_array_equal(some[0].maps_of(2)[0], every[0].maps_of(2)[0])
     assert some[1].scales[0].shape == (0, 16, 16)
     np.testing.assert_array_equal(some[1].scores, every[1].scores)
+
+
+SEARCHED = {"features": "recompute", "beam_width": 2, "levels": 3, "adaptation": 8}
+
+
+@pytest.mark.parametrize("fit", ["warp", "pad"])
+def test_a_search_sees_the_images_own_detail(fit: str) -> None:
+    """Lines of one pixel are grey in the input, and black and white in a crop of the image."""
+    lines = np.zeros((128, 256, 3), np.uint8)
+    lines[:, ::2] = 255
+    own = localizer("bency", SEARCHED, fit=fit)
+    crop_of = own._crops_of([lines])
+    (seen,) = crop_of(torch.tensor([0]), np.array([[0.5, 0.0, 0.75, 0.5]]))
+    part = lines[:64, 128:192]  # of 256 x 128 pixels, or of the padded square of 256 x 256
+    if fit == "pad":
+        part = lines[:128:2, 128:192]  # two equal rows are one
+    mean, std = (np.array(own.card.preprocessing.model_dump()[k]) for k in ("mean", "std"))
+    expected = (part / 255 - mean) / std
+    np.testing.assert_allclose(seen.permute(1, 2, 0).numpy(), expected, atol=1e-5)
+    whole = own._inputs([own.square(lines)])[0, :, :32]  # without the padding, if there is any
+    assert whole.std(dim=(1, 2)).max() < 0.1 * seen.std(dim=(1, 2)).min()
+
+
+def test_every_verb_searches_the_same_crops() -> None:
+    images = [noise(90, 40), noise(70, 130)]
+    sizes = [(90, 40), (70, 130)]
+    own = localizer("bency", SEARCHED)
+    together, alone = own.predict(images), own.predict(images[1:])
+    np.testing.assert_array_equal(together[1].scales[0], alone[0].scales[0])
+    kept = [own.shrunk(image) for image in images]
+    assert [image.shape for image in kept] == [(40, 90, 3), (130, 70, 3)]
+    assert own.shrunk(noise(2048, 4)).shape == (2, 1024, 3)
+    for found, served in zip(own.detect(images), own.detect(kept, sizes), strict=True):
+        np.testing.assert_array_equal(found.boxes_xyxy, served.boxes_xyxy)
+        np.testing.assert_array_equal(found.scores, served.scores)
+    blurred = localizer("bency", {**SEARCHED, "crops": "input"})
+    assert blurred.shrunk(images[0]).shape == (64, 64, 3)
+    assert not np.array_equal(blurred.predict(images)[0].scales[0], together[0].scales[0])

@@ -67,6 +67,10 @@ def with_more(image, seed, scales):
         {"box_rule": "all"},
         {"box_rule": "all", "upsample": "last", "box_score": "mean", "nms_iou": 0.4},
         {"box_rule": "regions", "box_score": "mean"},
+        {"box_rule": "largest", "relative_to": "max"},
+        {"box_rule": "all", "relative_to": "nothing", "box_score": "raw_mean", "heat_above": 0.3},
+        {"box_rule": "all", "connectivity": 4, "box_score": "raw_component", "nms_iou": 0.5},
+        {"box_rule": "largest", "align_corners": True, "threshold": "mean", "connectivity": 4},
     ],
 )
 def test_the_search_has_the_boxes_of_the_model(chosen, scales):

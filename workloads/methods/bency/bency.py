@@ -7,6 +7,7 @@ map that the fully connected layers take, C channels, N candidates, n wanted cla
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import ClassVar, Literal
 
 import numpy as np
@@ -17,11 +18,11 @@ from torch import Tensor, nn
 
 from workloads.backbones.base import Backbone
 from workloads.errors import ConfigError
-from workloads.methods.base import Localization, Method, Targets, maps_for
+from workloads.methods.base import CropOf, Localization, Method, Targets, maps_for
 from workloads.methods.bency.beam_search import Level, Tracks, beam_search
 from workloads.methods.bency.region_heat import region_heat, with_central_peak
 from workloads.methods.bency.region_scores import Network, on_crops, on_one_map, whole_maps
-from workloads.methods.bency.sub_grids import resized_sub_grids
+from workloads.methods.bency.sub_grids import crops, resized_sub_grids
 from workloads.methods.classification import class_scores, classification_loss
 from workloads.options import Options
 from workloads.records import Task
@@ -44,6 +45,9 @@ class BencyOptions(Options):
         features: "recompute" crops every kept region from the image and takes its children on
             the map of the crop (equation 5); that costs a pass of the backbone for each. "reuse"
             stays on the map of the whole image.
+        crops: what "recompute" cuts regions from. "image": the image, so that a small region
+            shows more of its detail than the whole did (equation 5). "input": the network's
+            input, which has been scaled down to its size, and the region is blurred as much.
         beam_width: M.
         levels: H. With "reuse" the search ends before, where a region is a single position.
         root_counts: whether the whole image is among the regions whose scores are added; "each
@@ -51,15 +55,15 @@ class BencyOptions(Options):
             "none" it always is.
         cells: cells of the heat map for each position of the backbone's map, in both directions.
         confidence: the score of a class in an image. "classifier": that of the whole image
-            (caption of table 1). "heat": the maximum of the heat map (section 4.2), as a share
-            of what it were if all regions had score 1 and shared a point; it needs a search for
-            every class, and does not sum to 1 over classes.
+            (caption of table 1). "heat": the maximum of the heat map (section 4.2); it needs a
+            search for every class, and does not sum to 1 over classes.
     """
 
     adaptation: int | None = Field(default=2048, gt=0)
     output: Literal["softmax", "sigmoid"] = "softmax"
     strategy: Literal["beam", "greedy", "none"] = "beam"
     features: Literal["recompute", "reuse"] = "recompute"
+    crops: Literal["image", "input"] = "image"
     beam_width: int = Field(default=8, gt=0)
     levels: int = Field(default=10, gt=0)
     root_counts: bool = True
@@ -78,6 +82,10 @@ class Bency(Method):
     With "recompute", at each level: the maps of the crops of all kept regions are computed;
     children are the sub-grids of these that are one position less wide or high; they are ranked
     by their scores there, and the best are cropped at the next level.
+
+    A map is heat: the sum of the scores of the regions that hold a point, as a share of what it
+    were if all had score 1 and held it. That is one factor for all images and classes, which
+    changes no rank; cut-offs "relative to nothing" are cut-offs on heat.
 
     Presets:
         paper (the default): what the text says.
@@ -123,15 +131,29 @@ class Bency(Method):
     def localize(self, images: Tensor, extents: Tensor | None = None) -> Localization:
         """Scores (B, K) and maps of cells * h x cells * w of (B, 3, H, W) normalised images.
 
-        The search covers the whole input, padding included.
+        The search covers the whole input, padding included. Crops are cut from the input, for
+        there is nothing else.
         """
+        return self.localize_cropping(images, extents, _from_inputs(images))
+
+    @property
+    def crops_images(self) -> bool:
+        """With recomputed features, if crops are those of images."""
+        recomputes = self.options.features == "recompute" and self._levels > 0
+        return recomputes and self.options.crops == "image"
+
+    def localize_cropping(
+        self, images: Tensor, extents: Tensor | None, crop_of: CropOf
+    ) -> Localization:
+        """`localize` with regions cut from the images, if `crops` says so."""
+        crop_of = crop_of if self.crops_images else _from_inputs(images)
         features = self.backbone(images)
         logits = self._logits_of_whole(features)
 
         def heat_of(wanted: Sequence[Sequence[int]]) -> list[NDArray[np.float64]]:
             rows = [row for row, labels in enumerate(wanted) for _ in labels]
             tracks = Tracks.of(rows, [label for labels in wanted for label in labels])
-            heat = self._heat(self.regions(images, features, logits, tracks), features)
+            heat = self._heat(self.regions(crop_of, features, logits, tracks), features)
             return np.split(heat, np.cumsum([len(labels) for labels in wanted])[:-1])
 
         def maps_of(wanted: Sequence[Sequence[int]]) -> list[tuple[Tensor, ...]]:
@@ -140,26 +162,26 @@ class Bency(Method):
         if self.options.confidence == "classifier":
             return Localization(self._scores(logits), maps_of)
         heat = np.stack(heat_of([range(self.num_classes)] * len(images)))
-        scores = torch.from_numpy(heat.max(axis=(2, 3)) / self._most_heat).float()
+        scores = torch.from_numpy(heat.max(axis=(2, 3))).float()
         maps = torch.stack([_peaked(of_image) for of_image in heat])
         return Localization(scores.to(images.device), maps_for(maps.to(images.device)))
 
     @torch.inference_mode()
     def regions(
-        self, images: Tensor, features: Tensor, logits: Tensor, tracks: Tracks
+        self, crop_of: CropOf, features: Tensor, logits: Tensor, tracks: Tracks
     ) -> list[Level]:
         """Regions kept at each level of the search, in positions of the map of the whole image.
 
         Args:
-            images: (B, 3, H, W) normalised.
-            features: (B, C, h, w), their maps.
+            crop_of: cuts regions from the images.
+            features: (B, C, h, w), the maps of the images.
             logits: (B, K), theirs too.
             tracks: images and classes to search.
         """
         network = Network(self.backbone, self._ranks_of, self.backbone.grid)
         reuse = self.options.features == "reuse"
         return beam_search(
-            on_one_map(network, features) if reuse else on_crops(network, images, features),
+            on_one_map(network, features) if reuse else on_crops(network, crop_of, features),
             whole_maps(len(features), *features.shape[2:]),
             self._ranks(logits).cpu().numpy(),
             tracks,
@@ -180,7 +202,12 @@ class Bency(Method):
             region_heat(track, weights, height, width, cells)
             for track, weights in zip(boxes, scores.numpy(), strict=True)
         ]
-        return np.array(maps).reshape(-1, cells * height, cells * width)
+        return np.array(maps).reshape(-1, cells * height, cells * width) / self.most_heat
+
+    @property
+    def most_heat(self) -> int:
+        """Sum of the scores at a point that lies in every region, if all of them are 1."""
+        return max(self.options.root_counts + self._width * self._levels, 1)
 
     @property
     def _width(self) -> int:
@@ -189,11 +216,6 @@ class Bency(Method):
     @property
     def _levels(self) -> int:
         return 0 if self.options.strategy == "none" else self.options.levels
-
-    @property
-    def _most_heat(self) -> int:
-        """Heat of a point that lies in every region if all scores are 1."""
-        return max(self.options.root_counts + self._width * self._levels, 1)
 
     def _logits_of_whole(self, features: Tensor) -> Tensor:
         """(B, C, h, w) maps of images, of any size, to (B, K)."""
@@ -246,6 +268,11 @@ def _adaptation(inputs: int, outputs: int) -> nn.Sequential:
     nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
     nn.init.zeros_(layer.bias)
     return nn.Sequential(layer, nn.ReLU(inplace=True))
+
+
+def _from_inputs(images: Tensor) -> CropOf:
+    """Crops of (B, 3, H, W) inputs."""
+    return partial(crops, images)
 
 
 def _peaked(heat: NDArray[np.float64]) -> Tensor:

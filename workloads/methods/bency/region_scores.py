@@ -1,6 +1,6 @@
 """Two ways to find and score the children of regions (Bency, sections 3.3 and 3.4).
 
-Shapes: B images, H W their size, C channels, h w size of a feature map, L side of the map that
+Shapes: B images, C channels, h w size of a feature map, L side of the map that
 the classifier takes, U regions, N candidates, K classes.
 """
 
@@ -14,6 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from workloads.methods.base import CropOf
 from workloads.methods.bency.beam_search import (
     CHILDREN,
     Expand,
@@ -22,7 +23,7 @@ from workloads.methods.bency.beam_search import (
     children_of,
     numbered,
 )
-from workloads.methods.bency.sub_grids import crops, resized_sub_grids, same_sub_grids
+from workloads.methods.bency.sub_grids import resized_sub_grids, same_sub_grids
 
 # Candidates of one pass through the classifier, and crops of one pass through the backbone (their
 # four children each make another 32 and 128 candidates). The numbers are fixed and the last pass
@@ -78,14 +79,14 @@ def on_one_map(network: Network, maps: Tensor) -> Expand:
     return expand
 
 
-def on_crops(network: Network, images: Tensor, maps: Tensor) -> Expand:
+def on_crops(network: Network, crop_of: CropOf, maps: Tensor) -> Expand:
     """Children are sub-grids of the map of each region's own crop from the image.
 
     A region's width is cut by one position of its own map, so by a w-th of itself. Each crop
     goes through the backbone once; whole images do not, their maps are there.
 
     Args:
-        images: (B, 3, H, W).
+        crop_of: cuts regions from the images.
         maps: (B, C, h, w), the maps of the images.
     """
     height, width = maps.shape[2:]
@@ -107,7 +108,7 @@ def on_crops(network: Network, images: Tensor, maps: Tensor) -> Expand:
             own = maps[of_images]
             if not are_whole:
                 shares = regions[rows, 1:] / np.tile(whole[3:], 2)
-                own = network.features(crops(images, of_images, shares))
+                own = network.features(crop_of(of_images, shares))
             parts = same_sub_grids(own, grids, network.side).flatten(0, 1)
             return network.rank(parts).view(len(rows), CHILDREN, -1)
 

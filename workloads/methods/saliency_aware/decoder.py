@@ -6,13 +6,14 @@ Shapes: B batch, C channels, H W size of the input, h w size of a map.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from workloads.backbones.base import Backbone
+from workloads.backbones.base import Backbone, check_stages
 
 LEAST_CHANNELS = 8
 
@@ -50,19 +51,35 @@ class SaliencyDecoder(nn.Module):
     one without for each doubling that is left then. So a stride of 16, as that of the paper's
     networks, gives the paper's five blocks. The first block stays at the size of the last map,
     which is also that of its skip; each of the others doubles it and has half the channels.
+
+    With `skips` there is a block for each of these stages and no other: where two have one size
+    the block between them keeps it, and the last map is resized to the input.
+
+    Attributes:
+        taps: the encoder's stages whose outputs `forward` needs.
     """
 
-    def __init__(self, backbone: type[Backbone], in_channels: int, channels: int) -> None:
+    def __init__(
+        self,
+        backbone: type[Backbone],
+        in_channels: int,
+        channels: int,
+        skips: Sequence[str] | None = None,
+    ) -> None:
         """`channels` leave the first block; no block has fewer than 8."""
         super().__init__()
-        self.skips = tuple(reversed(backbone.blocks))
+        check_stages(backbone, skips or ())
+        self.taps = backbone.blocks if skips is None else tuple(skips)
+        self.skips = tuple(reversed(self.taps))
+        doubles = [False, *(_changes_size(backbone, *pair) for pair in pairwise(self.skips))]
         skip_channels = [backbone.stage_channels[name] for name in self.skips]
-        doublings = math.ceil(math.log2(backbone.stride))
-        skip_channels += [0] * (doublings + 1 - len(self.skips))
+        if skips is None:
+            left = math.ceil(math.log2(backbone.stride)) + 1 - len(self.skips)
+            doubles, skip_channels = doubles + [True] * left, skip_channels + [0] * left
         self.blocks = nn.ModuleList()
-        for level, skip in enumerate(skip_channels):
+        for level, (skip, larger) in enumerate(zip(skip_channels, doubles, strict=True)):
             out = max(LEAST_CHANNELS, channels >> level)
-            self.blocks.append(DecoderBlock(in_channels, skip, out, doubles=level > 0))
+            self.blocks.append(DecoderBlock(in_channels, skip, out, doubles=larger))
             in_channels = out
         # torch's own start: small, so that no pixel of a first map is saturated.
         self.predict = nn.Conv2d(in_channels, 1, 1)
@@ -80,6 +97,13 @@ class SaliencyDecoder(nn.Module):
             features = block(features, skip)
         logits = self.predict(features).float()
         return resized(logits, size)[:, 0].sigmoid()
+
+
+def _changes_size(backbone: type[Backbone], deep: str, shallow: str) -> bool:
+    """Whether the resolution of an encoder changes between two of its stages."""
+    stages = list(backbone.stage_channels)
+    between = stages[stages.index(shallow) : stages.index(deep)]
+    return any(name in backbone.blocks for name in between)
 
 
 def _initialise(layer: nn.Conv2d | nn.ConvTranspose2d, inputs: int) -> None:

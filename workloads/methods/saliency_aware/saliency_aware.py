@@ -39,7 +39,11 @@ class SaliencyOptions(CamOptions):
             guessing among 1,000 classes. "mean_squared" has no such scale.
         triplet_weight: weight of the perceptual triplet loss; 0 leaves it and its network out.
         margin: wanted difference d_neg - d_pos; null is the text, without an end.
-        perceptual: the backbone that compares images, frozen.
+        perceptual: the backbone that compares images, frozen; by default the published ResNet-50,
+            without dilation.
+        skips: encoder stages that have a block of the decoder with a skip connection each,
+            shallow to deep, the last one being the encoder's end. Null: the last stages before
+            each change of resolution, and blocks without a skip up to the size of the input.
         hidden_colour: content where the saliency map hides the image. "mean" is the product
             of the map with the normalised image, which is what the networks see; "black" that
             with the pixels.
@@ -50,7 +54,8 @@ class SaliencyOptions(CamOptions):
     map_loss: MapLoss = "norm"
     triplet_weight: float = Field(default=1.0, ge=0)
     margin: float | None = Field(default=None, ge=0)
-    perceptual: str = "resnet50"
+    perceptual: str = "resnet50_published"
+    skips: tuple[str, ...] | None = Field(default=None, min_length=1)
     hidden_colour: HiddenColour = "mean"
     decoder_channels: int = Field(default=256, gt=0)
 
@@ -78,6 +83,7 @@ class Saliency(Cam):
             "map_loss": "mean_squared",
             "map_weight": 5.0,
             "perceptual": "tiny",
+            "skips": None,
             "decoder_channels": 16,
         },
     }
@@ -104,7 +110,9 @@ class Saliency(Cam):
         self.decoder = self.perceptual = None
         if options.map_weight or options.triplet_weight:
             width = self.adaptation.out_channels
-            self.decoder = SaliencyDecoder(type(backbone), width, options.decoder_channels)
+            self.decoder = SaliencyDecoder(
+                type(backbone), width, options.decoder_channels, options.skips
+            )
         if options.triplet_weight:
             frozen = BACKBONES[options.perceptual]()
             self.perceptual = Perceptual(frozen, type(backbone), options.hidden_colour)
@@ -127,7 +135,7 @@ class Saliency(Cam):
         """
         if self.decoder is None:
             return super().forward(images, targets)
-        last, taps = self.backbone.tapped(images, self.backbone.blocks)
+        last, taps = self.backbone.tapped(images, self.decoder.taps)
         features = self.adaptation(last)
         saliency = self.decoder(features, taps, images.shape[2:])
         outputs = {"logits": self._logits(features), "saliency": saliency}
