@@ -51,10 +51,16 @@ STAGES: Mapping[str, tuple[str, str]] = {
     "alexnet": ("conv3", "conv5"),
     "cnn_s": ("conv3", "conv5"),
     "vgg16": ("conv4_3", "conv5_3"),
+    "vgg16_28": ("conv4_3", "conv5_3"),
+    "vgg16_acol": ("conv4_3", "conv5_3"),
+    "vgg16_acol_28": ("conv4_3", "conv5_3"),
     "googlenet": ("inception3b", "inception4d"),
     "inception_v3": ("Mixed_5d", "Mixed_6d"),
     "inception_v3_14": ("Mixed_5d", "Mixed_6d"),
+    "inception_v3_spg": ("Mixed_5d", "Mixed_6d"),
+    "inception_v3_toolkit": ("maxpool3", "Mixed_6d"),
     "resnet50": ("layer2", "layer3"),
+    "resnet50_toolkit": ("layer3_1", "layer3"),
 }
 """Stages of each backbone that B1 and B2 read: the first sees parts, the second objects."""
 
