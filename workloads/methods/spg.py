@@ -9,7 +9,8 @@ Shapes: B batch, C channels, K classes, S side of the input, h w size of a map, 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, ClassVar, Literal
 
 import torch
@@ -18,13 +19,14 @@ from torch import Tensor, nn
 
 from workloads.backbones.base import Backbone
 from workloads.errors import ConfigError
-from workloads.methods.base import OPTIMISATION, SearchSpace, Targets
+from workloads.methods.base import OPTIMISATION, Localization, SearchSpace, Targets
 from workloads.methods.cam import Cam, CamOptions
 from workloads.methods.classification import Adaptation, class_response
 from workloads.methods.guidance import (
     labelled_attention,
     leave_out,
     mask_loss,
+    min_max,
     resize,
     split_by_confidence,
 )
@@ -87,11 +89,14 @@ class SpgOptions(CamOptions):
         b2_low, b2_high: thresholds of B2's map, for B1's mask.
         fused_low, fused_high: thresholds of the mean of B1's and B2's maps, for C's mask.
         min_object: fewer object pixels (of 224 x 224) make an image's `high` 0.7 times the
-            maximum of its map; 0: never. Not in the text; 30 in the released code, where the
-            lowered value stays for the rest of the batch, which is not done here.
+            maximum of its map; 0: never. Not in the text; 30 in the released code.
+        min_object_lasts: the lowered value stays for the later images of the batch, as in the
+            released code; masks then depend on the order of images.
         mask_size: size at which masks and branches are compared. "input": the size of the input;
             "map": that of the learning branch's own map; a number: that square.
         align_corners: rule of bilinear resizing; true in the released code's time.
+        map_range: "raw" class maps, or "unit": each normalised to [0, 1] at its own size, before
+            anybody resizes it (the released code).
     """
 
     guidance: Literal["full", "no_c", "plain"] = "full"
@@ -106,8 +111,10 @@ class SpgOptions(CamOptions):
     fused_low: float = Field(default=0.1, gt=0, lt=1)
     fused_high: float = Field(default=0.7, lt=1, validate_default=True)
     min_object: int = Field(default=0, ge=0)
+    min_object_lasts: bool = False
     mask_size: Literal["input", "map"] | int = "input"
     align_corners: bool = False
+    map_range: Literal["raw", "unit"] = "raw"
 
     @field_validator("attention_high", "b2_high", "fused_high")
     @classmethod
@@ -191,8 +198,10 @@ class Spg(Cam):
         "authors": {
             "attention_low": 0.05,
             "min_object": 30,
+            "min_object_lasts": True,
             "mask_size": 224,
             "align_corners": True,
+            "map_range": "unit",
         },
         "tiny": {"channels": None, "guidance_channels": 16, "min_object": 30, "mask_size": "map"},
     }
@@ -227,6 +236,17 @@ class Spg(Cam):
         branches: dict[str, Tensor] = self.guide(taps, features)
         masked = {name: self._to_mask_size(b.float(), images) for name, b in branches.items()}
         return {"logits": self._logits(features), "class_maps": class_maps, **masked}
+
+    def localize(self, images: Tensor, extents: Tensor | None = None) -> Localization:
+        """Scores (B, K) and maps of h x w of (B, 3, H, W) normalised images."""
+        found = super().localize(images, extents)
+        if self.options.map_range == "raw":
+            return found
+
+        def maps_of(wanted: Sequence[Sequence[int]]) -> list[tuple[Tensor, ...]]:
+            return [tuple(map(min_max, scales)) for scales in found.maps_of(wanted)]
+
+        return replace(found, maps_of=maps_of)
 
     def loss(self, outputs: Mapping[str, Tensor], targets: Targets) -> dict[str, Tensor]:
         """Scalar terms "classification", "guidance_b2", "guidance_b1" and "guidance_c".
@@ -276,7 +296,10 @@ class Spg(Cam):
         return resize(branch, _size(learner), self.options.align_corners).sigmoid()
 
     def _split(self, confidence: Tensor, high: float, low: float) -> Tensor:
-        return split_by_confidence(confidence, high, low, self.options.min_object)
+        chosen = self.options
+        return split_by_confidence(
+            confidence, high, low, chosen.min_object, lasting=chosen.min_object_lasts
+        )
 
 
 def _stages(backbone: Backbone) -> tuple[str, str]:
