@@ -13,7 +13,7 @@ from workloads.backbones.inception import (
 )
 from workloads.backbones.resnet import ResNet50, ResNet50Toolkit
 from workloads.backbones.tiny import Tiny
-from workloads.backbones.vgg import Vgg16, Vgg16Acol, Vgg16Acol28, Vgg16At28
+from workloads.backbones.vgg import Vgg16, Vgg16Acol, Vgg16Acol28, Vgg16At28, Vgg16Spg
 from workloads.backbones.whole_network import Backbones
 
 BACKBONES = Backbones(
@@ -24,6 +24,7 @@ BACKBONES = Backbones(
         CnnS.name: CnnS,
         Vgg16.name: Vgg16,
         Vgg16At28.name: Vgg16At28,
+        Vgg16Spg.name: Vgg16Spg,
         Vgg16Acol.name: Vgg16Acol,
         Vgg16Acol28.name: Vgg16Acol28,
         GoogLeNet.name: GoogLeNet,

@@ -81,6 +81,35 @@ class Vgg16At28(Vgg16):
         return network
 
 
+class Vgg16Spg(Vgg16):
+    """VGG16 as SPG is built on it in the toolkit: stride 16, 14x14 at 224.
+
+    The fourth pooling is of 3x3 with padding and a stage of its own, behind which B1 reads. A map
+    has ceil(floor(H / 8) / 2) rows.
+    """
+
+    name: ClassVar[str] = "vgg16_spg"
+    starts: ClassVar = dict(
+        sorted(
+            (Vgg16.starts | {"pool4": POOLINGS[-1], "conv5_1": POOLINGS[-1] + 1}).items(),
+            key=lambda stage: stage[1],
+        )
+    )
+    stage_channels: ClassVar = {
+        name: Vgg16.stage_channels.get(name, CHANNELS[-1]) for name in starts
+    }
+    has_fully_connected: ClassVar[bool] = False
+    grid: ClassVar[int] = 0
+    hidden_channels: ClassVar[int] = 0
+
+    @classmethod
+    def network(cls) -> nn.Module:
+        """torchvision's with another fourth pooling."""
+        network = super().network()
+        _replaced(network, POOLINGS[-1], nn.MaxPool2d(3, 2, padding=1))
+        return network
+
+
 class Vgg16Acol(Vgg16):
     """VGG16 as ACoL is built on it in the toolkit: stride 16, 14x14 at 224.
 

@@ -26,7 +26,7 @@ from workloads.backbones.registry import BACKBONES
 from workloads.backbones.resnet import ResNet50, ResNet50Toolkit
 from workloads.backbones.tiny import Tiny
 from workloads.backbones.torchvision_backbone import SequentialBackbone, TorchvisionBackbone
-from workloads.backbones.vgg import Vgg16, Vgg16Acol, Vgg16Acol28, Vgg16At28
+from workloads.backbones.vgg import Vgg16, Vgg16Acol, Vgg16Acol28, Vgg16At28, Vgg16Spg
 from workloads.errors import ConfigError
 
 # Rows of the map for H rows of input, from the published kernels, strides and paddings.
@@ -37,6 +37,7 @@ ROWS: dict[str, Callable[[int], int]] = {
     "vgg16": lambda h: h // 16,
     "googlenet": lambda h: -(-h // 2) // 8,
     "vgg16_28": lambda h: h // 8,
+    "vgg16_spg": lambda h: -(-(h // 8) // 2),
     "vgg16_acol": lambda h: -(-h // 16),
     "vgg16_acol_28": lambda h: -(-h // 8),
     "inception_v3": lambda h: -(-h // 2) // 4,
@@ -48,7 +49,7 @@ ROWS: dict[str, Callable[[int], int]] = {
 }
 AT_224 = {
     "tiny": 56, "alexnet": 13, "cnn_s": 17, "vgg16": 14,
-    "vgg16_28": 28, "vgg16_acol": 14, "vgg16_acol_28": 28,
+    "vgg16_28": 28, "vgg16_spg": 14, "vgg16_acol": 14, "vgg16_acol_28": 28,
     "googlenet": 14, "resnet50": 14, "resnet50_toolkit": 14,
     "inception_v3": 28, "inception_v3_spg": 28, "inception_v3_14": 14, "inception_v3_toolkit": 14,
 }  # fmt: skip
@@ -61,6 +62,7 @@ OF_TORCHVISION = {
     ResNet50: "layer4",
     ResNet50Toolkit: "layer4",
     Vgg16At28: "features.29",
+    Vgg16Spg: "features.29",
 }
 VARIANT = re.compile("_(14|28|acol|spg|toolkit)")
 WITH_LAYERS = [backbone for backbone in BACKBONES.values() if backbone.has_fully_connected]
@@ -337,6 +339,18 @@ def test_layer4_of_the_toolkits_resnet50_has_neither_stride_nor_dilation() -> No
     assert {m.stride for m in layers} == {m.dilation for m in layers} == {(1, 1)}
     spatial = [m for m in layers if m.kernel_size == (3, 3)]
     assert [m.padding for m in spatial] == [(1, 1)] * 3
+
+
+def test_the_toolkits_vgg16_for_spg_pools_3x3_before_b1() -> None:
+    backbone, plain = Vgg16Spg().eval(), Vgg16().eval()
+    plain.load_state_dict(backbone.state_dict())
+    batch = images(66, 82)
+    with torch.no_grad():
+        features, taps = backbone.tapped(batch, ["pool4"])
+        _, ours = plain.tapped(batch, ["conv4_3"])
+        x = nn.functional.max_pool2d(ours["conv4_3"], 3, 2, padding=1)
+        torch.testing.assert_close(taps["pool4"], x)
+        torch.testing.assert_close(features, plain.features[24:](x))
 
 
 @pytest.mark.parametrize(("kind", "fourth"), [(Vgg16Acol, 2), (Vgg16Acol28, 1)])

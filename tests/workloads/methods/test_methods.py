@@ -26,11 +26,18 @@ MOST_STEPS = 8  # a deep network with batch normalisation over three images star
 TASKS = ("multilabel", "singlelabel")
 PRESETS = [(m, p) for m in METHODS for p in (None, *METHODS[m].presets)]
 # Every method on every backbone that it can be built on. Of the large backbones, `make test` walks
-# a method for each part of the contract: features, guidance and blocks, and of backbones that differ
-# from another in strides and poolings alone one; `make test-long` walks all.
+# a method for each part of the contract (features, guidance, blocks), and one of the backbones that
+# differ in strides and poolings alone; `make test-long` walks all.
 QUICK = ("cam", "spg", "saliency-aware")
-ALIKE = ("vgg16_28", "vgg16_acol", "vgg16_acol_28", "inception_v3_spg", "resnet50_toolkit",
-         "inception_v3_toolkit")  # fmt: skip
+ALIKE = (
+    "vgg16_28",
+    "vgg16_spg",
+    "vgg16_acol",
+    "vgg16_acol_28",
+    "inception_v3_spg",
+    "inception_v3_toolkit",
+    "resnet50_toolkit",
+)
 
 
 def is_quick(method: str, backbone: str) -> bool:

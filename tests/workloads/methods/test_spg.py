@@ -275,6 +275,44 @@ def test_in_preset_authors_a_faint_image_changes_the_masks_of_those_after_it() -
     assert kept.tolist() == [[1, 1], [0, 1]]
 
 
+def test_dropout_is_before_every_layer_of_spg_a_and_in_training_only() -> None:
+    method = spg(channels=8, dropout=0.5, guidance="plain")
+    other = spg(channels=8, guidance="plain")
+    other.load_state_dict(method.state_dict())
+    images = torch.rand(2, 3, 32, 32)
+    assert torch.equal(method.eval()(images)["logits"], other.eval()(images)["logits"])
+    dropped: list[Tensor] = []
+    hooks = [
+        layer.register_forward_pre_hook(lambda _module, inputs: dropped.append(inputs[0]))
+        for layer in method.adaptation
+        if isinstance(layer, nn.Conv2d)
+    ]
+    method.dropout.train()
+    with torch.no_grad():
+        for tensor in method.backbone.buffers():
+            assert tensor.isfinite().all()
+        method.adaptation.apply(_ones)
+        method.backbone = nn.Sequential()  # type: ignore[assignment]
+        last = method.features(torch.ones(1, 128, 16, 16))
+    assert len(dropped) == len(hooks) == 2
+    for features in (*dropped, last):
+        assert abs(float((features == 0).float().mean()) - 0.5) < 0.05
+    assert set(dropped[0].unique().tolist()) == {0.0, 2.0}
+
+
+def _ones(module: nn.Module) -> None:
+    if isinstance(module, nn.Conv2d):
+        nn.init.constant_(module.weight, 1.0)
+
+
+def test_c_may_have_another_width_than_b() -> None:
+    method = spg(guidance_channels=16, c_channels=8)
+    assert method.guide is not None
+    assert method.guide.c is not None
+    assert [s[0] for s in shapes(method.guide.c)] == [8, 1]
+    assert [s[0] for s in shapes(method.guide.tails)] == [16, 1]
+
+
 def test_class_maps_are_raw_or_normalised_at_their_own_size() -> None:
     raw, unit = spg().eval(), spg(map_range="unit").eval()
     unit.load_state_dict(raw.state_dict())
