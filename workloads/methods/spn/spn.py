@@ -95,8 +95,9 @@ class Spn(PooledClassifier):
         Space(
             {
                 **OPTIMISATION,
-                # The paper's, that of the authors' VGG16, and reaches in map positions.
-                "epsilon": Choice(("side", "area", 1.0, 2.0, 4.0)),
+                # The paper's, that of the authors' VGG16, and reaches in map positions, among them
+                # that of their GoogLeNet.
+                "epsilon": Choice(("side", "area", 1.0, 2.1, 4.0)),
                 "dropout": Range(0.0, 0.7),
             }
         )
