@@ -254,7 +254,7 @@ def test_losses_and_scores_follow_their_formulas() -> None:
         (
             ("spn", "tiny", 3, "multilabel", "autors"),
             r"unknown preset of method spn 'autors'; did you mean 'authors'\? "
-            r"\(allowed: authors, paper, tiny\)",
+            r"\(allowed: authors, authors-googlenet, paper, tiny\)",
         ),
         (
             ("spn", "tiny", 3, "multilabel", None, {"epsilom": 1}),
