@@ -15,6 +15,9 @@ from torch import Tensor, nn
 from workloads.errors import ConfigError, unknown_name
 
 Stage = Callable[[Tensor], Tensor]
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+IMAGENET_STD = (0.229, 0.224, 0.225)
+"""Channels of RGB in [0, 1] over the training images of ImageNet."""
 
 
 class Backbone(nn.Module, abc.ABC):
@@ -33,8 +36,8 @@ class Backbone(nn.Module, abc.ABC):
         input_size: the side of the square input that the published networks use.
         mean, std: per-channel normalisation of RGB in [0, 1].
         stage_channels: channels after each stage, by the stages' names in their order.
-        blocks: the last stages before each change of resolution, shallow to deep; the last one
-            is the last stage of all.
+        blocks: the last stages before each halving of the resolution, shallow to deep; the last
+            one is the last stage of all. A border that a convolution takes off halves nothing.
         has_fully_connected: whether there are fully connected layers.
         grid: L of the fully connected layers at `input_size`; 0 without them.
         hidden_channels: outputs of the last of them; 0 without them.
@@ -44,8 +47,8 @@ class Backbone(nn.Module, abc.ABC):
     out_channels: ClassVar[int]
     stride: ClassVar[int]
     input_size: ClassVar[int]
-    mean: ClassVar[tuple[float, float, float]] = (0.485, 0.456, 0.406)
-    std: ClassVar[tuple[float, float, float]] = (0.229, 0.224, 0.225)
+    mean: ClassVar[tuple[float, float, float]] = IMAGENET_MEAN
+    std: ClassVar[tuple[float, float, float]] = IMAGENET_STD
     stage_channels: ClassVar[Mapping[str, int]]
     blocks: ClassVar[tuple[str, ...]]
     has_fully_connected: ClassVar[bool] = False

@@ -11,6 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from workloads.backbones.base import IMAGENET_MEAN, IMAGENET_STD
 from workloads.backbones.torchvision_backbone import ChainedBackbone
 
 
@@ -46,9 +47,11 @@ class Reduction(nn.Module):
 class InceptionV3(ChainedBackbone):
     """torchvision's Inception-v3 up to Mixed_6e: stride 8, 28x28 at 224, 768 channels.
 
-    A map has ceil(H / 8) rows. The stem is padded and Mixed_6a has stride 1, as in SPG's code; the
-    text says no more than that the third group of Inception modules is removed (SPG, 4.1). What
-    is said of the input of `GoogLeNet` holds here too.
+    A map has floor(ceil(H / 2) / 4) rows: 28 of 224 pixels, 40 of 321. As in SPG's released code
+    the first convolution is padded, the two others of the stem that could be are not (as the
+    published weights were trained), both poolings are padded and round up, and Mixed_6a has
+    stride 1; the text says no more than that the third group of Inception modules is removed
+    (SPG, 4.1). What is said of the input of `GoogLeNet` holds here too.
     """
 
     name: ClassVar[str] = "inception_v3"
@@ -73,26 +76,64 @@ class InceptionV3(ChainedBackbone):
 
     @classmethod
     def network(cls) -> nn.Module:
-        """torchvision's, with its auxiliary classifier, a padded stem and another Mixed_6a.
-
-        Every layer of the stem without padding takes a border off the map: of 224 pixels, 25 and
-        not 28 positions would reach Mixed_6a.
-        """
+        """torchvision's, with its auxiliary classifier, SPG's padding and another Mixed_6a."""
         from torchvision.models import inception_v3
 
         network = inception_v3(weights=None, aux_logits=True, init_weights=False)
-        for block in (network.Conv2d_1a_3x3, network.Conv2d_2a_3x3, network.Conv2d_4a_3x3):
-            block.conv.padding = (1, 1)
+        network.Conv2d_1a_3x3.conv.padding = (1, 1)
         for pooling in (network.maxpool1, network.maxpool2):
-            pooling.padding = 1
+            pooling.padding, pooling.ceil_mode = 1, True
         network.Mixed_6a = Reduction(network.Mixed_6a, cls.reduction_stride)
         return cast(nn.Module, network)
 
 
+class InceptionV3Spg(InceptionV3):
+    """Inception-v3 whose inputs are normalised as in SPG's released code.
+
+    By ImageNet's mean and deviation, though the published weights were trained on RGB scaled to
+    [-1, 1].
+    """
+
+    name: ClassVar[str] = "inception_v3_spg"
+    mean = IMAGENET_MEAN
+    std = IMAGENET_STD
+
+
 class InceptionV3At14(InceptionV3):
-    """Inception-v3 with the stride of Mixed_6a left at 2: stride 16, 14x14 at 224."""
+    """Inception-v3 with the stride of Mixed_6a left at 2: stride 16, 14x14 at 224.
+
+    A map has half as many rows as that of `InceptionV3`, rounded up.
+    """
 
     name: ClassVar[str] = "inception_v3_14"
     stride: ClassVar[int] = 16
     blocks: ClassVar[tuple[str, ...]] = ("Conv2d_2b_3x3", "Conv2d_4a_3x3", "Mixed_5d", "Mixed_6e")
     reduction_stride: ClassVar[int] = 2
+
+
+class InceptionV3Toolkit(InceptionV3):
+    """Inception-v3 of the toolkit `wsolevaluation`: stride 16, 14x14 at 224.
+
+    A map has floor(ceil(H / 2) / 8) rows; H is at least 15. A pooling of 3x3 at stride 2 stands
+    before Mixed_6a, whose own stride stays 1, so that Mixed_5d, too, leaves a map of 14x14. Inputs
+    are normalised by ImageNet's mean and deviation, whatever the weights were trained on.
+    """
+
+    name: ClassVar[str] = "inception_v3_toolkit"
+    stride: ClassVar[int] = 16
+    mean = IMAGENET_MEAN
+    std = IMAGENET_STD
+    stage_channels: ClassVar = {
+        after: channels
+        for name, channels in InceptionV3.stage_channels.items()
+        for after in ((name, "maxpool3") if name == "Mixed_5d" else (name,))
+    } | {"maxpool3": 288}
+    blocks: ClassVar[tuple[str, ...]] = InceptionV3At14.blocks
+    parts: ClassVar = {name: (name,) for name in stage_channels} | InceptionV3.parts
+
+    @classmethod
+    def network(cls) -> nn.Module:
+        """That of `InceptionV3` with one pooling more."""
+        network = super().network()
+        network.add_module("maxpool3", nn.MaxPool2d(3, 2, ceil_mode=True))
+        return network

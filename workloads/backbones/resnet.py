@@ -43,3 +43,36 @@ class ResNet50(ChainedBackbone):
         return cast(
             nn.Module, resnet50(weights=None, replace_stride_with_dilation=[False, False, True])
         )
+
+
+class ResNet50Toolkit(ResNet50):
+    """ResNet-50 of the toolkit `wsolevaluation`: the stride of layer4 is 1, and nothing dilated.
+
+    Sizes are those of `ResNet50`. The first block of layer3 is a stage of its own, as SPG's B1
+    reads it there.
+    """
+
+    name: ClassVar[str] = "resnet50_toolkit"
+    stage_channels: ClassVar = {
+        "conv1": 64, "layer1": 256, "layer2": 512, "layer3_1": 1024, "layer3": 1024,
+        "layer4": 2048,
+    }  # fmt: skip
+    parts: ClassVar = {
+        "conv1": ("conv1", "bn1", "relu"),
+        "layer1": ("maxpool", "layer1"),
+        "layer2": ("layer2",),
+        "layer3_1": ("layer3.0",),
+        "layer3": tuple(f"layer3.{block}" for block in range(1, 6)),
+        "layer4": ("layer4",),
+    }
+
+    @classmethod
+    def network(cls) -> nn.Module:
+        """torchvision's, its third stride of 2 taken out."""
+        from torchvision.models import resnet50
+
+        network = resnet50(weights=None)
+        first = network.layer4[0]
+        for layer in (first.conv2, first.downsample[0]):
+            layer.stride = (1, 1)
+        return cast(nn.Module, network)

@@ -56,7 +56,8 @@ class ChainedBackbone(TorchvisionBackbone):
     """Backbone from a network whose children are called one after another.
 
     Class attributes:
-        parts: names of the children that each stage calls, by the stages' names and in order.
+        parts: names of the children that each stage calls, by the stages' names and in order;
+            "child.n" for a child of a child.
     """
 
     parts: ClassVar[Mapping[str, tuple[str, ...]]]
@@ -64,7 +65,8 @@ class ChainedBackbone(TorchvisionBackbone):
     def __init__(self, *, fully_connected: bool = False) -> None:
         super().__init__(fully_connected=fully_connected)
         network = self.on_meta_device()
-        for name in chain.from_iterable(self.parts.values()):
+        names = (name.split(".")[0] for name in chain.from_iterable(self.parts.values()))
+        for name in dict.fromkeys(names):
             self.add_module(name, allocate(network.get_submodule(name)))
 
     def stages(self) -> dict[str, Stage]:

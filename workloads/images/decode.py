@@ -140,6 +140,23 @@ def resize_square(image: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
     return _resize(image, size, size)
 
 
+def resize_short_side(image: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
+    """Scale (H, W, 3) uint8 until its shorter side is `size`, as `resize_square` does each side.
+
+    Raises:
+        ValueError: as `resize_square`.
+    """
+    _check_rgb(image, size)
+    height, width = short_side_size(image.shape[1], image.shape[0], size)
+    return _resize(image, width, height)
+
+
+def short_side_size(width: int, height: int, size: int) -> tuple[int, int]:
+    """(height, width) of an image whose shorter side is `size`; the other is rounded down."""
+    shorter = min(width, height)
+    return size * height // shorter, size * width // shorter
+
+
 def ten_crops(square: NDArray[np.uint8], size: int) -> list[NDArray[np.uint8]]:
     """Corners and centre of an (S, S, 3) square, each (size, size, 3), then the same mirrored.
 

@@ -8,7 +8,14 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from workloads.images.decode import Fit, padded_size, resize_padded, resize_square
+from workloads.images.decode import (
+    Fit,
+    padded_size,
+    resize_padded,
+    resize_short_side,
+    resize_square,
+    short_side_size,
+)
 
 
 def padding_colour(mean: tuple[float, float, float]) -> tuple[int, int, int]:
@@ -25,9 +32,11 @@ class View:
         size: S.
         margin: pixels by which the square is larger before it is cropped.
         fit: way in which the image becomes that square.
-        top, left: corner of the crop in it.
+        keeps_shape: instead of becoming a square, a warped image is scaled until its shorter side
+            is as long as that square's.
+        top, left: corner of the crop in it, or in the image of its own shape.
         flip: whether what is seen is mirrored; padding stays below and to the right.
-        angle_deg: rotation of the square about its centre before the crop, counter-clockwise.
+        angle_deg: rotation of it about its centre before the crop, counter-clockwise.
         noise: standard deviation of white noise, grey levels; `seed` decides the noise.
         padding: RGB of what is not image.
     """
@@ -42,13 +51,15 @@ class View:
     noise: float = 0.0
     seed: int = 0
     padding: tuple[int, int, int] = (0, 0, 0)
+    keeps_shape: bool = False
 
     def pixels(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """(H, W, 3) uint8 to (S, S, 3) uint8."""
         side = self.size + self.margin
         if self.fit == "pad":
             return resize_padded(self._mirrored(image), side, self.padding)
-        seen = self._mirrored(self._crop(self._rotated(resize_square(image, side))))
+        resize = resize_short_side if self.keeps_shape else resize_square
+        seen = self._mirrored(self._crop(self._rotated(resize(image, side))))
         return self._noisy(seen) if self.noise else np.ascontiguousarray(seen)
 
     def map01(self, values: NDArray[np.float32], width: int, height: int) -> NDArray[np.float32]:
@@ -93,27 +104,32 @@ class View:
 
         The image starts at the top left.
         """
+        if self.fit == "warp":
+            return 1.0, 1.0
         rows, columns = self._covered(width, height)
         side = self.size + self.margin
         return rows / side, columns / side
 
     def _covered(self, width: int, height: int) -> tuple[int, int]:
         side = self.size + self.margin
-        return padded_size(width, height, side) if self.fit == "pad" else (side, side)
+        if self.fit == "pad":
+            return padded_size(width, height, side)
+        return short_side_size(width, height, side) if self.keeps_shape else (side, side)
 
-    def _crop(self, square: NDArray) -> NDArray:
-        return square[self.top : self.top + self.size, self.left : self.left + self.size]
+    def _crop(self, whole: NDArray) -> NDArray:
+        return whole[self.top : self.top + self.size, self.left : self.left + self.size]
 
     def _mirrored(self, array: NDArray) -> NDArray:
         return np.ascontiguousarray(array[:, ::-1]) if self.flip else array
 
-    def _rotated(self, square: NDArray) -> NDArray:
+    def _rotated(self, whole: NDArray) -> NDArray:
         if not self.angle_deg:
-            return square
-        middle = (len(square) - 1) / 2
-        turn = cv2.getRotationMatrix2D((middle, middle), self.angle_deg, 1.0)
+            return whole
+        height, width = whole.shape[:2]
+        middle = ((width - 1) / 2, (height - 1) / 2)
+        turn = cv2.getRotationMatrix2D(middle, self.angle_deg, 1.0)
         return np.asarray(
-            cv2.warpAffine(square, turn, square.shape[:2], borderMode=cv2.BORDER_REFLECT_101)
+            cv2.warpAffine(whole, turn, (width, height), borderMode=cv2.BORDER_REFLECT_101)
         )
 
     def _noisy(self, seen: NDArray[np.uint8]) -> NDArray[np.uint8]:

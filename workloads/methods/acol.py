@@ -29,14 +29,14 @@ class AcolOptions(Options):
 
     Attributes:
         threshold: delta; features are erased where the first classifier's normalised map of a
-            labelled class is above it. The text tries 0.5 to 0.9.
+            labelled class is at least this. The text tries 0.5 to 0.9.
         channels: width of the two 3x3 convolutions with ReLU in each classifier; null leaves them
             out.
         scores: "first" are the first classifier's probabilities; "mean" averages both
             classifiers', the second of which sees features erased for the predicted class.
     """
 
-    threshold: float = Field(default=0.6, ge=0, lt=1)
+    threshold: float = Field(default=0.6, gt=0, lt=1)
     channels: int | None = Field(default=1024, gt=0)
     scores: Literal["first", "mean"] = "first"
 
@@ -107,7 +107,7 @@ class Acol(Method):
 
         def fused(labels: Tensor) -> Tensor:
             own = min_max(maps[rows, labels])
-            rest = _without(features, own > self.threshold)
+            rest = _without(features, own >= self.threshold)
             return torch.maximum(own, min_max(self.second(rest)[rows, labels]))
 
         @torch.inference_mode()
@@ -131,18 +131,19 @@ class Acol(Method):
 
 
 def erased_positions(maps: Tensor, labels: Tensor, threshold: float) -> Tensor:
-    """Positions at which any labelled class's normalised map is above the threshold.
+    """Positions at which any labelled class's normalised map reaches the threshold.
 
     Args:
         maps: (B, K, h, w) of the first classifier.
         labels: (B, K), above 0 for labelled classes.
+        threshold: above 0; positions at exactly it are erased too, as in the released code.
 
     Returns:
         (B, h, w) bool; a constant map marks nothing.
     """
     height, width = maps.shape[2:]
     attention = labelled_attention(maps.float(), labels, (height, width), align_corners=False)
-    return attention > threshold
+    return attention >= threshold
 
 
 def _classifier(in_channels: int, channels: int | None, num_classes: int) -> nn.Sequential:

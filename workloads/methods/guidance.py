@@ -62,7 +62,9 @@ def labelled_attention(
     return attention.scatter_reduce(0, rows, present, "amax")
 
 
-def split_by_confidence(confidence: Tensor, high: float, low: float, min_object: int = 0) -> Tensor:
+def split_by_confidence(
+    confidence: Tensor, high: float, low: float, min_object: int = 0, *, lasting: bool = False
+) -> Tensor:
     """Masks by equation 1: object above `high`, background below `low`, the rest ignored.
 
     Args:
@@ -71,6 +73,8 @@ def split_by_confidence(confidence: Tensor, high: float, low: float, min_object:
         min_object: an image with fewer pixels above `high` takes 0.7 times its own maximum in
             place of `high`. The number is for masks of 224 x 224, others in proportion to their
             area; 0 switches the rule off. Where it lowers `high` below `low`, background wins.
+        lasting: what an image takes stays `high` for the images after it in the batch, until one
+            has too few pixels above that too (the released code).
 
     Returns:
         (B, H, W) uint8, OBJECT, BACKGROUND or IGNORED.
@@ -78,11 +82,25 @@ def split_by_confidence(confidence: Tensor, high: float, low: float, min_object:
     above = confidence > high
     if min_object:
         least = min_object * confidence[0].numel() / REFERENCE_AREA
-        few = above.sum(dim=(1, 2), keepdim=True) < least
-        lowered = confidence > RELATIVE_HIGH * confidence.amax(dim=(1, 2), keepdim=True)
-        above = torch.where(few, lowered, above)
+        lowered = RELATIVE_HIGH * confidence.amax(dim=(1, 2))
+        above = confidence > _thresholds(confidence, high, lowered, least, lasting)
     masks = torch.full_like(confidence, IGNORED, dtype=torch.uint8)
     return masks.masked_fill_(above, OBJECT).masked_fill_(confidence < low, BACKGROUND)
+
+
+def _thresholds(
+    confidence: Tensor, high: float, lowered: Tensor, least: float, lasting: bool
+) -> Tensor:
+    """(B, 1, 1): `high` for each image, or its own of (B,) if fewer than `least` pixels exceed."""
+    given = torch.full_like(lowered, high)
+    if not lasting:
+        few = (confidence > high).sum(dim=(1, 2)) < least
+        return torch.where(few, lowered, given)[:, None, None]
+    chosen, current = [], given[0]
+    for image, own in zip(confidence, lowered, strict=True):
+        current = torch.where((image > current).sum() < least, own, current)
+        chosen.append(current)
+    return torch.stack(chosen)[:, None, None]
 
 
 def leave_out(masks: Tensor, images: Tensor, extents: Tensor | None) -> Tensor:

@@ -12,7 +12,7 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from workloads.backbones.base import Backbone
+from workloads.backbones.base import IMAGENET_MEAN, Backbone
 from workloads.methods.base import OPTIMISATION, SearchSpace, Targets
 from workloads.methods.cam import Cam, CamOptions
 from workloads.options import Options
@@ -41,8 +41,9 @@ class HideAndSeekOptions(CamOptions):
 class HideAndSeek(Cam):
     """CAM's network; in training, patches of the image are hidden from it.
 
-    Hidden pixels get the mean of the training pixels, which normalisation makes 0: the expected
-    activations of the first layer are then those of whole images (section 3).
+    Hidden pixels get the mean colour of ImageNet's training images, so that the first layer is
+    expected to answer as it does to whole images (section 3). That is 0 where inputs are
+    normalised by it, and another colour than 0 where they are merely scaled to [-1, 1].
 
     Presets:
         paper (the default): drawn from the paper's four sides and none.
@@ -72,12 +73,15 @@ class HideAndSeek(Cam):
         super().__init__(backbone, num_classes, task, options)
         self.patch_px = options.patch_px
         self.hide_probability = options.hide_probability
+        channels = zip(IMAGENET_MEAN, backbone.mean, backbone.std, strict=True)
+        self.hidden_colour = tuple((colour - mean) / std for colour, mean, std in channels)
 
     def forward(self, images: Tensor, targets: Targets | None = None) -> dict[str, Tensor]:
         """(B, 3, H, W) normalised images to {"logits": (B, K)}; hides patches in training only."""
         if self.training:
             hidden = hidden_patches(images, self.patch_px, self.hide_probability)
-            images = images.masked_fill(hidden.unsqueeze(1), 0)
+            colour = images.new_tensor(self.hidden_colour).view(1, 3, 1, 1)
+            images = torch.where(hidden.unsqueeze(1), colour, images)
         return super().forward(images, targets)
 
 

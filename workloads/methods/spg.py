@@ -9,7 +9,8 @@ Shapes: B batch, C channels, K classes, S side of the input, h w size of a map, 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, ClassVar, Literal
 
 import torch
@@ -18,13 +19,14 @@ from torch import Tensor, nn
 
 from workloads.backbones.base import Backbone
 from workloads.errors import ConfigError
-from workloads.methods.base import OPTIMISATION, SearchSpace, Targets
+from workloads.methods.base import OPTIMISATION, Localization, SearchSpace, Targets
 from workloads.methods.cam import Cam, CamOptions
 from workloads.methods.classification import Adaptation, class_response
 from workloads.methods.guidance import (
     labelled_attention,
     leave_out,
     mask_loss,
+    min_max,
     resize,
     split_by_confidence,
 )
@@ -51,10 +53,17 @@ STAGES: Mapping[str, tuple[str, str]] = {
     "alexnet": ("conv3", "conv5"),
     "cnn_s": ("conv3", "conv5"),
     "vgg16": ("conv4_3", "conv5_3"),
+    "vgg16_28": ("conv4_3", "conv5_3"),
+    "vgg16_spg": ("pool4", "conv5_3"),
+    "vgg16_acol": ("conv4_3", "conv5_3"),
+    "vgg16_acol_28": ("conv4_3", "conv5_3"),
     "googlenet": ("inception3b", "inception4d"),
     "inception_v3": ("Mixed_5d", "Mixed_6d"),
     "inception_v3_14": ("Mixed_5d", "Mixed_6d"),
+    "inception_v3_spg": ("Mixed_5d", "Mixed_6d"),
+    "inception_v3_toolkit": ("maxpool3", "Mixed_6d"),
     "resnet50": ("layer2", "layer3"),
+    "resnet50_toolkit": ("layer3_1", "layer3"),
 }
 """Stages of each backbone that B1 and B2 read: the first sees parts, the second objects."""
 
@@ -68,12 +77,16 @@ class SpgOptions(CamOptions):
 
     Attributes:
         channels: width of each of SPG-A's two 3x3 convolutions with ReLU; null leaves both out.
+        dropout: share of values that training sets to 0 before each of SPG-A's layers, the class
+            layer among them. The text does not speak of it, that of the released code is never
+            active; 0.5 in the toolkit's Inception-v3.
         guidance: "full"; "no_c" is without branch C; "plain" is without any (SPG-plain).
         cascade: B2's map teaches B1; false: both B1 and B2 learn from attention.
         shared_tail: B1 and B2 have their second and third layers in common.
         guidance_channels: width of all convolutions in B and C but the last of each. The text gives
             288 and 768 to the first ones of B1 and B2, which are the channels of their inputs:
             the layer that they share needs equal ones.
+        c_channels: width of C's convolutions where it is another; null: `guidance_channels`.
         c_convolutions: 3x3 in C before its 1x1; 1 in section 3.1 and the released code, 2 in
             section 3.3.
         attention_low, attention_high: thresholds of attention to the labelled class, for B2's mask.
@@ -81,17 +94,22 @@ class SpgOptions(CamOptions):
         b2_low, b2_high: thresholds of B2's map, for B1's mask.
         fused_low, fused_high: thresholds of the mean of B1's and B2's maps, for C's mask.
         min_object: fewer object pixels (of 224 x 224) make an image's `high` 0.7 times the
-            maximum of its map; 0: never. Not in the text; 30 in the released code, where the
-            lowered value stays for the rest of the batch, which is not done here.
+            maximum of its map; 0: never. Not in the text; 30 in the released code.
+        min_object_lasts: the lowered value stays for the later images of the batch, as in the
+            released code; masks then depend on the order of images.
         mask_size: size at which masks and branches are compared. "input": the size of the input;
             "map": that of the learning branch's own map; a number: that square.
         align_corners: rule of bilinear resizing; true in the released code's time.
+        map_range: "raw" class maps, or "unit": each normalised to [0, 1] at its own size, before
+            anybody resizes it (the released code).
     """
 
+    dropout: float = Field(default=0.0, ge=0, lt=1)
     guidance: Literal["full", "no_c", "plain"] = "full"
     cascade: bool = True
     shared_tail: bool = True
     guidance_channels: int = Field(default=512, gt=0)
+    c_channels: int | None = Field(default=None, gt=0)
     c_convolutions: Literal[1, 2] = 1
     attention_low: float = Field(default=0.1, gt=0, lt=1)
     attention_high: float = Field(default=0.7, lt=1, validate_default=True)
@@ -100,8 +118,10 @@ class SpgOptions(CamOptions):
     fused_low: float = Field(default=0.1, gt=0, lt=1)
     fused_high: float = Field(default=0.7, lt=1, validate_default=True)
     min_object: int = Field(default=0, ge=0)
+    min_object_lasts: bool = False
     mask_size: Literal["input", "map"] | int = "input"
     align_corners: bool = False
+    map_range: Literal["raw", "unit"] = "raw"
 
     @field_validator("attention_high", "b2_high", "fused_high")
     @classmethod
@@ -143,7 +163,8 @@ class Guide(nn.Module):
         self.tails = nn.ModuleList(_to_one_channel(width, width) for _ in range(tails))
         self.c: nn.Sequential | None = None
         if options.guidance == "full":
-            self.c = _to_one_channel(out_channels, width, options.c_convolutions)
+            c_width = options.c_channels or width
+            self.c = _to_one_channel(out_channels, c_width, options.c_convolutions)
 
     def forward(self, taps: Mapping[str, Tensor], features: Tensor) -> dict[str, Tensor]:
         """(B, h, w) logits of the branches by name, each of the size of what it reads.
@@ -163,8 +184,7 @@ class Spg(Cam):
     """SPG-A, a CAM with one 3x3 convolution more, and in training the guidance by B and C.
 
     A is 3x3, ReLU, 3x3, ReLU, 1x1 to the classes, mean over positions. The last two commute, so
-    they are done in CAM's order and give the same logits. Nothing is dropped in training: the
-    text does not speak of dropout, and that of the released code is never active.
+    they are done in CAM's order and give the same logits.
 
     An image without a label, or whose attention is constant, is ignored in all masks; so is
     padding.
@@ -185,8 +205,10 @@ class Spg(Cam):
         "authors": {
             "attention_low": 0.05,
             "min_object": 30,
+            "min_object_lasts": True,
             "mask_size": 224,
             "align_corners": True,
+            "map_range": "unit",
         },
         "tiny": {"channels": None, "guidance_channels": 16, "min_object": 30, "mask_size": "map"},
     }
@@ -201,6 +223,7 @@ class Spg(Cam):
         super().__init__(backbone, num_classes, task, options)
         if options.channels is not None:
             self.adaptation.extend(Adaptation(options.channels, options.channels))
+        self.dropout = nn.Dropout(options.dropout) if options.dropout else nn.Identity()
         self.guide: Guide | None = None
         if options.guidance != "plain":
             self.guide = Guide(backbone, self.adaptation.out_channels, options)
@@ -215,12 +238,27 @@ class Spg(Cam):
         if self.guide is None:
             return super().forward(images, targets)
         stem, taps = self.backbone.tapped(images, self.guide.stages)
-        features: Tensor = self.adaptation(stem)
+        features = self._adapted(stem)
         with torch.no_grad():
             class_maps = class_response(features, self.classifier)
         branches: dict[str, Tensor] = self.guide(taps, features)
         masked = {name: self._to_mask_size(b.float(), images) for name, b in branches.items()}
         return {"logits": self._logits(features), "class_maps": class_maps, **masked}
+
+    def features(self, images: Tensor) -> Tensor:
+        """(B, 3, H, W) normalised images to (B, C, h, w) features before the class layer."""
+        return self._adapted(self.backbone(images))
+
+    def localize(self, images: Tensor, extents: Tensor | None = None) -> Localization:
+        """Scores (B, K) and maps of h x w of (B, 3, H, W) normalised images."""
+        found = super().localize(images, extents)
+        if self.options.map_range == "raw":
+            return found
+
+        def maps_of(wanted: Sequence[Sequence[int]]) -> list[tuple[Tensor, ...]]:
+            return [tuple(map(min_max, scales)) for scales in found.maps_of(wanted)]
+
+        return replace(found, maps_of=maps_of)
 
     def loss(self, outputs: Mapping[str, Tensor], targets: Targets) -> dict[str, Tensor]:
         """Scalar terms "classification", "guidance_b2", "guidance_b1" and "guidance_c".
@@ -232,6 +270,14 @@ class Spg(Cam):
         for branch, mask in self._masks(outputs, targets).items():
             terms[f"guidance_{branch}"] = mask_loss(outputs[branch], mask)
         return terms
+
+    def _adapted(self, features: Tensor) -> Tensor:
+        for layer in self.adaptation:
+            if isinstance(layer, nn.Conv2d):
+                features = self.dropout(features)
+            features = layer(features)
+        dropped: Tensor = self.dropout(features)
+        return dropped
 
     def _to_mask_size(self, branch: Tensor, images: Tensor) -> Tensor:
         size = self.options.mask_size
@@ -270,7 +316,10 @@ class Spg(Cam):
         return resize(branch, _size(learner), self.options.align_corners).sigmoid()
 
     def _split(self, confidence: Tensor, high: float, low: float) -> Tensor:
-        return split_by_confidence(confidence, high, low, self.options.min_object)
+        chosen = self.options
+        return split_by_confidence(
+            confidence, high, low, chosen.min_object, lasting=chosen.min_object_lasts
+        )
 
 
 def _stages(backbone: Backbone) -> tuple[str, str]:

@@ -16,7 +16,8 @@ from workloads.proposals.options import ProposalOptions
 from workloads.training.options import TrainOptions
 
 Overrides = dict[str, JsonValue]
-Paper = Literal["spn", "spg", "saliency-aware", "oquab", "bency"]
+Paper = Literal["spn", "spg", "saliency-aware", "oquab", "bency", "toolkit"]
+"""Of "toolkit" are the tables that Choe et al. print for `wsolevaluation`."""
 
 
 def _fitting(kind: type[Options]) -> Callable[[Overrides], Overrides]:
@@ -42,7 +43,7 @@ class Row(Options):
     """Place of a number in a paper.
 
     Attributes:
-        paper: one of the five.
+        paper: one of the five, or the toolkit's.
         table: its number, or "text" where the number stands in the text alone.
         row: as the paper names it.
         column: the network or data set, in tables that have several of them in columns.

@@ -9,6 +9,7 @@ import math
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -33,13 +34,19 @@ class Position:
 def make_optimizer(method: Method, options: TrainOptions) -> torch.optim.Optimizer:
     """Two parameter groups: the backbone's, and the new layers' with their own factor.
 
-    Frozen parameters are in neither. Biases and normalisation layers are decayed too, as in the
-    papers.
+    Frozen parameters are in neither. Normalisation layers are decayed too, as in the papers, and so
+    are biases. Where `options` says something else of biases, each group is followed by its biases
+    as a group of their own.
     """
     new = [p for p in method.new_layers().parameters() if p.requires_grad]
     known = {id(p) for p in new}
     old = [p for p in method.parameters() if p.requires_grad and id(p) not in known]
-    groups = [{"params": old, "factor": 1.0}, {"params": new, "factor": options.new_layer_factor}]
+    groups: list[dict[str, Any]] = [
+        {"params": old, "factor": 1.0},
+        {"params": new, "factor": options.new_layer_factor},
+    ]
+    if options.bias_factor != 1 or not options.decay_biases:
+        groups = [part for group in groups for part in _biases_apart(group, method, options)]
     groups = [g for g in groups if g["params"]]
     if options.optimizer == "adam":
         return torch.optim.Adam(groups, options.learning_rate, weight_decay=options.weight_decay)
@@ -48,7 +55,24 @@ def make_optimizer(method: Method, options: TrainOptions) -> torch.optim.Optimiz
         options.learning_rate,
         momentum=options.momentum,
         weight_decay=options.weight_decay,
+        nesterov=options.nesterov,
     )
+
+
+def _biases_apart(
+    group: dict[str, Any], method: Method, options: TrainOptions
+) -> list[dict[str, Any]]:
+    named = method.named_parameters()
+    biases = {id(p) for name, p in named if name.rpartition(".")[2] == "bias"}
+    decay = options.weight_decay if options.decay_biases else 0.0
+    return [
+        {**group, "params": [p for p in group["params"] if id(p) not in biases]},
+        {
+            "params": [p for p in group["params"] if id(p) in biases],
+            "factor": group["factor"] * options.bias_factor,
+            "weight_decay": decay,
+        },
+    ]
 
 
 def learning_rate_at(epoch: float, options: TrainOptions) -> float:

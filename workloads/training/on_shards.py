@@ -129,6 +129,7 @@ def _augmentation(data: TrainingData, method: Method, options: TrainOptions) -> 
         rotation_deg=options.rotation_deg,
         noise=options.noise,
         padding=padding_colour(method.backbone.mean),
+        resize=options.resize,
     )
 
 

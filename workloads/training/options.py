@@ -20,7 +20,11 @@ class TrainOptions(Options):
         default="warp", description="each side on its own, or pad: longer side scaled, rest filled"
     )
     crop_margin: int = Field(
-        default=30, ge=0, description="warp to image_size + margin, then crop at random"
+        default=30, ge=0, description="resize to image_size + margin, then crop at random"
+    )
+    resize: Literal["square", "short_side"] = Field(
+        default="square",
+        description="before the crop: both sides, or the shorter one and the other in proportion",
     )
     flip: bool = Field(default=True, description="mirror half of the images")
     balance: bool = Field(default=False, description="repeat images of rare classes")
@@ -36,8 +40,13 @@ class TrainOptions(Options):
     optimizer: Literal["sgd", "adam"] = "sgd"
     learning_rate: float = Field(default=0.01, gt=0)
     new_layer_factor: float = Field(default=1.0, gt=0, description="learning rate of new layers")
+    bias_factor: float = Field(
+        default=1.0, gt=0, description="learning rate of biases, times that of their layer"
+    )
     momentum: float = Field(default=0.9, ge=0, lt=1)
+    nesterov: bool = Field(default=False, description="Nesterov's form of momentum; sgd only")
     weight_decay: float = Field(default=5e-4, ge=0)
+    decay_biases: bool = Field(default=True, description="weight decay of biases too")
     schedule: Literal["step", "cosine"] = "step"
     step_epochs: tuple[int, ...] = Field(default=(10,), description="epochs of each decay")
     decay: float = Field(default=0.1, gt=0, le=1)
@@ -46,9 +55,19 @@ class TrainOptions(Options):
     loader_threads: int = Field(default=0, ge=0, description="decoding threads beside the step")
     validation_images: int = Field(default=1000, ge=0, description="images of the val curve")
 
-    def of_worker(self, workers: int) -> int:
-        """Images in a batch of one of several workers, at least one."""
-        return max(1, self.batch_size // workers)
+    @field_validator("resize")
+    @classmethod
+    def _only_if_warped(cls, value: str, info: ValidationInfo) -> str:
+        if value == "short_side" and info.data.get("fit") == "pad":
+            raise ValueError("padded images keep their shape: set fit to warp, or this to square")
+        return value
+
+    @field_validator("nesterov")
+    @classmethod
+    def _only_with_momentum(cls, value: bool, info: ValidationInfo) -> bool:
+        if value and not (info.data.get("optimizer") == "sgd" and info.data.get("momentum")):
+            raise ValueError("needs optimizer sgd and a momentum above 0")
+        return value
 
     @field_validator("noise", "rotation_deg")
     @classmethod
@@ -58,3 +77,7 @@ class TrainOptions(Options):
         if value and info.data.get("fit") == "pad":
             raise ValueError("padded images are shown as they are: set fit to warp, or this to 0")
         return value
+
+    def of_worker(self, workers: int) -> int:
+        """Images in a batch of one of several workers, at least one."""
+        return max(1, self.batch_size // workers)

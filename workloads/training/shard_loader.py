@@ -56,7 +56,7 @@ class Showing:
     def sample(self, turn: _Turn, rng: np.random.Generator) -> Sample:
         """Decode a record and show it in a view that is drawn at random."""
         record = turn.record
-        view = self.augmentation.draw(rng, repeated=turn.repeated)
+        view = self.augmentation.draw(rng, record.width, record.height, repeated=turn.repeated)
         pixels = view.pixels(decode(record.image, self.limits))
         return Sample(pixels, view, record, self._saliency(record, view))
 

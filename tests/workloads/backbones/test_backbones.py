@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from itertools import pairwise
 
@@ -14,13 +15,19 @@ from workloads.backbones.alexnet import AlexNet
 from workloads.backbones.base import Backbone
 from workloads.backbones.cnn_s import CnnS
 from workloads.backbones.googlenet import GoogLeNet
-from workloads.backbones.inception import InceptionV3, InceptionV3At14, Reduction
+from workloads.backbones.inception import (
+    InceptionV3,
+    InceptionV3At14,
+    InceptionV3Spg,
+    InceptionV3Toolkit,
+    Reduction,
+)
 from workloads.backbones.registry import BACKBONES
-from workloads.backbones.resnet import ResNet50
+from workloads.backbones.resnet import ResNet50, ResNet50Toolkit
 from workloads.backbones.resnet_published import ResNet50Published
 from workloads.backbones.tiny import Tiny
 from workloads.backbones.torchvision_backbone import SequentialBackbone, TorchvisionBackbone
-from workloads.backbones.vgg import Vgg16
+from workloads.backbones.vgg import Vgg16, Vgg16Acol, Vgg16Acol28, Vgg16At28, Vgg16Spg
 from workloads.errors import ConfigError
 
 # Rows of the map for H rows of input, from the published kernels, strides and paddings.
@@ -30,15 +37,23 @@ ROWS: dict[str, Callable[[int], int]] = {
     "cnn_s": lambda h: -(-(h - 30) // 12),
     "vgg16": lambda h: h // 16,
     "googlenet": lambda h: -(-h // 2) // 8,
-    "inception_v3": lambda h: -(-h // 8),
-    "inception_v3_14": lambda h: -(-h // 16),
+    "vgg16_28": lambda h: h // 8,
+    "vgg16_spg": lambda h: -(-(h // 8) // 2),
+    "vgg16_acol": lambda h: -(-h // 16),
+    "vgg16_acol_28": lambda h: -(-h // 8),
+    "inception_v3": lambda h: -(-h // 2) // 4,
+    "inception_v3_spg": lambda h: -(-h // 2) // 4,
+    "inception_v3_14": lambda h: -(-(-(-h // 2) // 4) // 2),
+    "inception_v3_toolkit": lambda h: -(-h // 2) // 8,
     "resnet50": lambda h: -(-h // 16),
+    "resnet50_toolkit": lambda h: -(-h // 16),
     "resnet50_published": lambda h: -(-h // 32),
 }
 AT_224 = {
     "tiny": 56, "alexnet": 13, "cnn_s": 17, "vgg16": 14,
-    "googlenet": 14, "inception_v3": 28, "inception_v3_14": 14, "resnet50": 14,
-    "resnet50_published": 7,
+    "vgg16_28": 28, "vgg16_spg": 14, "vgg16_acol": 14, "vgg16_acol_28": 28,
+    "googlenet": 14, "resnet50": 14, "resnet50_toolkit": 14, "resnet50_published": 7,
+    "inception_v3": 28, "inception_v3_spg": 28, "inception_v3_14": 14, "inception_v3_toolkit": 14,
 }  # fmt: skip
 OF_TORCHVISION = {
     AlexNet: "features.11",
@@ -48,7 +63,11 @@ OF_TORCHVISION = {
     InceptionV3At14: "Mixed_6e",
     ResNet50: "layer4",
     ResNet50Published: "layer4",
+    ResNet50Toolkit: "layer4",
+    Vgg16At28: "features.29",
+    Vgg16Spg: "features.29",
 }
+VARIANT = re.compile("_(14|28|acol|spg|toolkit)")
 WITH_LAYERS = [backbone for backbone in BACKBONES.values() if backbone.has_fully_connected]
 
 
@@ -117,8 +136,9 @@ def test_stages_and_blocks_are_as_promised(kind: type[Backbone]) -> None:
     assert {name: taps[name].shape[1] for name in taps} == dict(kind.stage_channels)
     assert tuple(taps) == names
     assert taps[names[-1]].shape == features.shape
-    before_a_change = [a for a, b in pairwise(names) if taps[a].shape[2:] != taps[b].shape[2:]]
-    assert kind.blocks == (*before_a_change, names[-1])
+    sides = {name: taps[name].shape[2] for name in names}
+    before_a_halving = [a for a, b in pairwise(names) if sides[a] > 1.5 * sides[b]]
+    assert kind.blocks == (*before_a_halving, names[-1])
 
 
 def test_tapped_maps_are_not_changed_by_the_stages_after_them(backbone: Backbone) -> None:
@@ -179,7 +199,7 @@ def test_every_tensor_of_torchvisions_network_is_used_or_ignored(
     kind: type[TorchvisionBackbone],
 ) -> None:
     with torch.device("meta"):
-        network = models.get_model(kind.name.removesuffix("_14"), **_published_form(kind))
+        network = models.get_model(VARIANT.sub("", kind.name), **_published_form(kind))
     backbone = kind()
     own, ignored = backbone.state_dict(), backbone.ignored_weights()
     published = network.state_dict()
@@ -240,6 +260,116 @@ def at_stride_1(reduction: Reduction) -> Reduction:
     other = Reduction(models.inception.InceptionB(288), stride=1).eval()
     other.load_state_dict(reduction.state_dict())
     return other
+
+
+@pytest.mark.parametrize(
+    ("pixels", "sides"),
+    # 1a halves and rounds up, 2a takes two rows, the pooling goes to floor(n / 2) + 1, and again.
+    [(224, (112, 110, 110, 56, 54, 28, 28)), (321, (161, 159, 159, 80, 78, 40, 40))],
+)
+def test_inceptions_stem_is_padded_as_in_the_released_code(
+    pixels: int, sides: tuple[int, ...]
+) -> None:
+    stages = (
+        "Conv2d_1a_3x3", "Conv2d_2a_3x3", "Conv2d_2b_3x3",
+        "Conv2d_3b_1x1", "Conv2d_4a_3x3", "Mixed_5b", "Mixed_6e",
+    )  # fmt: skip
+    for kind in (InceptionV3, InceptionV3Spg):
+        _, taps = on_meta(kind).tapped(images(pixels, pixels, device="meta"), stages)
+        assert tuple(taps[stage].shape[2] for stage in stages) == sides
+
+
+def test_inceptions_stem_written_out() -> None:
+    backbone = InceptionV3().eval()
+    batch = images(66, 78)
+
+    def layer(name: str, x: Tensor, stride: int = 1, padding: int = 0) -> Tensor:
+        block = backbone.get_submodule(name)
+        x = nn.functional.conv2d(x, block.conv.weight, stride=stride, padding=padding)
+        return nn.functional.relu(block.bn(x))
+
+    def pooled(x: Tensor) -> Tensor:
+        return nn.functional.max_pool2d(x, 3, 2, padding=1, ceil_mode=True)
+
+    with torch.no_grad():
+        x = layer("Conv2d_1a_3x3", batch, stride=2, padding=1)
+        x = layer("Conv2d_2b_3x3", layer("Conv2d_2a_3x3", x), padding=1)
+        x = pooled(layer("Conv2d_4a_3x3", layer("Conv2d_3b_1x1", pooled(x))))
+        _, taps = backbone.tapped(batch, ["Mixed_5b"])
+        torch.testing.assert_close(taps["Mixed_5b"], backbone.get_submodule("Mixed_5b")(x))
+
+
+def test_inceptions_unpadded_layers_are_those_of_torchvisions_network() -> None:
+    """Without the first padding and with the two poolings as published, all of it is."""
+    backbone = InceptionV3().eval()
+    network = as_torchvision(backbone, models.inception_v3(aux_logits=True, init_weights=False))
+    backbone.get_submodule("Conv2d_1a_3x3.conv").padding = (0, 0)
+    for name in ("maxpool1", "maxpool2"):
+        pooling = backbone.get_submodule(name)
+        pooling.padding, pooling.ceil_mode = 0, False
+    batch = images(80, 96)
+    with torch.no_grad():
+        _, taps = backbone.tapped(batch, ["Mixed_5d"])
+    torch.testing.assert_close(taps["Mixed_5d"], output_of(network, "Mixed_5d", batch))
+
+
+def test_the_toolkits_inception_pools_before_mixed_6a() -> None:
+    backbone, dense = InceptionV3Toolkit().eval(), InceptionV3().eval()
+    dense.load_state_dict(backbone.state_dict())
+    batch = images(96, 112)
+    with torch.no_grad():
+        features, taps = backbone.tapped(batch, ["Mixed_5d", "maxpool3"])
+        _, ours = dense.tapped(batch, ["Mixed_5d"])
+        x = nn.functional.max_pool2d(ours["Mixed_5d"], 3, 2, ceil_mode=True)
+        torch.testing.assert_close(taps["Mixed_5d"], ours["Mixed_5d"])
+        torch.testing.assert_close(taps["maxpool3"], x)
+        for name in ("Mixed_6a", "Mixed_6b", "Mixed_6c", "Mixed_6d", "Mixed_6e"):
+            x = dense.get_submodule(name)(x)
+    torch.testing.assert_close(features, x)
+    _, taps = on_meta(InceptionV3Toolkit).tapped(images(224, 224, device="meta"), ["maxpool3"])
+    assert taps["maxpool3"].shape[1:] == (288, 14, 14)
+
+
+def test_the_toolkits_networks_expect_imagenets_normalisation() -> None:
+    usual = models.VGG16_Weights.IMAGENET1K_V1.transforms()
+    for kind in (InceptionV3Spg, InceptionV3Toolkit, ResNet50Toolkit, Vgg16At28, Vgg16Acol):
+        assert (kind.mean, kind.std) == (tuple(usual.mean), tuple(usual.std))
+
+
+def test_layer4_of_the_toolkits_resnet50_has_neither_stride_nor_dilation() -> None:
+    layers = [m for m in ResNet50Toolkit().layer4.modules() if isinstance(m, nn.Conv2d)]
+    assert len(layers) == 10
+    assert {m.stride for m in layers} == {m.dilation for m in layers} == {(1, 1)}
+    spatial = [m for m in layers if m.kernel_size == (3, 3)]
+    assert [m.padding for m in spatial] == [(1, 1)] * 3
+
+
+def test_the_toolkits_vgg16_for_spg_pools_3x3_before_b1() -> None:
+    backbone, plain = Vgg16Spg().eval(), Vgg16().eval()
+    plain.load_state_dict(backbone.state_dict())
+    batch = images(66, 82)
+    with torch.no_grad():
+        features, taps = backbone.tapped(batch, ["pool4"])
+        _, ours = plain.tapped(batch, ["conv4_3"])
+        x = nn.functional.max_pool2d(ours["conv4_3"], 3, 2, padding=1)
+        torch.testing.assert_close(taps["pool4"], x)
+        torch.testing.assert_close(features, plain.features[24:](x))
+
+
+@pytest.mark.parametrize(("kind", "fourth"), [(Vgg16Acol, 2), (Vgg16Acol28, 1)])
+def test_acols_vgg16_written_out(kind: type[Vgg16Acol], fourth: int) -> None:
+    backbone = kind().eval()
+    layers = [m for m in backbone.modules() if isinstance(m, nn.Conv2d)]
+    batch = x = images(50, 66)
+    with torch.no_grad():
+        for number, convolution in enumerate(layers, start=1):
+            weight, bias = convolution.weight, convolution.bias
+            x = nn.functional.relu(nn.functional.conv2d(x, weight, bias, padding=1))
+            if number in (2, 4, 7, 10, 13):
+                stride = {10: fourth, 13: 1}.get(number, 2)
+                x = nn.functional.max_pool2d(x, 3, stride, padding=1)
+        expected = nn.functional.avg_pool2d(x, 3, 1, padding=1)
+        torch.testing.assert_close(backbone(batch), expected)
 
 
 def test_cnn_s_normalises_as_the_published_model() -> None:

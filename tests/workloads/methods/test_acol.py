@@ -18,13 +18,13 @@ MAPS = torch.tensor(  # one image, two classes, 2 x 3 positions
 @pytest.mark.parametrize(
     ("labels", "expected"),
     [
-        ([1.0, 0.0], [[0, 0, 1], [1, 0, 0]]),  # normalised: 0 .5 1 / .7 .6 .2, above .6
+        ([1.0, 0.0], [[0, 0, 1], [1, 1, 0]]),  # normalised: 0 .5 1 / .7 .6 .2, from .6 on
         ([0.0, 1.0], [[1, 1, 0], [0, 1, 0]]),  # 1 1 0 / 0 .75 .5
         ([1.0, 1.0], [[1, 1, 1], [1, 1, 0]]),
         ([0.0, 0.0], [[0, 0, 0], [0, 0, 0]]),
     ],
 )
-def test_erased_is_where_a_labelled_class_is_above_the_threshold(
+def test_erased_is_where_a_labelled_class_reaches_the_threshold(
     labels: list[float], expected: list[list[int]]
 ) -> None:
     erased = erased_positions(MAPS, torch.tensor([labels]), 0.6)
@@ -32,7 +32,7 @@ def test_erased_is_where_a_labelled_class_is_above_the_threshold(
 
 
 def test_a_constant_map_erases_nothing() -> None:
-    assert not erased_positions(torch.full((2, 1, 3, 3), 4.0), torch.ones(2, 1), 0.0).any()
+    assert not erased_positions(torch.full((2, 1, 3, 3), 4.0), torch.ones(2, 1), 1e-6).any()
 
 
 def by_hand(scores: str = "first") -> Acol:
@@ -54,9 +54,9 @@ def features() -> Tensor:
 
 
 def test_the_map_of_a_wanted_class_is_the_larger_of_both_after_erasing_its_own() -> None:
-    # Class 0: the first map is 0 .5 1 / .7 .6 .2; its positions above .6 are erased. Of the
-    # others the second sees 8 13 0 / 0 16 14, so 8/16 13/16 0 / 0 1 14/16.
-    expected = torch.tensor([[0.5, 13 / 16, 1.0], [0.7, 1.0, 14 / 16]])
+    # Class 0: the first map is 0 .5 1 / .7 .6 .2; its positions from .6 on are erased. Of
+    # the others the second sees 8 13 0 / 0 0 14, so 8/14 13/14 0 / 0 0 1.
+    expected = torch.tensor([[8 / 14, 13 / 14, 1.0], [0.7, 0.6, 1.0]])
     torch.testing.assert_close(class_map(by_hand(), features(), 0)[0], expected)
     # Class 1: the first map, of 4 4 8 / 8 5 6, is 0 0 1 / 1 .25 .5; the second sees
     # 4 4 0 / 0 5 6, so 4/6 4/6 0 / 0 5/6 1.
@@ -67,15 +67,14 @@ def test_the_map_of_a_wanted_class_is_the_larger_of_both_after_erasing_its_own()
 def test_the_second_classifier_is_pooled_over_what_is_left_of_the_labelled_class() -> None:
     outputs = by_hand()(features(), Targets(torch.tensor([[1.0, 0, 0]])))
     torch.testing.assert_close(outputs["logits"], torch.tensor([[30.0, 35.0, 0.0]]) / 6)
-    # Left are channel 0: 0 5 - / - 6 2 and channel 1: 4 4 - / - 5 6.
-    left = torch.tensor([[13 + 2 * 19, 19.0, 0.0]]) / 6
+    # Left are channel 0: 0 5 - / - - 2 and channel 1: 4 4 - / - - 6.
+    left = torch.tensor([[7 + 2 * 14, 14.0, 0.0]]) / 6
     torch.testing.assert_close(outputs["erased_logits"], left)
 
 
 def test_scores_are_the_first_classifiers_or_the_mean_with_the_predicted_class_erased() -> None:
     first, second = torch.tensor([[30.0, 35, 0]]) / 6, torch.tensor([[13 + 2 * 19.0, 19, 0]]) / 6
-    # Class 1 is predicted; what it leaves of the channels is 0 5 - / - 6 2 and 4 4 - / - 5 6,
-    # by chance the same positions.
+    # Class 1 is predicted; what it leaves of the channels is 0 5 - / - 6 2 and 4 4 - / - 5 6.
     images = features()
     torch.testing.assert_close(by_hand().localize(images).scores, first.sigmoid())
     mean = (first.sigmoid() + second.sigmoid()) / 2

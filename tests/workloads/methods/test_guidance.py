@@ -42,6 +42,40 @@ def test_an_image_with_hardly_an_object_is_split_by_its_own_maximum_alone() -> N
     assert split_by_confidence(torch.tensor([faint]), 0.5, 0.05).eq(255).all()
 
 
+def test_the_released_code_keeps_a_lowered_threshold_for_the_rest_of_the_batch() -> None:
+    faint, plain = [[0.2, 0.3], [0.4, 0.1]], [[0.6, 0.3], [0.45, 0.0]]
+    fainter = [[0.1, 0.2], [0.05, 0.06]]
+
+    def split(*images: list[list[float]]) -> list[list[list[int]]]:
+        confidence = torch.tensor(images, dtype=torch.float64)
+        return split_by_confidence(confidence, 0.5, 0.05, min_object=2, lasting=True).tolist()
+
+    # The first is cut at 0.5; the second at 0.7 * 0.4 = 0.28; so is the next of its kind.
+    first, second = [[1, 255], [255, 0]], [[255, 1], [1, 255]]
+    assert split(plain, faint, plain) == [first, second, [[1, 1], [1, 0]]]
+    # 0.28 leaves the third nothing, so 0.7 * 0.2 = 0.14 is what the fourth gets.
+    third = [[255, 1], [255, 255]]
+    assert split(faint, fainter, faint) == [second, third, [[1, 1], [1, 255]]]
+
+
+def test_a_lasting_threshold_is_the_released_loop() -> None:
+    """Against a plain restatement, image by image, at the size that its 30 pixels mean."""
+    maps = random_maps(6, 224, 224, seed=3).sigmoid()
+    maps[[1, 4]] *= 0.5
+    expected = torch.full(maps.shape, 255, dtype=torch.uint8)
+    high = 0.7
+    for mask, image in zip(expected, maps, strict=True):
+        if (image > high).sum() < 30:
+            high = float(image.max()) * 0.7
+        mask[image > high] = 1
+        mask[image < 0.05] = 0
+    assert torch.equal(split_by_confidence(maps, 0.7, 0.05, 30, lasting=True), expected)
+    alone = split_by_confidence(maps, 0.7, 0.05, 30)
+    same = [torch.equal(a, b) for a, b in zip(alone, expected, strict=True)]
+    assert same[:2] == [True, True]  # the first faint image changes only what follows it
+    assert not all(same)
+
+
 @pytest.mark.parametrize(("count", "lowered"), [(29, True), (30, False)])
 def test_thirty_pixels_are_meant_for_masks_of_224(count: int, lowered: bool) -> None:
     confidence = torch.full((1, 224, 224), 0.65)

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from small_methods import tiny
 from torch import Tensor
 
+from workloads.methods.cam import Cam
 from workloads.methods.hide_and_seek import HideAndSeekOptions, hidden_patches
-from workloads.methods.registry import METHODS
+from workloads.methods.registry import METHODS, build_method
 
 
 def test_patches_are_hidden_as_a_whole_and_cut_off_at_the_edges() -> None:
@@ -73,6 +75,35 @@ def test_only_training_hides_and_hidden_pixels_get_the_mean() -> None:
         module.eval()
     nothing = plain(torch.zeros_like(images))["logits"]
     torch.testing.assert_close(method(images)["logits"], nothing)
+
+
+@pytest.mark.parametrize(
+    ("backbone", "colour"),
+    [
+        ("tiny", (0.0, 0.0, 0.0)),
+        # 2 * 0.485 - 1 and so on: the mean of ImageNet in inputs of -1 to 1.
+        ("googlenet", (-0.03, -0.088, -0.188)),
+        ("inception_v3", (-0.03, -0.088, -0.188)),
+        ("inception_v3_spg", (0.0, 0.0, 0.0)),
+    ],
+)
+def test_the_hidden_colour_is_the_training_mean_whatever_the_normalisation(
+    backbone: str, colour: tuple[float, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with torch.device("meta"):
+        method = build_method(
+            "hide-and-seek", backbone, 3, "multilabel", None, {"patch_px": [8]}
+        ).train()
+    seen: list[Tensor] = []
+    monkeypatch.setattr(Cam, "forward", lambda _self, images, _targets=None: seen.append(images))
+    images = torch.full((4, 3, 32, 32), 9.0)
+    method(images)
+    kept = seen[0] == 9
+    assert kept.any()
+    for channel, value in enumerate(colour):
+        hidden = seen[0][:, channel][~kept[:, channel]]
+        torch.testing.assert_close(hidden, torch.full_like(hidden, value), atol=1e-6, rtol=0)
+    assert torch.equal(kept[:, 0], kept[:, 2])
 
 
 def test_the_papers_patches_and_those_of_the_small_input_are_the_same_shares() -> None:

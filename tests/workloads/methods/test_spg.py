@@ -34,7 +34,13 @@ def terms_of(method: Spg, images: Tensor, targets: Targets) -> dict[str, Tensor]
 
 
 @pytest.mark.parametrize(
-    ("backbone", "inputs"), [("vgg16", (512, 512, 512)), ("inception_v3", (288, 768, 768))]
+    ("backbone", "inputs"),
+    [
+        ("vgg16", (512, 512, 512)),
+        ("inception_v3", (288, 768, 768)),
+        ("inception_v3_toolkit", (288, 768, 768)),
+        ("resnet50_toolkit", (1024, 1024, 2048)),
+    ],
 )
 def test_the_layers_are_those_of_the_paper(backbone: str, inputs: tuple[int, int, int]) -> None:
     options = SpgOptions()
@@ -252,6 +258,74 @@ def test_masks_of_an_image_depend_on_no_other_image_of_the_batch() -> None:
     assert not torch.equal(alone[0]["b1"], alone[1]["b1"])
 
 
+def test_in_preset_authors_a_faint_image_changes_the_masks_of_those_after_it() -> None:
+    outputs, targets = example()
+    # 0.4 at most: 0.7 * 0.4 = 0.28 becomes the threshold, which B2's 0.27 and less do not exceed.
+    faint = {**outputs, "b2": torch.full((1, 2, 2), -0.405)}
+    both = {n: torch.cat([faint[n], outputs[n]]) for n in outputs}
+    twice = Targets(targets.labels.repeat(2, 1))
+    between = {**outputs, "b2": torch.tensor([[[1.0, -0.8], [-4.0, 0.1]]])}  # .73 .31 .02 .52
+    both["b2"] = torch.cat([faint["b2"], between["b2"]])
+    kept, forgotten = (
+        spg(min_object=30_000, min_object_lasts=lasts)._masks(both, twice)["b1"][1]
+        for lasts in (True, False)
+    )
+    # Half of the pixels are fewer than 30,000 of 50,176, so alone it takes 0.7 * 0.73 = 0.51.
+    assert forgotten.tolist() == [[1, 255], [0, 1]]
+    assert kept.tolist() == [[1, 1], [0, 1]]
+
+
+def test_dropout_is_before_every_layer_of_spg_a_and_in_training_only() -> None:
+    method = spg(channels=8, dropout=0.5, guidance="plain")
+    other = spg(channels=8, guidance="plain")
+    other.load_state_dict(method.state_dict())
+    images = torch.rand(2, 3, 32, 32)
+    assert torch.equal(method.eval()(images)["logits"], other.eval()(images)["logits"])
+    dropped: list[Tensor] = []
+    hooks = [
+        layer.register_forward_pre_hook(lambda _module, inputs: dropped.append(inputs[0]))
+        for layer in method.adaptation
+        if isinstance(layer, nn.Conv2d)
+    ]
+    method.dropout.train()
+    with torch.no_grad():
+        for tensor in method.backbone.buffers():
+            assert tensor.isfinite().all()
+        method.adaptation.apply(_ones)
+        method.backbone = nn.Sequential()  # type: ignore[assignment]
+        last = method.features(torch.ones(1, 128, 16, 16))
+    assert len(dropped) == len(hooks) == 2
+    for features in (*dropped, last):
+        assert abs(float((features == 0).float().mean()) - 0.5) < 0.05
+    assert set(dropped[0].unique().tolist()) == {0.0, 2.0}
+
+
+def _ones(module: nn.Module) -> None:
+    if isinstance(module, nn.Conv2d):
+        nn.init.constant_(module.weight, 1.0)
+
+
+def test_c_may_have_another_width_than_b() -> None:
+    method = spg(guidance_channels=16, c_channels=8)
+    assert method.guide is not None
+    assert method.guide.c is not None
+    assert [s[0] for s in shapes(method.guide.c)] == [8, 1]
+    assert [s[0] for s in shapes(method.guide.tails)] == [16, 1]
+
+
+def test_class_maps_are_raw_or_normalised_at_their_own_size() -> None:
+    raw, unit = spg().eval(), spg(map_range="unit").eval()
+    unit.load_state_dict(raw.state_dict())
+    images = torch.randn(2, 3, 32, 48)
+    with torch.inference_mode():
+        before = raw.localize(images).maps_of([[0, 2], [1]])
+        after = unit.localize(images).maps_of([[0, 2], [1]])
+    for (maps,), (normalised,) in zip(before, after, strict=True):
+        assert normalised.shape == maps.shape
+        for one, other in zip(maps, normalised, strict=True):
+            torch.testing.assert_close(other, (one - one.min()) / (one.max() - one.min()))
+
+
 @pytest.mark.parametrize("scale", [0.0, 1e-9])
 def test_attention_of_rounding_noise_teaches_nothing(scale: float) -> None:
     outputs, targets = example()
@@ -317,6 +391,8 @@ def test_the_presets_are_what_is_published() -> None:
     assert [getattr(authors, t) for t in thresholds] == [0.05, 0.7, 0.05, 0.5, 0.1, 0.7]
     assert (paper.mask_size, paper.min_object, paper.align_corners) == ("input", 0, False)
     assert (authors.mask_size, authors.min_object, authors.align_corners) == (224, 30, True)
+    assert (paper.min_object_lasts, paper.map_range) == (False, "raw")
+    assert (authors.min_object_lasts, authors.map_range) == (True, "unit")
     assert set(thresholds) <= set(Spg.search_space.training)
 
 

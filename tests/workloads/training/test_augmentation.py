@@ -91,11 +91,11 @@ def test_noise_has_its_deviation_and_follows_its_seed() -> None:
 def test_only_repeated_images_are_turned_and_noisy() -> None:
     augmentation = Augmentation(32, 4, flip=True, rotation_deg=30, noise=5)
     rng = np.random.default_rng(0)
-    first = [augmentation.draw(rng) for _ in range(50)]
+    first = [augmentation.draw(rng, 40, 30) for _ in range(50)]
     assert {(v.angle_deg, v.noise) for v in first} == {(0.0, 0.0)}
     assert {v.flip for v in first} == {False, True}
     assert {v.top for v in first} == {0, 1, 2, 3, 4}
-    again = [augmentation.draw(rng, repeated=True) for _ in range(50)]
+    again = [augmentation.draw(rng, 40, 30, repeated=True) for _ in range(50)]
     angles = np.array([v.angle_deg for v in again])
     assert angles.min() < -15 < 15 < angles.max()
     assert np.abs(angles).max() <= 30
@@ -105,3 +105,46 @@ def test_only_repeated_images_are_turned_and_noisy() -> None:
 def test_padding_becomes_nearly_zero_after_normalisation() -> None:
     mean = (0.485, 0.456, 0.406)
     assert np.abs(np.array(padding_colour(mean)) / 255 - mean).max() < 0.002
+
+
+def test_a_crop_from_the_short_side_keeps_the_shape() -> None:
+    # 40 x 25 scaled to a shorter side of 10 is 16 x 10; a quarter of it is black: x from 0 to 4.
+    image = np.full((25, 40, 3), 200, np.uint8)
+    image[:, :10] = 0
+    view = View(8, 2, top=1, left=1, keeps_shape=True)
+    seen = view.pixels(image)
+    assert seen.shape == (8, 8, 3)
+    assert seen[0, :, 0].tolist() == [0, 0, 0, 200, 200, 200, 200, 200]
+    assert view.boxes(np.array([[10, 0, 40, 25]], np.float32), 40, 25).tolist() == [[3, 0, 8, 8]]
+    mirrored = View(8, 2, top=1, left=1, keeps_shape=True, flip=True)
+    np.testing.assert_array_equal(mirrored.pixels(image), seen[:, ::-1])
+    boxes = mirrored.boxes(np.array([[10, 0, 40, 25]], np.float32), 40, 25)
+    assert boxes.tolist() == [[0, 0, 5, 8]]
+    assert view.extent(40, 25) == (1.0, 1.0)
+    values = (image[..., 0] / 200).astype(np.float32)
+    assert view.map01(values, 40, 25)[0].round().tolist() == [0, 0, 0, 1, 1, 1, 1, 1]
+
+
+@pytest.mark.parametrize(
+    ("width", "height", "rows", "columns"),
+    # 356 at the shorter side: 356 * 500 / 375 is 474.67, of which 474 - 321 remain.
+    [(500, 375, 35, 153), (375, 500, 153, 35), (300, 300, 35, 35), (3, 1000, 118345, 35)],
+)
+def test_crops_from_the_short_side_begin_anywhere_in_the_image(
+    width: int, height: int, rows: int, columns: int
+) -> None:
+    augmentation = Augmentation(321, 35, flip=True, resize="short_side")
+    rng = np.random.default_rng(0)
+    views = [augmentation.draw(rng, width, height) for _ in range(600)]
+    for found, most in (([v.top for v in views], rows), ([v.left for v in views], columns)):
+        assert 0 <= min(found) <= most * 0.05
+        assert most * 0.95 <= max(found) <= most
+    assert all(v.keeps_shape for v in views)
+    assert not augmentation.whole().keeps_shape
+
+
+def test_square_views_are_drawn_as_ever() -> None:
+    rng = np.random.default_rng(3)
+    top, left = (int(at) for at in np.random.default_rng(3).integers(0, 7, size=2))
+    view = Augmentation(32, 6).draw(rng, 500, 375)
+    assert (view.top, view.left) == (top, left)

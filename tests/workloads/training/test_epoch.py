@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from workloads.errors import WsolError
+from workloads.errors import ConfigError, WsolError
 from workloads.methods.base import Method
 from workloads.methods.registry import build_method
 from workloads.training.batch import Batch
@@ -70,6 +70,62 @@ def test_a_frozen_backbone_leaves_one_group(method: Method) -> None:
     adam = make_optimizer(method, OPTIONS.model_copy(update={"optimizer": "adam"}))
     assert isinstance(adam, torch.optim.Adam)
     assert "momentum" not in adam.param_groups[0]
+
+
+def test_biases_may_have_a_rate_and_a_decay_of_their_own(method: Method) -> None:
+    options = OPTIONS.model_copy(
+        update={"bias_factor": 2.0, "decay_biases": False, "nesterov": True}
+    )
+    groups = make_optimizer(method, options).param_groups
+    assert [group["factor"] for group in groups] == [1.0, 2.0, 5.0, 10.0]
+    assert [group["weight_decay"] for group in groups] == [0.01, 0.0, 0.01, 0.0]
+    assert all(group["nesterov"] for group in groups)
+    names = {id(p): name for name, p in method.named_parameters()}
+    for group, backbone, bias in zip(
+        groups, (True, True, False, False), (False, True, False, True), strict=True
+    ):
+        assert group["params"]
+        for name in (names[id(p)] for p in group["params"]):
+            assert (name.startswith("backbone."), name.endswith(".bias")) == (backbone, bias)
+    assert sum(len(group["params"]) for group in groups) == len(names)
+
+
+def test_a_nesterov_step_by_hand() -> None:
+    """Of one weight and one bias: v = m v + g, and the step is lr * (g + m v)."""
+    method = build_method("cam", "tiny", 3, "multilabel", None, {"channels": None})
+    method.backbone.requires_grad_(False)
+    options = OPTIONS.model_copy(
+        update={"nesterov": True, "bias_factor": 2.0, "decay_biases": False, "learning_rate": 0.1}
+    )
+    optimizer = make_optimizer(method, options)
+    for group in optimizer.param_groups:
+        group["lr"] = options.learning_rate * group["factor"]
+    weight, bias = method.classifier.weight, method.classifier.bias
+    with torch.no_grad():
+        weight.fill_(2.0)
+        bias.fill_(3.0)
+    for _ in range(2):
+        weight.grad, bias.grad = torch.full_like(weight, 0.5), torch.full_like(bias, 0.5)
+        optimizer.step()
+    # Weight, rate 0.1 * 5, decay 0.01: g = 0.52, v = 0.52, step 0.5 * 1.8 * 0.52 = 0.468; then
+    # g = 0.5 + 0.01 * 1.532 = 0.51532, v = 0.8 * 0.52 + g = 0.93132, step 0.5 * (g + 0.8 * v).
+    torch.testing.assert_close(weight, torch.full_like(weight, 2 - 0.468 - 0.630188))
+    # Bias, rate 1, no decay: steps 0.9 and 0.5 + 0.8 * 0.9 = 1.22.
+    torch.testing.assert_close(bias, torch.full_like(bias, 3 - 0.9 - 1.22))
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"nesterov": True, "momentum": 0}, "nesterov: .*needs optimizer sgd and a momentum"),
+        ({"nesterov": True, "optimizer": "adam"}, "nesterov: .*needs optimizer sgd"),
+        ({"resize": "short_side", "fit": "pad"}, "resize: .*padded images keep their shape"),
+        ({"bias_factor": 0}, "bias_factor"),
+    ],
+)
+def test_training_that_makes_no_sense_is_refused(options: dict, message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        TrainOptions.parse(options, "train")
 
 
 def test_warmup_rises_and_never_stands_still() -> None:
