@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -88,6 +89,12 @@ def report(result: Any, output: Output, hidden: tuple[str, ...] = ()) -> None:
     shown = {name: value for name, value in facts.items() if name not in hidden}
     emit(facts, output, lambda: facts_table(shown))
     exit_if_quarantined(facts)
+
+
+def note_remarks(remarks: Mapping[str, int]) -> None:
+    """Say what was read leniently or should be known, each once."""
+    for text, count in remarks.items():
+        note(f"wsol: {text} ({count} {'time' if count == 1 else 'times'})")
 
 
 def exit_if_quarantined(facts: dict[str, Any]) -> None:
