@@ -237,8 +237,7 @@ def _work(
 def _refuse(entry: Quarantined, count: int) -> None:
     more = f" ({count} such images so far)" if count > 1 else ""
     raise InputRejected(
-        f"{entry.path or entry.image_id}: {entry.reason}{more}; mend it, or ingest without "
-        "--strict to quarantine it"
+        f"{entry.path or entry.image_id}: {entry.reason}{more}; mend it, or ingest without --strict"
     )
 
 

@@ -12,6 +12,7 @@ from orchestrator.cli.common import (
     OutputOption,
     SetOption,
     exit_if_quarantined,
+    note_remarks,
     read_settings,
 )
 from orchestrator.cli.output import Output, emit, facts_table, make_table, plain, working
@@ -44,6 +45,7 @@ def run(
 
     with working():
         result = plain(work(settings, fresh=fresh))
+    note_remarks(result["remarks"])
     emit(result, output, lambda: _answer(result))
     exit_if_quarantined(result)
 

@@ -54,6 +54,7 @@ class PipelineResult:
         report: path of the self-contained HTML report.
         quarantined: inputs left out by ingestion and annotation, with where they are listed.
         seconds: time of each stage, of the run in which it was made.
+        remarks: what ingestion read leniently or found worth knowing, and how often.
     """
 
     name: str
@@ -65,6 +66,7 @@ class PipelineResult:
     quarantined: int
     quarantine_lists: list[str]
     seconds: dict[str, float]
+    remarks: dict[str, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,6 +156,7 @@ class _Pipeline(Steps):
             quarantined=ingested.quarantined + annotated.quarantined,
             quarantine_lists=[str(path) for path in lists.values()],
             seconds=self.stages.seconds,
+            remarks=ingested.remarks,
         )
 
     def trainings(self, shards: Shards) -> tuple[dict[str, Tuned], dict[str, ModelVersion]]:

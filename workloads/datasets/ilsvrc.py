@@ -33,7 +33,7 @@ from workloads.datasets.base import (
 )
 from workloads.datasets.ilsvrc_tree import TRAIN, VAL
 from workloads.datasets.image_files import ImageFiles
-from workloads.datasets.pascal_xml import HALF_OPEN, read_objects
+from workloads.datasets.pascal_xml import HALF_OPEN, check_file, read_objects
 from workloads.datasets.remarks import lenient
 from workloads.errors import InputRejected, NotFound
 from workloads.records import GroundTruth, Record, Task
@@ -126,6 +126,8 @@ class Ilsvrc(Dataset):
             truth = self._train_truth(item, width, height)
         elif self._solution is not None:
             rules = self.options.boxes
+            xml = self.root / tree.ANNOTATIONS / VAL / f"{item.image_id}.xml"
+            check_file(xml, width, height)  # the row states no size
             truth = tree.solved(item.annotation, width, height, self._synsets, rules)
         else:
             truth = self._objects(item, width, height)

@@ -94,6 +94,17 @@ def read_objects(
         return objects.truth()
 
 
+def check_file(path: Path, width: int, height: int) -> None:
+    """Compare the size that a file states with the image's; one that is not there says nothing.
+
+    Raises:
+        InputRejected: as `read_objects` does, its objects aside.
+    """
+    if path.is_file():
+        with naming(f"{path.parent.name}/{path.name}"):
+            _check_size(_parse(path), width, height)
+
+
 def class_names(path: Path) -> list[str]:
     """Names of the objects in a file; none of one that cannot be read, which is said later."""
     try:

@@ -578,6 +578,19 @@ def test_validation_images_in_folders_of_synsets(tmp_path: Path) -> None:
     assert ingest("ilsvrc", tree, split="val", strict=True).boxes() == [[HALF_OPEN]]
 
 
+def test_a_size_beside_the_solution_is_compared(tmp_path: Path) -> None:
+    tree, synset = tmp_path / "ILSVRC", "n01440764"
+    for name in ("a", "b"):
+        put(tree / f"Data/CLS-LOC/val/{name}.JPEG", picture())
+    put(tree / "LOC_synset_mapping.txt", f"{synset} tench")
+    put(tree / "LOC_val_solution.csv", f"a,{synset} 3 3 12 12\nb,{synset} 5 5 25 25")
+    put(tree / "Annotations/CLS-LOC/val/a.xml", xml(size=(32, 24)))
+    found = ingest("ilsvrc", tree, split="val")
+    assert "val/a.xml: <size> says 32x24" in found.quarantined[0].reason
+    found = ingest("ilsvrc", tree, {"scale_boxes": True}, split="val")
+    assert found.boxes() == [[[6, 6, 24, 24]], [HALF_OPEN]]
+
+
 def test_files_of_the_toolkit_with_other_names(tmp_path: Path) -> None:
     kit = tmp_path / "kit"
     put(kit / "val/image_ids.txt", "val2/0/0.jpeg\nval2/0/1.jpeg\n")
