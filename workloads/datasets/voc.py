@@ -23,7 +23,7 @@ from workloads.datasets.pascal_xml import (
     read_objects,
 )
 from workloads.datasets.remarks import lenient
-from workloads.errors import InputRejected
+from workloads.errors import InputRejected, NotFound
 from workloads.records import GroundTruth, Record, Task
 
 IMAGES = "JPEGImages"
@@ -49,6 +49,7 @@ class VocDataset(Dataset):
     """Reader of a VOC tree. A data set in this layout names its classes and its folder.
 
     An image whose XML has no object is a negative of every class. Images may be of any format.
+    Without lists of splits, all XML files of a folder are a split: see `_folders_without_lists`.
     `root` is the tree itself or a folder above it: `<root>/<year>` or `<root>/VOCdevkit/<year>`.
 
     Raises:
@@ -63,7 +64,13 @@ class VocDataset(Dataset):
     def __init__(self, root: Path, options: VocOptions | None = None) -> None:
         options = options or VocOptions()
         super().__init__(root, options)
-        self.root = find_tree(root, (self.year, f"VOCdevkit/{self.year}"), SPLITS, self.name)
+        self._folders: dict[str, tuple[str, str]] = {}
+        try:
+            self.root = find_tree(root, (self.year, f"VOCdevkit/{self.year}"), SPLITS, self.name)
+        except NotFound:
+            self._folders = _folders_without_lists(root)
+            if not self._folders:
+                raise
         self._classes = self._chosen_classes(options.class_names)
 
     @property
@@ -76,6 +83,8 @@ class VocDataset(Dataset):
 
         Those are called by a class and another list: `train_val`, not `train_aug`.
         """
+        if self._folders:
+            return tuple(self._folders)
         stems = {path.stem for path in (self.root / SPLITS).glob("*.txt")}
         lists = {*stems, *USUAL_SPLITS}
         of_classes = {f"{name}_{split}" for name in self.classes for split in lists}
@@ -88,6 +97,8 @@ class VocDataset(Dataset):
             NotFound: no such split; the message names those that exist.
         """
         self.require_split(split)
+        if self._folders:
+            return list(self._items_of_folder(split, *self._folders[split]))
         files = ImageFiles(self.root, (IMAGES,))
         lines = list_lines(self.root / SPLITS / f"{split}.txt")
         return [self._item(split, line, files) for line in lines]
@@ -107,6 +118,20 @@ class VocDataset(Dataset):
                 f"{item.annotation}: image without labels: no <object>; add one or unlist the image"
             )
         return truth
+
+    def _items_of_folder(self, split: str, xmls: str, images: str) -> Iterator[Item]:
+        """An item for each XML of a folder."""
+        files = ImageFiles(self.root, (images,))
+        for path in sorted((self.root / xmls).glob("*.xml")):
+            found = files.find_id(path.stem, ".jpg")
+            yield Item(
+                image_id=path.stem,
+                split=split,
+                image_path=found.path if found else f"{images}/{path.stem}.jpg",
+                annotation=path.relative_to(self.root).as_posix(),
+                num_bytes=found.num_bytes if found else 0,
+                truth_digest=file_digest(path),
+            )
 
     def _item(self, split: str, line: str, files: ImageFiles) -> Item:
         """The item of a line of a list: an id, or what people write instead of one."""
@@ -133,10 +158,11 @@ class VocDataset(Dataset):
             return self.class_names
         if given != "files":
             return names_of(Path(given))
-        xmls = sorted((self.root / ANNOTATIONS).glob("*.xml"))
+        folders = [xmls for xmls, _ in self._folders.values()] or [ANNOTATIONS]
+        xmls = [path for name in folders for path in (self.root / name).glob("*.xml")]
         found = tuple(sorted({name for path in xmls for name in class_names(path) if name}))
         if not found:
-            raise InputRejected(f"{self.root / ANNOTATIONS}: no object has a name; add some")
+            raise InputRejected(f"{self.root}: no object in the XML files has a name; add some")
         return found
 
     def _label(self, name: str) -> int:
@@ -167,6 +193,18 @@ class VocDataset(Dataset):
         for split, names in listed.items():
             text = "".join(f"{name}\n" for name in names)
             (root / SPLITS / f"{split}.txt").write_text(text, encoding="utf-8")
+
+
+def _folders_without_lists(root: Path) -> dict[str, tuple[str, str]]:
+    """Split to its folders of XML files and of images, in a tree that lists no splits.
+
+    So LabelImg leaves it (one split, train), and Roboflow (a folder for each split).
+    """
+    for xmls, images in ((ANNOTATIONS, IMAGES), (ANNOTATIONS, "images"), ("", "")):
+        if any((root / xmls).glob("*.xml")) and (root / images).is_dir():
+            return {"train": (xmls, images)}
+    names = sorted(path.name for path in root.glob("*/") if any(path.glob("*.xml")))
+    return {name: (name, name) for name in names}
 
 
 def _ids_in(line: str) -> Iterator[str]:

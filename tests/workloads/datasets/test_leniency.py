@@ -473,6 +473,25 @@ def test_own_classes_of_a_voc_tree(tmp_path: Path) -> None:
     assert [record.truth.labels for record in found.records] == [(1,), (0,)]
 
 
+@pytest.mark.parametrize(
+    ("xmls", "images", "split"),
+    [
+        ("Annotations", "JPEGImages", "train"),
+        ("Annotations", "images", "train"),
+        ("", "", "train"),
+        ("valid", "valid", "valid"),
+    ],
+)
+def test_trees_of_xml_without_lists(tmp_path: Path, xmls: str, images: str, split: str) -> None:
+    for name in ("a", "b 1"):
+        put(tmp_path / "tree" / xmls / f"{name}.xml", xml(cat("weed")))
+        put(tmp_path / "tree" / images / f"{name}.png", picture())
+    options = {"class_names": "files"}
+    found = ingest("voc2007", tmp_path / "tree", options, split=split, strict=True)
+    assert [record.image_id for record in found.records] == ["a", "b 1"]
+    assert (found.classes, found.boxes()) == (("weed",), [[HALF_OPEN]] * 2)
+
+
 def test_class_names_are_matched_as_people_see_them(tmp_path: Path) -> None:
     root = voc(tmp_path / "voc", xml(cat("Cat ")), xml(cat("cafe\u0301")))
     path = put(tmp_path / "names.txt", "cat\ncaf\u00e9\n")
