@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -87,13 +86,14 @@ def report(result: Any, output: Output, hidden: tuple[str, ...] = ()) -> None:
     """
     facts = plain(result)
     shown = {name: value for name, value in facts.items() if name not in hidden}
+    note_remarks(facts)
     emit(facts, output, lambda: facts_table(shown))
     exit_if_quarantined(facts)
 
 
-def note_remarks(remarks: Mapping[str, int]) -> None:
-    """Say what was read leniently or should be known, each once."""
-    for text, count in remarks.items():
+def note_remarks(facts: dict[str, Any]) -> None:
+    """Say the `remarks` of a result as JSON, if it has some: what should be known, each once."""
+    for text, count in (facts.get("remarks") or {}).items():
         note(f"wsol: {text} ({count} {'time' if count == 1 else 'times'})")
 
 

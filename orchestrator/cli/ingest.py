@@ -11,7 +11,6 @@ from orchestrator.cli.common import (
     ConfigOption,
     OutputOption,
     SetOption,
-    note_remarks,
     read_settings,
     report,
 )
@@ -64,5 +63,4 @@ def ingest(
         result = work(
             settings, name, root, out, split or (), options, strict=strict, max_quarantined=share
         )
-    note_remarks(result.remarks)
     report(result, output, hidden=("remarks",))

@@ -45,7 +45,7 @@ def run(
 
     with working():
         result = plain(work(settings, fresh=fresh))
-    note_remarks(result["remarks"])
+    note_remarks(result)
     emit(result, output, lambda: _answer(result))
     exit_if_quarantined(result)
 
