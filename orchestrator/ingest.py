@@ -6,22 +6,23 @@ import hashlib
 import json
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, astuple, dataclass
+from dataclasses import asdict, astuple, dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from orchestrator.config.settings import Machine
+from orchestrator.config.settings import Ingest, Machine
 from orchestrator.engine.claims import Verb, claim, is_finished
 from orchestrator.engine.connect import connect
 from orchestrator.engine.engine import Engine
 from orchestrator.engine.progress import Progress
-from workloads.artifacts import contents, exists, read_json, remove, write_json
+from workloads.artifacts import QUARANTINE, contents, exists, read_json, remove, write_json
 from workloads.datasets.base import Dataset, Item
 from workloads.datasets.registry import open_dataset
+from workloads.datasets.remarks import is_lenient, reading
 from workloads.errors import InputRejected, NotFound
 from workloads.images.decode import ImageLimits
-from workloads.shards.quarantine import Quarantined, quarantined
+from workloads.shards.quarantine import Quarantined, by_kind, quarantined, write_quarantine
 from workloads.shards.shards import Shards
 from workloads.shards.write import (
     ShardResult,
@@ -33,17 +34,24 @@ from workloads.shards.write import (
 from workloads.storage import refuse_address
 
 VERB = Verb("ingest", "shards", "choose another --out or remove the folder")
+FOLLOWED = ("listing", "classes", "options")
+MOST_REASONS = 3
 
 
 @dataclass(frozen=True, slots=True)
 class IngestResult:
-    """Finished shards. `listed` is always `read + quarantined`."""
+    """Finished shards. `listed` is always `read + quarantined`.
+
+    Attributes:
+        remarks: what was read leniently or should be known, and how often.
+    """
 
     folder: Path
     digest: str
     listed: int
     read: int
     quarantined: int
+    remarks: dict[str, int] = field(default_factory=dict)
 
 
 def ingest(
@@ -55,54 +63,107 @@ def ingest(
     options: Mapping[str, Any] | None = None,
     *,
     strict: bool = False,
+    max_quarantined: float | None = None,
 ) -> IngestResult:
     """Ingest a data set. Finished shards are a no-op, started ones continue.
 
     Args:
         splits: which ones; all that the layout has if empty.
         options: those of the layout.
-        strict: fail at the first image that would be quarantined. What was finished before
-            stays, so the same command continues once the image is mended.
+        strict: fail at the first image that would be quarantined, or read leniently. What was
+            finished before stays, so the same command continues once the image is mended.
+        max_quarantined: share of the images, 0 to 1, that may be quarantined; else the default.
 
     Raises:
         NotFound: no such folder or split, or it does not hold the layout.
-        InputRejected: strict, and an image cannot be used.
+        InputRejected: strict, and an image cannot be used; or more were quarantined than may be,
+            or all. The shards are unfinished then, with their quarantine list beside them.
         Conflict: `out` holds shards of something else, or another process works there.
         IntegrityError: read + quarantined is not listed.
     """
     refuse_address(root, "--root")
     refuse_address(out, "--out")
+    if max_quarantined is None:
+        max_quarantined = Ingest().max_quarantined
     root, out = (path.expanduser().resolve() for path in (root, out))  # workers may be elsewhere
-    source = open_dataset(dataset, root, options)
-    chosen = tuple(splits) or source.splits()
-    listed = [item for split in chosen for item in source.items(split)]
+    with reading(strict=strict) as remarks:
+        source = open_dataset(dataset, root, options)
+        chosen = tuple(splits) or source.splits()
+        listed = [item for split in chosen for item in source.items(split)]
     if not listed:
         raise NotFound(f"{root}: data set '{dataset}' lists no images there")
     request = _request(machine, dataset, source, listed)
     if not is_finished(out, request, VERB):
         # An unfinished folder follows its data: a user who mends an image changes the listing,
         # and only the shards that it touches are made anew.
-        with claim(out, request, VERB, may_change=["listing"]):
+        with claim(out, request, VERB, may_change=FOLLOWED):
             items, repeated = split_duplicates(listed)
             if strict and repeated:
                 _refuse(repeated[0], len(repeated))
             with connect(machine) as engine:
                 results = _ingest_shards(
-                    engine, machine, source, items, len(listed), out, strict=strict
+                    engine, machine, source, items, len(listed), request, out, strict=strict
                 )
+            rejected = [*repeated, *(entry for result in results for entry in result.quarantined)]
+            _require_enough(out, len(listed), rejected, max_quarantined)
             counts = Counter(item.split for item in listed)
             listed_in = {split: counts[split] for split in chosen}
-            finish_shards(out, source, listed_in, results, repeated)
+            finish_shards(out, source, listed_in, results, repeated, remarks)
     result = _result(out)
-    if strict and result.quarantined:
-        _refuse(next(quarantined(out)), result.quarantined)
+    if result.quarantined:
+        entries = list(quarantined(out))
+        if strict:
+            _refuse(entries[0], result.quarantined)
+        _require_enough(out, result.listed, entries, max_quarantined)
+    if strict:
+        _refuse_leniency(result.remarks)
     return result
+
+
+def _require_enough(
+    out: Path, listed: int, rejected: Sequence[Quarantined], max_quarantined: float
+) -> None:
+    """Refuse shards of a data set of which nothing, or too little, could be read.
+
+    Raises:
+        InputRejected: with the commonest reasons. The quarantine list is written then.
+    """
+    read = listed - len(rejected)
+    if read and len(rejected) <= max_quarantined * listed:
+        return
+    path = out / QUARANTINE
+    write_quarantine(path, rejected)
+    kinds = by_kind(rejected)
+    shown = "; ".join(f"{kind.count} x {kind.kind}" for kind in kinds[:MOST_REASONS])
+    more = f"; and {len(kinds) - MOST_REASONS} other reasons" if len(kinds) > MOST_REASONS else ""
+    advice = rejected[0].reason
+    if read:
+        said = (
+            f"{len(rejected)} of {listed} images were quarantined, more than {max_quarantined:.0%}"
+        )
+        choice = ", or allow a larger share with --max-quarantined"
+    else:
+        said, choice = f"none of {listed} images could be read", ""
+    raise InputRejected(
+        f"{said}: {shown}{more}. The first: {rejected[0].path or rejected[0].image_id}: {advice}. "
+        f"Mend them and run this again{choice}; all reasons: {path}"
+    )
+
+
+def _refuse_leniency(remarks: Mapping[str, int]) -> None:
+    """Refuse finished shards that another request read leniently."""
+    for text in filter(is_lenient, remarks):
+        raise InputRejected(
+            f"these shards were made without --strict, and were {text}; choose another --out"
+        )
 
 
 def _request(machine: Machine, dataset: str, source: Dataset, listed: list[Item]) -> dict[str, Any]:
     return {
         "dataset": dataset,
-        "classes": hashlib.sha256("\n".join(source.classes).encode()).hexdigest(),
+        "classes": hashlib.sha256(
+            "\n".join((*source.classes, *source.class_keys)).encode()
+        ).hexdigest(),
         "options": source.options.model_dump(mode="json"),
         "root": str(source.root.resolve()),
         "listing": _digest(listed),
@@ -111,8 +172,8 @@ def _request(machine: Machine, dataset: str, source: Dataset, listed: list[Item]
     }
 
 
-def _digest(items: Iterable[Item]) -> str:
-    listing = hashlib.sha256()
+def _digest(items: Iterable[Item], how: str = "") -> str:
+    listing = hashlib.sha256(how.encode())
     for item in items:  # one at a time: lists have a million lines
         listing.update(f"{astuple(item)}\n".encode())
     return listing.hexdigest()
@@ -124,12 +185,14 @@ def _ingest_shards(
     source: Dataset,
     items: list[Item],
     total: int,
+    request: Mapping[str, Any],
     out: Path,
     *,
     strict: bool,
 ) -> list[ShardResult]:
     """Every shard with its result beside it, so that a stopped ingest can continue."""
-    units = _units(items, int(machine.resources.ingest.shard_mb * 2**20))
+    how = json.dumps([request[key] for key in ("classes", "options", "limits")], sort_keys=True)
+    units = _units(items, int(machine.resources.ingest.shard_mb * 2**20), how)
     _remove_others(out, units)
     missing = [unit for unit in units if not _is_finished(out, unit, strict=strict)]
     work = partial(_work, dataset=source, out=out, limits=machine.images, strict=strict)
@@ -142,14 +205,15 @@ def _ingest_shards(
     return [_read_result(out, unit) for unit in units]
 
 
-def _units(items: list[Item], shard_bytes: int) -> list[dict[str, Any]]:
+def _units(items: list[Item], shard_bytes: int, how: str) -> list[dict[str, Any]]:
+    """Shards to be: file, items, and a digest of these and of how they are read."""
     by_split: dict[str, list[Item]] = {}
     for item in items:
         by_split.setdefault(item.split, []).append(item)
     return [
         {
             "file": f"{split}-{index:05d}.parquet",
-            "listing": _digest(chunk),
+            "listing": _digest(chunk, how),
             "items": [asdict(item) for item in chunk],
         }
         for split, chosen in by_split.items()
@@ -161,7 +225,7 @@ def _work(
     unit: dict[str, Any], *, dataset: Dataset, out: Path, limits: ImageLimits, strict: bool
 ) -> Any:
     items = [Item(**row) for row in unit["items"]]
-    result = ingest_shard(dataset, items, out / unit["file"], limits)
+    result = ingest_shard(dataset, items, out / unit["file"], limits, strict=strict)
     bad = result.quarantined if strict else []
     if bad:
         remove(out / unit["file"])
@@ -176,8 +240,7 @@ def _work(
 def _refuse(entry: Quarantined, count: int) -> None:
     more = f" ({count} such images so far)" if count > 1 else ""
     raise InputRejected(
-        f"{entry.path or entry.image_id}: {entry.reason}{more}; mend it, or ingest without "
-        "--strict to quarantine it"
+        f"{entry.path or entry.image_id}: {entry.reason}{more}; mend it, or ingest without --strict"
     )
 
 
@@ -192,11 +255,15 @@ def _read_result(out: Path, unit: dict[str, Any]) -> ShardResult:
 
 
 def _is_finished(out: Path, unit: dict[str, Any], *, strict: bool) -> bool:
-    """Whether a shard is there, made of the same files; if strict, of nothing but good ones."""
+    """Whether a shard is there, made of the same files; if strict, of nothing but good ones.
+
+    Nothing in it was read leniently then.
+    """
     path = _result_path(out, unit["file"])
     if not exists(path) or read_json(path)["listing"] != unit["listing"]:
         return False
-    return not (strict and _read_result(out, unit).quarantined)
+    result = _read_result(out, unit)
+    return not (strict and (result.quarantined or any(map(is_lenient, result.remarks))))
 
 
 def _remove_others(out: Path, units: list[dict[str, Any]]) -> None:
@@ -216,4 +283,5 @@ def _result(out: Path) -> IngestResult:
         listed=sum(split.listed for split in shards.splits.values()),
         read=sum(split.read for split in shards.splits.values()),
         quarantined=sum(split.quarantined for split in shards.splits.values()),
+        remarks=shards.manifest.remarks,
     )

@@ -11,7 +11,7 @@ import typer
 
 from orchestrator.cli.output import Output, emit, facts_table, note, plain
 from workloads.artifacts import QUARANTINE
-from workloads.errors import EXIT_QUARANTINED
+from workloads.errors import EXIT_QUARANTINED, InputRejected
 
 if TYPE_CHECKING:
     from orchestrator.config.settings import Settings
@@ -99,8 +99,15 @@ def report(result: Any, output: Output, hidden: tuple[str, ...] = ()) -> None:
     """
     facts = plain(result)
     shown = {name: value for name, value in facts.items() if name not in hidden}
+    note_remarks(facts)
     emit(facts, output, lambda: facts_table(shown))
     exit_if_quarantined(facts)
+
+
+def note_remarks(facts: dict[str, Any]) -> None:
+    """Say the `remarks` of a result as JSON, if it has some: what should be known, each once."""
+    for text, count in (facts.get("remarks") or {}).items():
+        note(f"wsol: {text} ({count} {'time' if count == 1 else 'times'})")
 
 
 def exit_if_quarantined(facts: dict[str, Any]) -> None:
@@ -109,11 +116,20 @@ def exit_if_quarantined(facts: dict[str, Any]) -> None:
     Args:
         facts: a result as JSON; its lists stand in `quarantine_lists`, or as `quarantine.jsonl`
             in its `folder` or `out`.
+
+    Raises:
+        InputRejected: nothing could be read.
+        typer.Exit: code 3, if some inputs were quarantined.
     """
     count = facts.get("quarantined") or 0
     if count:
         folder = facts.get("folder") or facts.get("out") or "."
         lists = facts.get("quarantine_lists") or [str(Path(folder) / QUARANTINE)]
+        if facts.get("read") == 0:
+            raise InputRejected(
+                f"none of {facts['listed']} inputs could be read; mend them as their reasons say "
+                f"({', '.join(lists)}), or give others"
+            )
         what = "input was" if count == 1 else "inputs were"
         note(f"wsol: {count} {what} quarantined, the rest is done; reasons: {', '.join(lists)}")
         raise typer.Exit(EXIT_QUARANTINED)

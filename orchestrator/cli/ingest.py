@@ -32,13 +32,23 @@ def ingest(
         typer.Option(help="A split to read, repeatable; else all.", show_default=False),
     ] = None,
     strict: Annotated[
-        bool, typer.Option("--strict", help="Fail at the first image that cannot be used.")
+        bool, typer.Option("--strict", help="Fail at the first image that cannot be used as it is.")
     ] = False,
     boxes: Annotated[
         Path | None,
         typer.Option(
             metavar="FILE",
             help="A COCO file with boxes of some of your own images, for search and metrics.",
+            show_default=False,
+        ),
+    ] = None,
+    max_quarantined: Annotated[
+        float | None,
+        typer.Option(
+            min=0,
+            max=1,
+            metavar="SHARE",
+            help="Fail if more of the images, 0 to 1, cannot be used; else ingest.max_quarantined.",
             show_default=False,
         ),
     ] = None,
@@ -49,7 +59,7 @@ def ingest(
     """Read a data set once into Parquet shards; unusable images are quarantined with reasons.
 
     A finished ingest is a no-op, a stopped one continues. Exit code 3 if any input was
-    quarantined.
+    quarantined, 2 if nothing could be read or more than --max-quarantined was.
     """
     settings = read_settings(context, config, overrides)
     from orchestrator.ingest import ingest as work
@@ -59,5 +69,8 @@ def ingest(
         options = dict(settings.ingest.options)
         if boxes is not None:
             options["boxes"] = str(boxes.expanduser().resolve())
-        result = work(settings, name, root, out, split or (), options, strict=strict)
-    report(result, output)
+        share = settings.ingest.max_quarantined if max_quarantined is None else max_quarantined
+        result = work(
+            settings, name, root, out, split or (), options, strict=strict, max_quarantined=share
+        )
+    report(result, output, hidden=("remarks",))

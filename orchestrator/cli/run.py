@@ -13,6 +13,7 @@ from orchestrator.cli.common import (
     RecipeSetOption,
     SetOption,
     exit_if_quarantined,
+    note_remarks,
     note_unmeasured,
     read_settings,
 )
@@ -49,6 +50,7 @@ def run(
     with working():
         result = plain(work(settings, fresh=fresh))
     note_unmeasured(result["unmeasured"])
+    note_remarks(result)
     emit(result, output, lambda: _answer(result))
     exit_if_quarantined(result)
 

@@ -186,6 +186,9 @@ class Ingest(Options):
     options: dict[str, Any] = Field(
         default={}, description="options of its layout, see `wsol list datasets`"
     )
+    max_quarantined: float = Field(
+        default=0.1, ge=0, le=1, description="share of images that may be quarantined, 0 to 1"
+    )
 
 
 class Train(Options):

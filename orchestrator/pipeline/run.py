@@ -60,6 +60,7 @@ class PipelineResult:
         report: path of the self-contained HTML report.
         quarantined: inputs left out by ingestion and annotation, with where they are listed.
         seconds: time of each stage, of the run in which it was made.
+        remarks: what ingestion read leniently or found worth knowing, and how often.
     """
 
     name: str
@@ -72,6 +73,7 @@ class PipelineResult:
     quarantined: int
     quarantine_lists: list[str]
     seconds: dict[str, float]
+    remarks: dict[str, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,6 +165,7 @@ class _Pipeline(Steps):
             quarantined=ingested.quarantined + annotated.quarantined,
             quarantine_lists=[str(path) for path in lists.values()],
             seconds=self.stages.seconds,
+            remarks=ingested.remarks,
         )
 
     def trainings(self, shards: Shards) -> tuple[dict[str, Tuned], dict[str, ModelVersion]]:

@@ -108,7 +108,11 @@ class Steps:
         """Shards in the workspace, one folder for each data set on disk and choice of splits."""
         key = digest({"root": str(root), "dataset": dataset, "splits": list(splits)})[:12]
         out = Workspace(self.settings.workspace).shards(f"{dataset}-{key}")
-        return ingest(self.settings, dataset, root, out, splits, self.settings.ingest.options)
+        how = self.settings.ingest
+        return ingest(
+            self.settings, dataset, root, out, splits, how.options,
+            max_quarantined=how.max_quarantined,
+        )  # fmt: skip
 
     def _pretrained(self, name: str, epochs: int | None) -> TrainResult:
         """The model of a recipe that others start from, on a data set that the project makes."""

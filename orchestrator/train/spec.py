@@ -76,7 +76,8 @@ def make_spec(
         proposals: for methods that learn from them.
 
     Raises:
-        ConfigError: a part's weights are neither given nor named by the recipe; an unknown part.
+        ConfigError: a part's weights are neither given nor named by the recipe; an unknown part; or
+            no image to learn from has a class.
         NotFound: no such split or weights.
     """
     chosen = load_recipe(recipe) if isinstance(recipe, str) else recipe
@@ -89,6 +90,7 @@ def make_spec(
                 f"{shards.folder}: {unknown_name('split', split, shards.splits)}; "
                 f"name one with --set data.{key}=NAME"
             )
+    shards.require_positives(splits[0])
     return TrainSpec(
         recipe=chosen,
         shards=shards.folder,

@@ -2,92 +2,97 @@
 
 from __future__ import annotations
 
-import math
+import unicodedata
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 
-import numpy as np
-
-from workloads.errors import InputRejected, NotFound, unknown_name
+from workloads.datasets.remarks import lenient
+from workloads.datasets.values import NO_SIZE, TEXT_NUMBER, side
+from workloads.errors import ConfigError, InputRejected, NotFound, unknown_name
 from workloads.records import Record
-
-Box = tuple[float, float, float, float]
 
 MOST_NAMED = 100
 """A message about an unknown class lists the classes if there are no more than these."""
+ALIKE = "names of classes that differ in case, blanks or composed letters were taken as the same"
+SWAPPED = ": the sides are swapped, as if written height first"
+ADVICE = "correct the size and the boxes, or replace the image"
 
 
-def checked_box(box: Box, width: int, height: int, *, clip: bool, given: str = "") -> Box:
-    """A half-open box that lies in the upright image.
+class OtherSize(InputRejected):
+    """A stated size is not that of the image.
 
-    Args:
-        box: x0, y0, x1, y1 in pixels, half-open.
-        clip: cut what reaches beyond the image instead of refusing it.
-        given: the box as its file has it, for the message.
-
-    Raises:
-        InputRejected: inverted, empty, or outside the image.
+    Attributes:
+        stated: (width, height) in pixels.
     """
-    x0, y0, x1, y1 = box
-    given = given or f"box ({x0:g}, {y0:g}, {x1:g}, {y1:g})"
-    if clip:
-        x0, y0, x1, y1 = max(x0, 0.0), max(y0, 0.0), min(x1, width), min(y1, height)
-    if not (x0 < x1 and y0 < y1):
-        raise InputRejected(f"{given} is inverted or empty; correct it")
-    if x0 < 0 or y0 < 0 or x1 > width or y1 > height:
-        raise InputRejected(
-            f"{given} is outside the upright image of {width}x{height}; correct it, or cut such "
-            "boxes with the data set's option clip_boxes"
-        )
-    # Records hold float32, in which a sliver far from the origin has no width.
-    if np.float32(x0) == np.float32(x1) or np.float32(y0) == np.float32(y1):
-        raise InputRejected(f"{given} is empty in single precision; correct it")
-    return x0, y0, x1, y1
+
+    stated: tuple[float, float] = (0, 0)
 
 
 def check_size(stated: tuple[object, object], width: int, height: int, what: str) -> None:
     """Compare a stated size, (width, height), with that of the upright image.
 
+    A size that is missing, no number, 0 or half is unknown, and is not compared.
+
     Raises:
-        InputRejected: it is another one; the message names `what` states it.
+        OtherSize: it is another one; the message names `what` states it.
+        InputRejected: the reading is strict, and it is unknown or text.
     """
     if stated == (width, height):
         return
-    swapped = stated == (height, width)
-    hint = ": the sides are swapped, so the boxes may lie in the image as stored, unrotated"
-    sides = (f"{side:g}" if isinstance(side, float) else f"{side}" for side in stated)
-    raise InputRejected(
-        f"{what} says {'x'.join(sides)}, the upright image is {width}x{height}"
-        f"{hint if swapped else ''}; correct the size and the boxes, or replace the image"
-    )
+    sides = tuple(map(side, stated))
+    if any(type(value) is str for value in stated) and all(sides):
+        lenient(TEXT_NUMBER, f"{what} has a size of text, {stated}; write numbers")
+    if sides[0] is None or sides[1] is None:
+        lenient(NO_SIZE, f"{what} says {_by(stated)}; correct the size")
+    elif sides != (width, height):
+        error = OtherSize(
+            f"{what} says {_by(sides)}, the upright image is {width}x{height}"
+            f"{SWAPPED if sides == (height, width) else ''}; {ADVICE}"
+        )
+        error.stated = (sides[0], sides[1])
+        raise error
 
 
-def number(text: str, what: str) -> float:
-    """A finite number.
-
-    Raises:
-        InputRejected: `text` is none; the message names `what`.
-    """
+@contextmanager
+def naming(file: str) -> Iterator[None]:
+    """Put the name of a file before the reason why what it says cannot be used."""
     try:
-        value = float(text)
-    except ValueError:
-        value = math.nan
-    if not math.isfinite(value):
-        raise InputRejected(f"{what} is '{text}', not a number; correct it")
-    return value
+        yield
+    except InputRejected as error:
+        error.args = (f"{file}: {error}",)
+        raise
+
+
+def same_name(text: str) -> str:
+    """A name as people see it: composed letters, one kind of case, single blanks."""
+    return " ".join(unicodedata.normalize("NFC", text).casefold().split())
 
 
 def class_index(name: str, classes: Sequence[str]) -> int:
     """The position of a class.
 
+    A name that looks the same but for its case, its blanks or composed letters is that class.
+
     Raises:
         InputRejected: it is not in the list; the message has the nearest match of a short one.
     """
-    if name not in classes and len(classes) > MOST_NAMED:
-        raise InputRejected(f"unknown class '{name}', none of the {len(classes)}; correct it")
-    if name not in classes:
-        raise InputRejected(unknown_name("class", name, classes))
-    return classes.index(name)
+    if name in classes:
+        return classes.index(name)
+    unknown = InputRejected(
+        f"unknown class '{name}', none of the {len(classes)}; correct it"
+        if len(classes) > MOST_NAMED
+        else unknown_name("class", name, classes)
+    )
+    alike = [at for at, known in enumerate(classes) if same_name(known) == same_name(name)]
+    if len(alike) != 1 or not name:
+        raise unknown
+    lenient(ALIKE, unknown)
+    return alike[0]
+
+
+def _by(sides: tuple[object, ...]) -> str:
+    return "x".join(f"{side:g}" if isinstance(side, float) else f"{side}" for side in sides)
 
 
 def list_lines(path: Path) -> Iterator[str]:
@@ -105,6 +110,22 @@ def list_lines(path: Path) -> Iterator[str]:
         for line in stream:
             if stripped := line.replace("\0", "\ufffd").strip():
                 yield stripped
+
+
+def names_of(path: Path) -> tuple[str, ...]:
+    """Names of classes, one on each line of a file.
+
+    Raises:
+        NotFound: there is no such file.
+        ConfigError: it has no name, or one twice.
+    """
+    names = tuple(list_lines(path))
+    for index, name in enumerate(names):
+        if name in names[:index]:
+            raise ConfigError(f"{path}: class name '{name}' is there twice; give each once")
+    if not names:
+        raise ConfigError(f"{path}: no class names; give one on each line")
+    return names
 
 
 def plain_id(image_id: str) -> str:

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import abc
 import errno
+import hashlib
 import os
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 from pydantic import Field
 
+from workloads.datasets.boxes import BadBoxes, BoxRules
 from workloads.errors import NotFound, unknown_name
 from workloads.images.decode import ImageLimits, read_image_bytes
 from workloads.options import Options
@@ -27,8 +29,28 @@ class DatasetOptions(Options):
 
     clip_boxes: bool = Field(
         default=False,
-        description="cut boxes that reach beyond the image instead of quarantining it",
+        description="cut boxes that reach beyond the image instead of leaving them out",
     )
+    bad_boxes: BadBoxes | None = Field(
+        default=None,
+        description="whether a box that is inverted, empty, no numbers or outside its image costs "
+        "itself (drop) or the image (refuse); null: drop, under --strict refuse",
+    )
+    boxes_frame: Literal["stored", "upright"] = Field(
+        default="stored",
+        description="image in which boxes lie if its EXIF orientation is not 1: as stored, which "
+        "the tools of these layouts read, or upright, as browsers show it",
+    )
+    scale_boxes: bool = Field(
+        default=False,
+        description="scale boxes if the size that their file states has the shape of the image "
+        "and another scale, instead of quarantining it",
+    )
+
+    @property
+    def box_rules(self) -> BoxRules:
+        """The rules for boxes that cannot be used as they stand."""
+        return BoxRules(self.clip_boxes, self.bad_boxes)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +65,7 @@ class Item:
         num_bytes: size of the image's file; 0 if there is none.
         fault: why it cannot be used, if the listing shows that already.
         blacklisted: whether a list says that localization is not judged on it.
+        truth_digest: of the image's own files of truth, if it has any; changed truth shows in it.
     """
 
     image_id: str
@@ -52,6 +75,7 @@ class Item:
     num_bytes: int = 0
     fault: str = ""
     blacklisted: bool = False
+    truth_digest: str = ""
 
 
 class Dataset(abc.ABC):
@@ -75,6 +99,11 @@ class Dataset(abc.ABC):
     def classes(self) -> tuple[str, ...]:
         """Class names, each once; a class index is a position in here."""
 
+    @property
+    def class_keys(self) -> tuple[str, ...]:
+        """Names or numbers by which the files mean the classes, in the order of `classes`."""
+        return self.classes
+
     @abc.abstractmethod
     def splits(self) -> tuple[str, ...]:
         """Names of the splits found on disk."""
@@ -93,9 +122,11 @@ class Dataset(abc.ABC):
     def annotation(self, item: Item, width: int, height: int) -> GroundTruth:
         """The truth of one image whose upright size is width x height.
 
+        Called with the size as stored if boxes lie in that frame: `frames.read_truth`.
+
         Raises:
-            InputRejected: the annotation is missing, malformed, names an unknown class, or has
-                a box that is inverted or outside the image.
+            InputRejected: the annotation is missing, malformed, names an unknown class, or its
+                boxes cannot be used.
         """
 
     def found_task(self) -> Task:
@@ -146,6 +177,23 @@ def find_tree(root: Path, below: Iterable[str], marker: str, what: str) -> Path:
         if (place / marker).exists():
             return place
     raise NotFound(f"{root}: no {what} there; give the folder that holds {marker}")
+
+
+def file_digest(*paths: Path) -> str:
+    """Hexadecimal digest of the contents of small files; empty if none of them is there."""
+    found = hashlib.blake2b(digest_size=16)
+    there = False
+    for path in paths:
+        try:
+            data = path.read_bytes()
+        except OSError as error:
+            if error.errno not in NO_FILE:
+                raise
+            data = b""
+        else:
+            there = True
+        found.update(f"{len(data)}:".encode() + data)
+    return found.hexdigest() if there else ""
 
 
 def file_sizes(folder: Path) -> dict[str, int]:

@@ -7,21 +7,35 @@ checks. Boxes are x, y, width and height, continuous and half-open. Outlines are
 from __future__ import annotations
 
 import json
-import math
-from collections.abc import Collection, Mapping, Sequence
-from pathlib import Path, PurePosixPath
+import re
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from functools import partial
+from pathlib import Path
 from typing import Any, NamedTuple
 
-import numpy as np
-
-from workloads.datasets.annotation_checks import Box, check_size, checked_box, path_fault, plain_id
-from workloads.datasets.base import Item, size_lookup
-from workloads.datasets.json_arrays import Entry, read_arrays
+from workloads.datasets.annotation_checks import check_size, naming, path_fault, plain_id
+from workloads.datasets.base import Item
+from workloads.datasets.boxes import (
+    FROM_OUTLINE,
+    BadBox,
+    Box,
+    BoxRules,
+    Objects,
+    checked_box,
+    corner,
+)
+from workloads.datasets.image_files import Found, ImageFiles, image_ids, plain_path
+from workloads.datasets.json_arrays import Entry, NotJson, read_arrays
+from workloads.datasets.remarks import lenient
+from workloads.datasets.values import TEXT_NUMBER, odd_flag
 from workloads.errors import InputRejected
 from workloads.records import GroundTruth, Record
 
-Categories = dict[int, str]  # id to name, ascending ids, which have gaps
 Id = int | str
+Categories = dict[Id, str]  # id to name, ascending ids, which have gaps
+
+MIXED_IDS = "files whose ids are numbers in one place and text in another were matched by value"
+CONSTANTS = "files with NaN or Infinity, which JSON does not have, were read with null instead"
 
 ROUNDING = 0.5
 """A box may reach this far beyond the image, in pixels, and is cut: COCO rounds its numbers."""
@@ -30,43 +44,63 @@ CATEGORIES = ("categories",)
 ALL = ("images", "annotations", *CATEGORIES)
 
 _KEYS = {
-    "images": frozenset(("id", "file_name", "width", "height")),
-    "annotations": frozenset(("id", "image_id", "category_id", "bbox", "iscrowd")),
-    "categories": frozenset(("id", "name")),
+    "images": frozenset(("id", "file_name", "coco_url", "width", "height")),
+    "annotations": frozenset(("id", "image_id", "category_id", "bbox", "iscrowd", "segmentation")),
+    "categories": frozenset(("id", "name", "supercategory")),
 }
+_NUMBERS = "give four numbers: x, y, width, height"
+_OUTLINE = "segmentation"
+_USE = frozenset(("category_id",))
+_WHOLE = re.compile("[0-9]{1,18}")
 _compact = json.JSONEncoder(separators=(",", ":")).encode
 
 
+class Named(NamedTuple):
+    """The categories of a file.
+
+    Attributes:
+        categories: all of them.
+        unused_roots: those that only stand above others, and that no object is of.
+    """
+
+    categories: Categories
+    unused_roots: frozenset[Id]
+
+
 class Listing:
-    """Contents of a COCO file from one pass: a line of text for each image, and the categories.
+    """Contents of a COCO file: a line of text for each image, and the categories.
+
+    One pass, and another one if some boxes are missing that outlines can give, or if the file has
+    words that JSON has not.
 
     Args:
         path: the file.
         arrays: `ALL`, or `CATEGORIES` if no items are wanted.
+
+    Attributes:
+        named: its categories.
 
     Raises:
         InputRejected: the file is not JSON, lacks an array, or its categories are wrong. Names it.
     """
 
     def __init__(self, path: Path, arrays: Collection[str] = ALL) -> None:
-        self.categories: Categories = {}
-        self._images: list[_Image] = []
-        self._objects: dict[Id | None, str] = {}  # of each image id, JSON values with commas
-        self._files: dict[Id, str] = {}
-        self._ambiguous: set[Id] = set()
-        add = {
-            "images": self._add_image,
-            "annotations": self._add_object,
-            "categories": self._add_category,
-        }
+        self._path = path
         try:
-            for array, entry in read_arrays(path, {name: _KEYS[name] for name in arrays}):
-                add[array](entry)
+            self._gather(arrays)
         except InputRejected as error:
             raise InputRejected(f"{path}: {error}") from None
-        self.categories = dict(sorted(self.categories.items()))
+        roots = _roots(self._categories)
+        used = _used_categories(path) if roots and "annotations" not in arrays else self._used
+        ordered = sorted(self._categories.items(), key=_in_order)
+        categories = {number: name for number, (name, _) in ordered}
+        self.named = Named(categories, frozenset(roots - used))
 
-    def items(self, split: str, root: Path, folder: str) -> list[Item]:
+    def some_files(self, count: int = 100) -> list[str]:
+        """Names of the first images."""
+        return [image.name for image in self._images[:count] if not image.fault]
+
+    def items(self, split: str, root: Path, folders: Sequence[str]) -> list[Item]:
         """One item for each image, in the file's order, then one for each that is not listed.
 
         Hands out what was gathered, so it is called once.
@@ -74,51 +108,133 @@ class Listing:
         Args:
             split: the split that the file describes.
             root: root folder of the data set.
-            folder: folder of the images, relative to the root.
+            folders: folders of the images, relative to the root, the usual one first.
         """
-        size = size_lookup(root / folder)
+        files = ImageFiles(root, folders)
+        found = [None if image.fault else files.find(image.file) for image in self._images]
+        strangers = self._strangers()
+        shared = _shared_files(self._images, found)
+        names = [
+            place.path.removeprefix(f"{folders[0]}/")
+            if place and (place.exact or place.path not in shared)
+            else image.name
+            for image, place in zip(self._images, found, strict=True)
+        ]
         items = [
             Item(
-                image_id=image.file if image.fault else _without_suffix(image.file),
+                image_id=image.file if image.fault else image_id,
                 split=split,
-                image_path=f"{folder}/{image.file}",
+                image_path=place.path if place else f"{folders[0]}/{name}",
                 annotation=f"[{image.size},[{self._take(image.id)}]]",
-                num_bytes=0 if image.fault else size(image.file),
-                fault=image.fault or self._ambiguity(image.id),
+                num_bytes=place.num_bytes if place else 0,
+                fault=image.fault
+                or _fault_of_path(image, place, shared)
+                or self._ambiguity(image.id)
+                or strangers,
             )
-            for image in self._images
+            for image, place, name, image_id in zip(
+                self._images, found, names, image_ids(names), strict=True
+            )
         ]
         return items + [_unlisted(split, *entry) for entry in self._objects.items()]
 
+    def _gather(self, arrays: Collection[str]) -> None:
+        """Read the file, again if it needs more than its layout has."""
+        keys = {name: _KEYS[name] for name in arrays}
+        if "annotations" in keys:
+            keys["annotations"] -= {_OUTLINE}
+        self._read(keys)
+        if self._without_box and "annotations" in keys:
+            keys["annotations"] |= {_OUTLINE}
+            self._read(keys)
+        if len(self._kinds["image"]) > 1 or len(self._kinds["category"]) > 1:
+            lenient(MIXED_IDS, "ids are numbers in one place and text in another; write numbers")
+
+    def _read(self, keys: Mapping[str, frozenset[str]]) -> None:
+        try:
+            self._read_once(read_arrays(self._path, keys, _OUTLINE))
+        except NotJson as error:
+            try:
+                self._read_once(read_arrays(self._path, keys, _OUTLINE, constants=True))
+            except InputRejected:
+                raise error from None
+            lenient(CONSTANTS, error)
+
+    def _read_once(self, entries: Iterable[tuple[str, Entry]]) -> None:
+        self._categories: dict[Id, tuple[str, object]] = {}  # name and what stands above it
+        self._used: set[Id | None] = set()
+        self._images: list[_Image] = []
+        self._objects: dict[Id | None, str] = {}  # of each image id, JSON values with commas
+        self._files: dict[Id, str] = {}
+        self._ambiguous: set[Id] = set()
+        self._kinds: dict[str, set[type]] = {"image": set(), "category": set()}
+        self._without_box = False
+        add = {
+            "images": self._add_image,
+            "annotations": self._add_object,
+            "categories": self._add_category,
+        }
+        for array, entry in entries:
+            add[array](entry)
+
     def _add_image(self, entry: Entry) -> None:
-        number, file = _id(entry.get("id")), entry.get("file_name")
+        number, file = self._id("image", entry.get("id")), entry.get("file_name")
+        file = file if isinstance(file, str) else entry.get("coco_url")
         size = _compact([entry.get("width"), entry.get("height")])
+        fault = ""
         if number is None or not isinstance(file, str):
             file = f"images[{len(self._images)}]"
             fault = f"{file} has no id or no file_name; correct it"
-        else:
-            fault = path_fault(file)
-            if self._files.setdefault(number, file) != file:
-                self._ambiguous.add(number)
+        elif self._files.setdefault(number, file) != file:
+            self._ambiguous.add(number)
         self._images.append(_Image(number, file, size, fault))
 
     def _add_object(self, entry: Entry) -> None:
-        values = [entry.get(key) for key in ("id", "category_id", "bbox")]
-        text = _compact([*values, entry.get("iscrowd", 0)])
-        image = _id(entry.get("image_id"))
+        box, outline = entry.get("bbox"), entry.get(_OUTLINE)
+        missing = box is None or box == []
+        self._without_box |= missing
+        from_outline = missing and isinstance(outline, list) and bool(outline)
+        category = self._id("category", entry.get("category_id"))
+        self._used.add(category)
+        values = [
+            entry.get("id"),
+            entry.get("category_id") if category is None else category,
+            outline if from_outline else box,
+            entry.get("iscrowd", 0),
+            *([1] if from_outline else []),
+        ]
+        text = _compact(values)
+        image = self._id("image", entry.get("image_id"))
         before = self._objects.get(image)
         self._objects[image] = text if before is None else f"{before},{text}"
 
     def _add_category(self, entry: Entry) -> None:
-        number, name = entry.get("id"), entry.get("name")
-        if type(number) is not int or not isinstance(name, str) or not name:
-            raise InputRejected(f"category {_compact(entry)}: give a whole id and a name")
-        if number in self.categories or name in self.categories.values():
-            raise InputRejected(f"category {_compact(entry)}: its id or name is another's too")
-        self.categories[number] = name
+        number, name = self._id("category", entry.get("id")), entry.get("name")
+        if number is None or not isinstance(name, str) or not name:
+            raise InputRejected(f"category {_compact(entry)}: give an id and a name")
+        if number in self._categories:
+            raise InputRejected(f"category {_compact(entry)}: its id is another's too")
+        self._categories[number] = (name, entry.get("supercategory"))
+
+    def _id(self, kind: str, value: object) -> Id | None:
+        found = _id(value)
+        if found is not None:
+            self._kinds[kind].add(str if isinstance(value, str) else int)
+        return found
 
     def _take(self, number: Id | None) -> str:
         return "" if number is None else self._objects.pop(number, "")
+
+    def _strangers(self) -> str:
+        """Reason why no image can be used: all annotations are of others."""
+        known = {image.id for image in self._images}
+        if not self._objects or not known.isdisjoint(self._objects.keys() - {None}):
+            return ""
+        some = next(iter(self._objects))
+        return (
+            f"no annotation's image_id is in 'images', {some!r} for one: nothing says what is in "
+            "the images; correct the ids"
+        )
 
     def _ambiguity(self, number: Id | None) -> str:
         if number not in self._ambiguous:
@@ -127,30 +243,39 @@ class Listing:
 
 
 def read_objects(
-    text: str, width: int, height: int, categories: Mapping[int, str], *, clip: bool
+    text: str, width: int, height: int, categories: Mapping[Id, str], rules: BoxRules
 ) -> GroundTruth:
     """The truth in one image's line of text.
 
     Args:
         text: `Item.annotation` as `Listing` gives it.
-        width, height: of the upright image; a stated size must be the same.
+        width, height: of the image; a stated size must be the same.
         categories: those of the file, ascending; a class index is a position in there.
-        clip: cut boxes that reach further than ROUNDING beyond the image.
+        rules: what becomes of bad boxes; up to ROUNDING beyond the image they are always cut.
 
     Raises:
-        InputRejected: another size is stated, or an object has an unknown category, no box, or
-            one that is empty or outside the image. Names the annotation.
+        InputRejected: another size is stated, an object has an unknown category, or bad boxes
+            cost the image. Names the annotation.
     """
     stated, given = json.loads(text)
     if stated != [None, None]:
         check_size(tuple(stated), width, height, "its entry in 'images'")
     place = {number: index for index, number in enumerate(categories)}
-    objects = [_object(values, place, width, height, clip=clip) for values in given]
-    return GroundTruth.from_boxes(
-        np.array([entry.box for entry in objects], np.float32),
-        np.array([entry.label for entry in objects], np.int32),
-        box_crowd=np.array([entry.crowd for entry in objects], np.bool_),
-    )
+    objects = Objects(rules)
+    for number, category, box, crowd, *outlined in given:
+        with naming(f"annotation {_compact(number)}"):
+            if type(category) not in (int, str) or category not in place:
+                raise InputRejected(f"category_id {_compact(category)} is not in 'categories'")
+            is_crowd = crowd == 1 if type(crowd) is int and crowd in (0, 1) else _odd_crowd(crowd)
+            if outlined:
+                lenient(
+                    FROM_OUTLINE, BadBox("bbox is null; give four numbers: x, y, width, height")
+                )
+        made = partial(
+            _box, box, width, height, clip=rules.clip, number=number, outline=bool(outlined)
+        )
+        objects.add(place[category], made, crowd=is_crowd)
+    return objects.truth()
 
 
 class Document:
@@ -209,19 +334,60 @@ class _Image(NamedTuple):
     size: str  # JSON
     fault: str
 
-
-class _Object(NamedTuple):
-    box: Box
-    label: int
-    crowd: bool
+    @property
+    def name(self) -> str:
+        """The file's name as a path below a folder; the last part of what is an address."""
+        plain = plain_path(self.file)
+        return plain if plain == self.file else plain.rpartition("/")[2]
 
 
 def _id(value: object) -> Id | None:
-    return value if type(value) in (int, str) else None  # type: ignore[return-value]
+    """An id as one kind of value, whether a tool writes 7, 7.0 or "7"; None if it is none."""
+    if type(value) is int:
+        return value
+    if type(value) is float and value.is_integer():
+        return int(value)
+    if type(value) is str and value.strip():
+        text = value.strip()
+        return int(text) if _WHOLE.fullmatch(text) else text
+    return None
 
 
-def _without_suffix(file: str) -> str:
-    return str(PurePosixPath(file).with_suffix(""))
+def _in_order(entry: tuple[Id, object]) -> tuple[bool, Id]:
+    return isinstance(entry[0], str), entry[0]
+
+
+def _roots(categories: Mapping[Id, tuple[str, object]]) -> set[Id]:
+    """Categories that stand above others and below none, as exports put above all classes."""
+    above = {of for _, of in categories.values()}
+    names = {name for name, _ in categories.values()}
+    return {
+        number
+        for number, (name, of) in categories.items()
+        if name in above and of in (None, "", "none") and of not in names
+    }
+
+
+def _used_categories(path: Path) -> set[Id | None]:
+    keys = {"annotations": _USE}
+    return {_id(entry.get("category_id")) for _, entry in read_arrays(path, keys)}
+
+
+def _shared_files(images: Sequence[_Image], found: Sequence[Found | None]) -> frozenset[str]:
+    """Files that are found for several entries which name different ones."""
+    names: dict[str, set[str]] = {}
+    for image, place in zip(images, found, strict=True):
+        if place is not None:
+            names.setdefault(place.path, set()).add(image.file)
+    return frozenset(path for path, files in names.items() if len(files) > 1)
+
+
+def _fault_of_path(image: _Image, place: Found | None, shared: Collection[str]) -> str:
+    if place is None:
+        return path_fault(image.file) if image.name == image.file else ""
+    if place.path in shared and not place.exact:
+        return f"'{image.file}': no such file, and one that is like it is another's; correct it"
+    return ""
 
 
 def _unlisted(split: str, image: Id | None, objects: str) -> Item:
@@ -235,29 +401,25 @@ def _unlisted(split: str, image: Id | None, objects: str) -> Item:
     )
 
 
-def _object(
-    values: list[Any], place: Mapping[int, int], width: int, height: int, *, clip: bool
-) -> _Object:
-    number, category, box, crowd = values
-    try:
-        if type(category) is not int or category not in place:
-            raise InputRejected(f"category_id {_compact(category)} is not in 'categories'")
-        if crowd not in (0, 1):
-            raise InputRejected(f"iscrowd is {_compact(crowd)} (allowed: 0, 1)")
-        return _Object(_box(box, width, height, clip=clip), place[category], crowd == 1)
-    except InputRejected as error:
-        raise InputRejected(f"annotation {_compact(number)}: {error}") from None
+def _odd_crowd(value: object) -> bool:
+    if isinstance(value, (list, dict)):
+        value = _compact(value)
+    return odd_flag(value, "iscrowd")
 
 
-def _box(given: Any, width: int, height: int, *, clip: bool) -> Box:
-    if not isinstance(given, list) or len(given) != 4 or not all(map(_is_number, given)):
-        raise InputRejected(f"bbox is {_compact(given)}; give four numbers: x, y, width, height")
-    x, y, w, h = given
-    box = (x, y, x + w, y + h)
-    excess = max(-x, -y, box[2] - width, box[3] - height)
-    what = f"bbox x={x:g} y={y:g} width={w:g} height={h:g}"
-    return checked_box(box, width, height, clip=clip or excess <= ROUNDING, given=what)
-
-
-def _is_number(value: object) -> bool:
-    return type(value) in (int, float) and math.isfinite(value)  # type: ignore[arg-type]
+def _box(given: Any, width: int, height: int, *, clip: bool, number: object, outline: bool) -> Box:
+    """The box of an annotation: x, y, width and height, or corners if it is that of its outline."""
+    with naming(f"annotation {_compact(number)}"):
+        wrong = BadBox(f"bbox is {_compact(given)}; {_NUMBERS}")
+        if not isinstance(given, list) or len(given) != 4:
+            raise wrong
+        try:
+            x, y, w, h = (corner(value, "a number") for value in given)
+        except BadBox:
+            raise wrong from None
+        if any(isinstance(value, str) for value in given):
+            lenient(TEXT_NUMBER, wrong)
+        box = (x, y, w, h) if outline else (x, y, x + w, y + h)
+        excess = max(-x, -y, box[2] - width, box[3] - height)
+        what = f"bbox x={x:g} y={y:g} width={box[2] - x:g} height={box[3] - y:g}"
+        return checked_box(box, width, height, clip=clip or excess <= ROUNDING, given=what)

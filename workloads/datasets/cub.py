@@ -9,24 +9,23 @@ A tree holds `images/<class>/<id>.jpg` and lists that number the images: `images
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import ClassVar
 
-import numpy as np
-
 from workloads.artifacts import write_text
 from workloads.datasets.annotation_checks import (
-    Box,
-    checked_box,
     class_index,
     list_lines,
-    number,
+    naming,
     only_label,
     path_fault,
     plain_id,
     word_id,
 )
-from workloads.datasets.base import Dataset, DatasetOptions, Item, find_tree, size_lookup
+from workloads.datasets.base import Dataset, DatasetOptions, Item, find_tree
+from workloads.datasets.boxes import BadBox, Box, Objects, checked_box, corner
+from workloads.datasets.image_files import ImageFiles
 from workloads.datasets.pascal_xml import as_text
 from workloads.errors import InputRejected
 from workloads.records import GroundTruth, Record, Task
@@ -68,6 +67,11 @@ class Cub(Dataset):
         """Names in the order of `classes.txt`, with their numbers: "001.Black_footed_Albatross"."""
         return self._classes
 
+    @property
+    def class_keys(self) -> tuple[str, ...]:
+        """Numbers of the classes in `classes.txt`."""
+        return self._numbers
+
     def splits(self) -> tuple[str, ...]:
         """Train and test."""
         return tuple(SPLITS)
@@ -93,15 +97,12 @@ class Cub(Dataset):
                 the image.
         """
         label, _, box = item.annotation.partition(", ")
-        try:
+        with naming(LABELS):
             index = class_index(label, self._numbers)
-        except InputRejected as error:
-            raise InputRejected(f"{LABELS}: {error}") from None
-        try:
-            corners = self._corners(box.split(), width, height)
-        except InputRejected as error:
-            raise InputRejected(f"{BOXES}: {error}") from None
-        return GroundTruth.from_boxes(np.array([corners], np.float32), np.array([index], np.int32))
+        with naming(BOXES):
+            objects = Objects(self.options.box_rules)
+            objects.add(index, partial(self._corners, box.split(), width, height))
+            return objects.truth()
 
     @classmethod
     def write(cls, root: Path, classes: Sequence[str], records: Iterable[Record]) -> None:
@@ -130,18 +131,21 @@ class Cub(Dataset):
 
     def _all_items(self, tables: Mapping[str, Table]) -> Iterator[Item]:
         images = _read_table(self.root / LISTED)
-        size = size_lookup(self.root / IMAGES)
+        files = ImageFiles(self.root, (IMAGES,))
+        paths_of_all = [path for paths in images.values() for path in paths]
+        ids = iter(distinct_stems(paths_of_all))
         for index, paths in images.items():
             label, box, part = (table.get(index, [""])[0] for table in tables.values())
             fault = _ambiguity(index, paths) or _fault(index, tables)
             for path in paths:
                 bad_path = path_fault(path)
+                found = None if bad_path else files.find(path)
                 yield Item(
-                    image_id=_stem(path) or f"image {index}",
+                    image_id=next(ids) or f"image {index}",
                     split="test" if part == SPLITS["test"] else "train",
-                    image_path=f"{IMAGES}/{path}",
+                    image_path=found.path if found else f"{IMAGES}/{path}",
                     annotation=f"{label}, {box}",
-                    num_bytes=0 if bad_path else size(path),
+                    num_bytes=found.num_bytes if found else 0,
                     fault=bad_path or fault,
                 )
         lines = ((index, name) for name, table in tables.items() for index in table)
@@ -151,8 +155,8 @@ class Cub(Dataset):
     def _corners(self, fields: Sequence[str], width: int, height: int) -> Box:
         given = f"box '{' '.join(fields)}'"
         if len(fields) != 4:
-            raise InputRejected(f"{given}: give four numbers: x, y, width, height")
-        x, y, w, h = (number(field, f"a number of {given}") for field in fields)
+            raise BadBox(f"{given}: give four numbers: x, y, width, height")
+        x, y, w, h = (corner(field, f"a number of {given}") for field in fields)
         clip = self.options.clip_boxes
         return checked_box((x, y, x + w, y + h), width, height, clip=clip, given=given)
 
@@ -199,6 +203,15 @@ def _unlisted(index: str, name: str) -> Item:
         fault=f"annotation without its image: {index} is in {name}, not in {LISTED}; list the "
         "image or remove the line",
     )
+
+
+def distinct_stems(paths: Sequence[str]) -> list[str]:
+    """File names without their ending; whole paths where two files have one name."""
+    stems = [_stem(path) for path in paths]
+    files: dict[str, set[str]] = {}
+    for stem, path in zip(stems, paths, strict=True):
+        files.setdefault(stem, set()).add(path)
+    return [path if len(files[stem]) > 1 else stem for stem, path in zip(stems, paths, strict=True)]
 
 
 def _stem(path: str) -> str:

@@ -23,11 +23,22 @@ from pydantic import Field
 
 from workloads.datasets import ilsvrc_tree as tree
 from workloads.datasets.annotation_checks import class_index, list_lines, path_fault
-from workloads.datasets.base import Dataset, DatasetOptions, Item, file_sizes, find_tree
+from workloads.datasets.base import (
+    Dataset,
+    DatasetOptions,
+    Item,
+    file_digest,
+    file_sizes,
+    find_tree,
+)
 from workloads.datasets.ilsvrc_tree import TRAIN, VAL
-from workloads.datasets.pascal_xml import HALF_OPEN, read_objects
+from workloads.datasets.image_files import ImageFiles
+from workloads.datasets.pascal_xml import HALF_OPEN, check_file, read_objects
+from workloads.datasets.remarks import lenient
 from workloads.errors import InputRejected, NotFound
 from workloads.records import GroundTruth, Record, Task
+
+NO_OBJECT = "images of train whose XML has no object have the label of their folder and no boxes"
 
 _SYNSET = re.compile(r"n\d{8}")
 _OFFICIAL_NAME = re.compile(r"ILSVRC2012_val_(\d{8})")
@@ -48,7 +59,8 @@ class Ilsvrc(Dataset):
     """ILSVRC CLS-LOC: one of 1,000 classes in each image, splits train and val.
 
     `root` is the tree itself or the folder above it, `<root>/ILSVRC`. Ids are file names without
-    their ending. About half of the images of train have boxes, all of val. What is in an image of
+    their ending. About half of the images of train have boxes, all of val. The folder of val may
+    have one folder for each synset, as torchvision needs it. What is in an image of
     val, `LOC_val_solution.csv` says if it is there, and else the image's XML.
 
     Raises:
@@ -113,10 +125,17 @@ class Ilsvrc(Dataset):
         if item.split == TRAIN:
             truth = self._train_truth(item, width, height)
         elif self._solution is not None:
-            clip = self.options.clip_boxes
-            truth = tree.solved(item.annotation, width, height, self._synsets, clip=clip)
+            rules = self.options.box_rules
+            xml = self.root / tree.ANNOTATIONS / VAL / f"{item.image_id}.xml"
+            check_file(xml, width, height)  # the row states no size
+            truth = tree.solved(item.annotation, width, height, self._synsets, rules)
         else:
             truth = self._objects(item, width, height)
+            if not truth.labels:
+                raise InputRejected(
+                    f"{item.annotation}: image without labels: no <object>; add one or unlist "
+                    "the image"
+                )
         return replace(truth, blacklisted=item.blacklisted)
 
     @classmethod
@@ -137,39 +156,54 @@ class Ilsvrc(Dataset):
 
     def _train_items(self) -> Iterator[Item]:
         listed = cache(lambda folder: file_sizes(self.root / folder))
+        files = ImageFiles(self.root, (f"{tree.IMAGES}/{TRAIN}",))
         synsets = frozenset(self._synsets)
         for line in list_lines(self.root / tree.LISTS[TRAIN]):
             path = line.split()[0]
             synset, _, name = path.rpartition("/")
             known = bool(name) and synset in synsets
-            images, xmls = (f"{top}/{TRAIN}/{synset}" for top in (tree.IMAGES, tree.ANNOTATIONS))
+            xmls = f"{tree.ANNOTATIONS}/{TRAIN}/{synset}"
             has_xml = known and f"{name}.xml" in listed(xmls)
+            xml = f"{xmls}/{name}.xml" if has_xml else ""
+            found = files.find_id(path, ".JPEG") if known else None
             yield Item(
                 image_id=name,
                 split=TRAIN,
-                image_path=f"{images}/{name}.JPEG",
-                annotation=f"{xmls}/{name}.xml" if has_xml else "",
-                num_bytes=listed(images).get(f"{name}.JPEG", 0) if known else 0,
+                image_path=found.path if found else f"{tree.IMAGES}/{TRAIN}/{path}.JPEG",
+                annotation=xml,
+                num_bytes=found.num_bytes if found else 0,
                 fault="" if known else f"'{path}' is not <synset>/<image>; correct the list",
+                truth_digest=file_digest(self.root / xml) if xml else "",
             )
 
     def _val_items(self) -> Iterator[Item]:
         rows = {} if self._solution is None else tree.read_solution(self._solution)
         blacklist = tree.read_blacklist(self._blacklist)
-        sizes = file_sizes(self.root / tree.IMAGES / VAL)
+        files = ImageFiles(self.root, self._val_folders())
         unlisted = dict.fromkeys(rows)
         for name, index in self._val_names(rows):
             unlisted.pop(name, None)
+            fault = path_fault(name)
+            found = None if fault else files.find_id(name, ".JPEG")
+            annotation = self._val_annotation(name, rows)
+            own_file = self._solution is None and not fault
             yield Item(
                 image_id=name,
                 split=VAL,
-                image_path=f"{tree.IMAGES}/{VAL}/{name}.JPEG",
-                annotation=self._val_annotation(name, rows),
-                num_bytes=sizes.get(f"{name}.JPEG", 0),
-                fault=path_fault(name) or _several(rows.get(name, [])),
+                image_path=found.path if found else f"{tree.IMAGES}/{VAL}/{name}.JPEG",
+                annotation=annotation,
+                num_bytes=found.num_bytes if found else 0,
+                fault=fault or _several(rows.get(name, [])),
+                truth_digest=file_digest(self.root / annotation) if own_file else "",
                 blacklisted=_blacklist_number(name, index) in blacklist,
             )
         yield from (_unlisted(name) for name in unlisted)
+
+    def _val_folders(self) -> tuple[str, ...]:
+        """The flat folder, and those of synsets below it."""
+        flat = f"{tree.IMAGES}/{VAL}"
+        below = sorted(path.name for path in (self.root / flat).glob("n*/"))
+        return (flat, *(f"{flat}/{name}" for name in below if _SYNSET.fullmatch(name)))
 
     def _val_names(self, rows: Iterable[str]) -> Iterator[tuple[str, str]]:
         """Names on the list with what stands beside them, or those of the rows with nothing."""
@@ -192,6 +226,9 @@ class Ilsvrc(Dataset):
         if not item.annotation:
             return GroundTruth(labels=(label,))
         truth = self._objects(item, width, height)
+        if not truth.labels:
+            lenient(NO_OBJECT, f"{item.annotation}: no <object>; add one or remove the file")
+            return replace(truth, labels=(label,))
         if truth.labels != (label,):
             found = self._synsets[truth.labels[0]]
             raise InputRejected(
@@ -200,13 +237,13 @@ class Ilsvrc(Dataset):
         return truth
 
     def _objects(self, item: Item, width: int, height: int) -> GroundTruth:
-        path, clip = self.root / item.annotation, self.options.clip_boxes
+        path = self.root / item.annotation
         label_of = partial(self._label, folder=path.parent.name)
-        truth = read_objects(path, width, height, label_of, HALF_OPEN, clip=clip)
-        found = [self._synsets[index] for index in truth.box_labels.tolist()]
-        tree.require_one_class(found, item.annotation)
+        truth = read_objects(path, width, height, label_of, HALF_OPEN, self.options.box_rules)
+        found = sorted({*truth.labels, *truth.difficult_labels})
+        tree.require_one_class([self._synsets[label] for label in found], item.annotation)
         # The image has its class, however hard its objects are to recognise.
-        return replace(truth, labels=(int(truth.box_labels[0]),), difficult_labels=())
+        return replace(truth, labels=tuple(found), difficult_labels=())
 
     def _label(self, name: str, folder: str) -> int:
         """The class of `<name>`; in train, words that are no synset mean that of the folder.

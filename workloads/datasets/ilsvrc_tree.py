@@ -10,20 +10,18 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
-
-import numpy as np
 
 from workloads.artifacts import write_text
 from workloads.datasets.annotation_checks import (
-    Box,
-    checked_box,
     class_index,
     list_lines,
-    number,
+    naming,
     only_label,
     word_id,
 )
+from workloads.datasets.boxes import Box, BoxRules, Objects, checked_box, corner
 from workloads.datasets.pascal_xml import HALF_OPEN, as_text, objects_xml
 from workloads.errors import InputRejected, NotFound
 from workloads.records import GroundTruth, Record
@@ -86,22 +84,22 @@ def read_solution(path: Path) -> dict[str, list[str]]:
 
 
 def solved(
-    text: str, width: int, height: int, synsets: Sequence[str], *, clip: bool
+    text: str, width: int, height: int, synsets: Sequence[str], rules: BoxRules
 ) -> GroundTruth:
     """The truth in what a row of the solution says.
 
     Args:
         text: groups of a synset and four corners, half-open.
-        width, height: of the upright image.
+        width, height: of the image.
         synsets: WordNet ids by class index.
-        clip: cut boxes that reach beyond the image.
+        rules: what becomes of bad boxes.
 
     Raises:
-        InputRejected: no group or half a one, several synsets or an unknown one, or a box that is
-            no numbers, inverted, empty or outside the image. Names the file.
+        InputRejected: no group or half a one, several synsets or an unknown one, or bad boxes
+            that cost the image. Names the file.
     """
     fields = text.split()
-    try:
+    with naming(SOLUTION):
         if not fields or len(fields) % 5:
             raise InputRejected(
                 f"{len(fields)} fields, not a synset and 4 corners for each object; correct or "
@@ -109,11 +107,11 @@ def solved(
             )
         require_one_class(fields[::5], "the row")
         label = class_index(fields[0], synsets)
-        groups = [fields[at + 1 : at + 5] for at in range(0, len(fields), 5)]
-        boxes = [_box(corners, width, height, clip=clip) for corners in groups]
-    except InputRejected as error:
-        raise InputRejected(f"{SOLUTION}: {error}") from None
-    return GroundTruth.from_boxes(np.array(boxes, np.float32), np.full(len(boxes), label, np.int32))
+        objects = Objects(rules)
+        for at in range(0, len(fields), 5):
+            corners = fields[at + 1 : at + 5]
+            objects.add(label, partial(_box, corners, width, height, clip=rules.clip))
+        return objects.truth()
 
 
 def require_one_class(synsets: Sequence[str], where: str) -> None:
@@ -207,7 +205,7 @@ class TreeWriter:
 
 def _box(fields: Sequence[str], width: int, height: int, *, clip: bool) -> Box:
     given = f"box {' '.join(fields)}"
-    x0, y0, x1, y1 = (number(field, f"a corner of {given}") for field in fields)
+    x0, y0, x1, y1 = (corner(field, f"a corner of {given}") for field in fields)
     return checked_box((x0, y0, x1, y1), width, height, clip=clip, given=given)
 
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from operator import itemgetter
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import ijson
 
@@ -14,36 +15,87 @@ from workloads.errors import InputRejected
 Entry = dict[str, Any]
 Events = Iterator[tuple[str, Any]]
 
+_STRING = rb'"(?:[^"\\]|\\.)*"'
+_STRING_OR_CONSTANT = re.compile(_STRING + rb"|-?\b(?:NaN|Infinity)\b", re.DOTALL)
+_STRING_OR_WORD = re.compile(_STRING + rb'|"|-?\w+', re.DOTALL)
 _LONGEST = 5  # values kept of an array: a box has four, and a fifth shows that it is none
 _DEPTH = {"start_map": 1, "start_array": 1, "end_map": -1, "end_array": -1}
 
 
-def read_arrays(path: Path, keys: Mapping[str, frozenset[str]]) -> Iterator[tuple[str, Entry]]:
+class NotJson(InputRejected):
+    """A file is not JSON, or not all of it."""
+
+
+def read_arrays(
+    path: Path,
+    keys: Mapping[str, frozenset[str]],
+    outlines: str = "",
+    *,
+    constants: bool = False,
+) -> Iterator[tuple[str, Entry]]:
     """Entries of the top-level arrays of a JSON object, in the file's order, in one pass.
 
     Args:
         path: the file.
         keys: array to what is kept of its entries: scalars, and of flat arrays the first five
             values. A nested object becomes {}, and so does an entry that is no object.
+        outlines: a key of which the box around its points is kept: of [[x, y, x, y, ...], ...]
+            [x0, y0, x1, y1], and [] of anything else.
+        constants: take NaN, Infinity and -Infinity, which Python writes, as null.
 
     Yields:
         The array's name and the entry.
 
     Raises:
-        InputRejected: not JSON, truncated, not an object, or without one of the arrays. What
-            comes before the fault is yielded first.
+        NotJson: not JSON, or truncated. What comes before the fault is yielded first.
+        InputRejected: not an object, or without one of the arrays.
     """
     with path.open("rb") as stream:
         try:
-            yield from _arrays(ijson.basic_parse(stream, use_float=True), keys)
+            source = Constants(stream) if constants else stream
+            yield from _arrays(ijson.basic_parse(source, use_float=True), keys, outlines)
         except (ijson.JSONError, UnicodeDecodeError) as error:
-            raise InputRejected(
+            raise NotJson(
                 f"not JSON before byte {stream.tell()} ({_reason(error)}); "
                 "download or write it again"
             ) from None
 
 
-def _arrays(events: Events, keys: Mapping[str, frozenset[str]]) -> Iterator[tuple[str, Entry]]:
+class Constants:
+    """A JSON stream whose NaN, Infinity and -Infinity are null; what is in strings stays."""
+
+    def __init__(self, stream: BinaryIO) -> None:
+        self._stream = stream
+        self._held = b""
+
+    def read(self, size: int = -1) -> bytes:
+        """The next bytes: more or fewer than `size`, none only at the end."""
+        while True:
+            data = self._stream.read(size)
+            text = self._held + data
+            cut = _safe_end(text) if data else len(text)
+            self._held = text[cut:]
+            done = _STRING_OR_CONSTANT.sub(_as_null, text[:cut])
+            if done or not data:
+                return done
+
+
+def _safe_end(text: bytes) -> int:
+    """The end of a text, or a place before it to cut at: not within a string or a word."""
+    for found in _STRING_OR_WORD.finditer(text):
+        unfinished = found[0] == b'"' or (found.end() == len(text) and found[0][:1] != b'"')
+        if unfinished:
+            return found.start()
+    return len(text)
+
+
+def _as_null(found: re.Match[bytes]) -> bytes:
+    return found[0] if found[0][:1] == b'"' else b"null"
+
+
+def _arrays(
+    events: Events, keys: Mapping[str, frozenset[str]], outlines: str
+) -> Iterator[tuple[str, Entry]]:
     kind, _ = next(events)
     if kind != "start_map":
         raise InputRejected("not a JSON object; it needs " + _listed(keys))
@@ -56,23 +108,23 @@ def _arrays(events: Events, keys: Mapping[str, frozenset[str]]) -> Iterator[tupl
             _skip(kind, events)
             continue
         missing.discard(name)
-        yield from ((name, entry) for entry in _entries(events, keys[name]))
+        yield from ((name, entry) for entry in _entries(events, keys[name], outlines))
     if missing:
         raise InputRejected(f"no array {_listed(sorted(missing))}; it needs {_listed(keys)}")
 
 
-def _entries(events: Events, keys: frozenset[str]) -> Iterator[Entry]:
+def _entries(events: Events, keys: frozenset[str], outlines: str) -> Iterator[Entry]:
     for kind, _ in events:
         if kind == "end_array":
             return
         if kind == "start_map":
-            yield _entry(events, keys)
+            yield _entry(events, keys, outlines)
         else:
             _skip(kind, events)
             yield {}
 
 
-def _entry(events: Events, keys: frozenset[str]) -> Entry:
+def _entry(events: Events, keys: frozenset[str], outlines: str) -> Entry:
     entry: Entry = {}
     for kind, key in events:
         if kind == "end_map":
@@ -81,7 +133,7 @@ def _entry(events: Events, keys: frozenset[str]) -> Entry:
         if key not in keys:
             _skip(kind, events)
         elif kind == "start_array":
-            entry[key] = _beginning(events)
+            entry[key] = _around(events) if key == outlines else _beginning(events)
         else:
             _skip(kind, events)
             entry[key] = {} if kind == "start_map" else value
@@ -97,6 +149,23 @@ def _beginning(events: Events) -> list[Any]:
         if len(values) < _LONGEST:
             values.append(value)
     return values
+
+
+def _around(events: Events) -> list[float]:
+    """The box around outlines, each an array of x and y in turns; [] if they are something else."""
+    sides: tuple[list[float], list[float]] = ([], [])
+    depth, place = 1, 0
+    for kind, value in events:
+        depth += _DEPTH.get(kind, 0)
+        if depth == 0:
+            break
+        if kind in _DEPTH:
+            place = 0
+        elif kind == "number":
+            sides[place % 2].append(float(value))
+            place += 1
+    xs, ys = sides
+    return [min(xs), min(ys), max(xs), max(ys)] if xs and ys else []
 
 
 def _skip(kind: str, events: Events) -> None:

@@ -11,15 +11,16 @@ import abc
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
-import numpy as np
 from pydantic import Field
 
 from workloads.artifacts import write_text
-from workloads.datasets.annotation_checks import Box, check_size, checked_box, list_lines
+from workloads.datasets.annotation_checks import check_size, list_lines
 from workloads.datasets.base import Dataset, DatasetOptions, Item
+from workloads.datasets.boxes import Box, Objects, checked_box
 from workloads.datasets.boxes_file import BoxedImage, NamedBox, match_images, read_boxes
 from workloads.datasets.drawn_splits import TEST, TRAIN, VAL, draw_splits
 from workloads.datasets.names import alike, ordered_classes, shown
@@ -44,6 +45,11 @@ class OwnOptions(DatasetOptions):
         default=None,
         description="COCO file with boxes of some of the images, its path taken from the root; "
         f"null: {BOXES} if it is there; '': none",
+    )
+    boxes_frame: Literal["stored", "upright"] = Field(
+        default="upright",
+        description="image in which boxes lie if its EXIF orientation is not 1: upright, as "
+        "labelling tools show it, or as stored",
     )
     val_share: float | None = Field(
         default=None,
@@ -149,13 +155,12 @@ class OwnData(Dataset):
             return GroundTruth(labels=known, blacklisted=True)
         if size is not None:
             check_size(tuple(size), width, height, "the boxes' file")
-        found = [self._box(box, width, height) for box in boxes]
-        truth = GroundTruth.from_boxes(
-            np.array([box for _, box, _ in found], np.float32),
-            np.array([label for label, _, _ in found], np.int32),
-            box_crowd=np.array([crowd for _, _, crowd in found], np.bool_),
-        )
-        return replace(truth, labels=known)
+        objects = Objects(self.options.box_rules)
+        for box in boxes:
+            objects.add(
+                self._label(box), partial(self._box, box, width, height), crowd=bool(box[2])
+            )
+        return replace(objects.truth(), labels=known)
 
     def read_image(self, item: Item, limits: ImageLimits) -> bytes:
         """The bytes of one image.
@@ -202,16 +207,18 @@ class OwnData(Dataset):
     def _find(self) -> Found:
         """List everything under `self.root`; may set it to where the data are."""
 
-    def _box(self, named: NamedBox, width: int, height: int) -> tuple[int, Box, bool]:
-        name, (x, y, w, h), crowd = named
-        given = f"box of '{name}' x={x:g} y={y:g} width={w:g} height={h:g}"
-        label = self._index.get(alike(name))
+    def _label(self, named: NamedBox) -> int:
+        label = self._index.get(alike(named[0]))
         if label is None:
-            raise InputRejected(f"{given}: {unknown_name('class', name, self.classes)}")
+            raise InputRejected(f"{_given(named)}: {unknown_name('class', named[0], self.classes)}")
+        return label
+
+    def _box(self, named: NamedBox, width: int, height: int) -> Box:
+        _, (x, y, w, h), _ = named
         corners = (x, y, x + w, y + h)
         excess = max(-x, -y, corners[2] - width, corners[3] - height)
         clip = self.options.clip_boxes or excess <= _ROUNDING
-        return label, checked_box(corners, width, height, clip=clip, given=given), crowd
+        return checked_box(corners, width, height, clip=clip, given=_given(named))
 
     def _with_boxes(self, entries: list[Entry]) -> list[Entry]:
         """The entries with what the boxes file says, and one for each of its images without."""
@@ -263,6 +270,11 @@ def _in_splits(entries: Sequence[Entry], options: OwnOptions) -> list[Entry]:
         else replace(entry, split=entry.split or TRAIN)
         for entry in entries
     ]
+
+
+def _given(named: NamedBox) -> str:
+    name, (x, y, w, h), _ = named
+    return f"box of '{name}' x={x:g} y={y:g} width={w:g} height={h:g}"
 
 
 def _boxed(entry: Entry, image: BoxedImage) -> Entry:

@@ -2,20 +2,45 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 from xml.etree.ElementTree import Element, ParseError, SubElement, tostring
 
-import numpy as np
 from defusedxml import DefusedXmlException
 from defusedxml.ElementTree import fromstring
 
-from workloads.datasets.annotation_checks import Box, check_size, checked_box, number
+from workloads.datasets.annotation_checks import check_size, naming
+from workloads.datasets.base import NO_FILE
+from workloads.datasets.boxes import (
+    FROM_OUTLINE,
+    BadBox,
+    Box,
+    BoxRules,
+    Objects,
+    checked_box,
+    corner,
+)
+from workloads.datasets.remarks import lenient
+from workloads.datasets.values import odd_flag, side
 from workloads.errors import InputRejected, TooLarge
 from workloads.records import GroundTruth, Record
 
 MAX_XML_BYTES = 2**20
+
+_DECLARATION = re.compile(rb"""\s*<\?xml[^>]*?encoding=(["'])([^"']+)\1[^>]*\?>""")
+_MULTI_BYTE = {
+    b"gb2312": "gb18030",
+    b"gbk": "gb18030",
+    b"gb18030": "gb18030",
+    b"big5": "big5hkscs",
+    b"shift_jis": "cp932",
+    b"euc-jp": "euc_jp",
+    b"euc-kr": "cp949",
+}
+_COORDINATE = re.compile(r"[xy]\d*")
 
 ToCorners = Callable[[Box], Box]
 """Between corners as a file has them and half-open boxes."""
@@ -40,38 +65,53 @@ def read_objects(
     height: int,
     label_of: Callable[[str], int],
     convention: Convention,
-    *,
-    clip: bool,
+    rules: BoxRules,
 ) -> GroundTruth:
-    """The truth in one file.
+    """The truth in one file; none of its classes if it has no object.
 
     Args:
         path: the XML file.
-        width, height: of the upright image; a stated size must be the same.
+        width, height: of the image; a stated size must be the same.
         label_of: `<name>` to class index; raises InputRejected for an unknown one.
         convention: pixel convention of the corners.
-        clip: cut boxes that reach beyond the image.
+        rules: what becomes of bad boxes.
 
     Raises:
-        InputRejected: missing, over 1 MiB or malformed, another image size, no object, an unknown
-            class, or a box that is inverted, empty or outside the image. Names the file.
+        InputRejected: missing, over 1 MiB or malformed, another image size, an unknown class, or
+            bad boxes that cost the image. Names the file.
     """
-    try:
+    with naming(f"{path.parent.name}/{path.name}"):
         root = _parse(path)
         _check_size(root, width, height)
-        objects = root.findall("object")
-        if not objects:
-            raise InputRejected("image without labels: no <object>; add one or unlist the image")
-        boxes = [_box(node, width, height, convention, clip=clip) for node in objects]
-        labels = [label_of((node.findtext("name") or "").strip()) for node in objects]
-        return GroundTruth.from_boxes(
-            np.array(boxes, np.float32),
-            np.array(labels, np.int32),
-            box_difficult=np.array([_flag(node, "difficult") for node in objects], np.bool_),
-            box_truncated=np.array([_flag(node, "truncated") for node in objects], np.bool_),
-        )
-    except InputRejected as error:
-        raise type(error)(f"{path.parent.name}/{path.name}: {error}") from None
+        objects = Objects(rules)
+        for node in root.findall("object"):
+            objects.add(
+                label_of((node.findtext("name") or "").strip()),
+                partial(_box, node, width, height, convention, clip=rules.clip),
+                difficult=_flag(node, "difficult"),
+                truncated=_flag(node, "truncated"),
+            )
+        return objects.truth()
+
+
+def check_file(path: Path, width: int, height: int) -> None:
+    """Compare the size that a file states with the image's; one that is not there says nothing.
+
+    Raises:
+        InputRejected: as `read_objects` does, its objects aside.
+    """
+    if path.is_file():
+        with naming(f"{path.parent.name}/{path.name}"):
+            _check_size(_parse(path), width, height)
+
+
+def class_names(path: Path) -> list[str]:
+    """Names of the objects in a file; none of one that cannot be read, which is said later."""
+    try:
+        root = _parse(path)
+    except InputRejected:
+        return []
+    return [(node.findtext("name") or "").strip() for node in root.findall("object")]
 
 
 def objects_xml(record: Record, classes: Sequence[str], convention: Convention) -> bytes:
@@ -89,8 +129,8 @@ def objects_xml(record: Record, classes: Sequence[str], convention: Convention) 
         SubElement(node, "difficult").text = str(int(truth.box_difficult[index]))
         place = SubElement(node, "bndbox")
         corners = convention.from_half_open(tuple(truth.boxes_xyxy[index].tolist()))
-        for tag, corner in zip(("xmin", "ymin", "xmax", "ymax"), corners, strict=True):
-            SubElement(place, tag).text = as_text(corner)
+        for tag, edge in zip(("xmin", "ymin", "xmax", "ymax"), corners, strict=True):
+            SubElement(place, tag).text = as_text(edge)
     data: bytes = tostring(root, encoding="utf-8")
     return data
 
@@ -101,43 +141,81 @@ def as_text(value: float) -> str:
 
 
 def _parse(path: Path) -> Element:
+    """The root; names are those without a namespace."""
     try:
         with path.open("rb") as stream:
             data = stream.read(MAX_XML_BYTES + 1)
-    except FileNotFoundError:
+    except OSError as error:
+        if error.errno not in NO_FILE:
+            raise
         raise InputRejected("no such file; add it or unlist the image") from None
     if len(data) > MAX_XML_BYTES:
         raise TooLarge(f"over {MAX_XML_BYTES} bytes; an annotation is a few kilobytes")
     try:
-        root: Element = fromstring(data, forbid_dtd=True)
+        root: Element = fromstring(_readable(data), forbid_dtd=True)
     except (ParseError, DefusedXmlException, ValueError, LookupError) as error:
         reason = " ".join(str(error).split())
         raise InputRejected(f"not well-formed XML ({reason}); repair it") from None
+    for node in root.iter():
+        node.tag = node.tag.rpartition("}")[2]
     return root
+
+
+def _readable(data: bytes) -> bytes:
+    """The file as UTF-8 if it declares an encoding of several bytes, which the parser lacks."""
+    declared = _DECLARATION.match(data)
+    if declared is None or declared[2].lower() not in _MULTI_BYTE:
+        return data
+    body = data[declared.end() :]
+    try:
+        body.decode("utf-8")  # some tools declare one and write the other
+    except UnicodeDecodeError:
+        body = body.decode(_MULTI_BYTE[declared[2].lower()]).encode()
+    return body
 
 
 def _check_size(root: Element, width: int, height: int) -> None:
     size = root.find("size")
     if size is not None:
-        check_size((_number(size, "width"), _number(size, "height")), width, height, "<size>")
+        stated = (side(size.findtext("width")), side(size.findtext("height")))
+        check_size(stated, width, height, "<size>")
 
 
 def _box(node: Element, width: int, height: int, convention: Convention, *, clip: bool) -> Box:
     place = node.find("bndbox")
     if place is None:
-        raise InputRejected("an <object> has no <bndbox>; add it")
-    x0, y0, x1, y1 = (_number(place, tag) for tag in ("xmin", "ymin", "xmax", "ymax"))
+        x0, y0, x1, y1 = _around(node)
+    else:
+        x0, y0, x1, y1 = (_number(place, tag) for tag in ("xmin", "ymin", "xmax", "ymax"))
     given = f"box xmin={x0:g} ymin={y0:g} xmax={x1:g} ymax={y1:g}"
     corners = convention.to_half_open((x0, y0, x1, y1))
     return checked_box(corners, width, height, clip=clip, given=given)
 
 
+def _around(node: Element) -> Box:
+    """The box around the points of an object's polygon, x1, y1, ... or x, y in each point."""
+    without = BadBox("an <object> has no <bndbox>; add it")
+    polygon = node.find("polygon")
+    if polygon is None:
+        raise without
+    xs, ys = (
+        [_number_of(p) for p in polygon.iter() if _COORDINATE.fullmatch(p.tag) and p.tag[0] == axis]
+        for axis in "xy"
+    )
+    if not xs or not ys:
+        raise without
+    lenient(FROM_OUTLINE, without)
+    return min(xs), min(ys), max(xs), max(ys)
+
+
 def _flag(node: Element, tag: str) -> bool:
     text = (node.findtext(tag) or "0").strip()
-    if text not in ("0", "1"):
-        raise InputRejected(f"<{tag}> is '{text}' (allowed: 0, 1)")
-    return text == "1"
+    return text == "1" if text in ("0", "1") else odd_flag(text, f"<{tag}>")
 
 
 def _number(node: Element, tag: str) -> float:
-    return number((node.findtext(tag) or "").strip(), f"<{tag}> in <{node.tag}>")
+    return corner((node.findtext(tag) or "").strip(), f"<{tag}> in <{node.tag}>")
+
+
+def _number_of(node: Element) -> float:
+    return corner((node.text or "").strip(), f"<{node.tag}>")

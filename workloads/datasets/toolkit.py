@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import ClassVar
 
@@ -18,20 +18,23 @@ import numpy as np
 from pydantic import Field
 
 from workloads.artifacts import write_text
-from workloads.datasets.annotation_checks import list_lines, path_fault
-from workloads.datasets.base import Dataset, DatasetOptions, Item, size_lookup
+from workloads.datasets.annotation_checks import list_lines, names_of, naming, path_fault
+from workloads.datasets.base import Dataset, DatasetOptions, Item, file_digest
+from workloads.datasets.boxes import Objects
+from workloads.datasets.image_files import ImageFiles
 from workloads.datasets.toolkit_lines import (
     Places,
     box_lines,
     by_image,
     check_stated_size,
     line_id,
+    read_box,
     read_label,
     read_masks,
     read_places,
     whole,
 )
-from workloads.errors import ConfigError, InputRejected, NotFound
+from workloads.errors import InputRejected, NotFound
 from workloads.images.masks import FOREGROUND, IGNORED, decode_mask, encode_mask
 from workloads.records import GroundTruth, Record, Task
 
@@ -59,6 +62,11 @@ class ToolkitOptions(DatasetOptions):
         description="file with the name of a class on each line; if not given, "
         "<root>/class_names.txt, or else the names are numbers",
     )
+    renamed: Path | None = Field(
+        default=None,
+        description="file of lines 'image id,path of its file' for images whose files have other "
+        "names than the lists (ImageNetV2, which was given hashed names)",
+    )
 
 
 class ToolkitMetadata(Dataset):
@@ -85,6 +93,7 @@ class ToolkitMetadata(Dataset):
             )
         self._images = _image_prefix(root, options.images)
         self._masks = _folder(options.masks) if options.masks else root / self._images
+        self._renamed = {} if options.renamed is None else _renamed(options.renamed)
         self._classes = self._class_names(options.class_names)
 
     @property
@@ -104,25 +113,39 @@ class ToolkitMetadata(Dataset):
         """
         self.require_split(split)
         tables = [self._table(split, name) for name in (LABELS, SIZES, LOCALIZATION)]
-        size = size_lookup(self.root)
+        files = ImageFiles(self.root, (self._images.rstrip("/"),))
+
+        listed = list(list_lines(self.root / split / IMAGE_IDS))
+        faults = {image: path_fault(image) for image in listed}
+        places = {
+            image: files.find(self._renamed.get(image, image))
+            for image, fault in faults.items()
+            if not fault
+        }
+        at_home = {found.path.rpartition("/")[0] for found in places.values() if found}
+
+        def missing(path: str) -> str:
+            folder_is_right = path.rpartition("/")[0] in at_home
+            return "" if folder_is_right else _other_names(files.count_beside(path))
 
         def item(image: str, fault: str) -> Item:
-            path = f"{self._images}{image}"
+            given = self._renamed.get(image, image)
+            found = places.get(image)
+            path = found.path if found else f"{self._images}{given}"
             said = json.dumps([table.get(image) for table in tables])
             return Item(
                 image_id=image,
                 split=split,
                 image_path=path,
                 annotation=said,
-                num_bytes=0 if fault else size(path),
-                fault=fault,
+                num_bytes=found.num_bytes if found else 0,
+                fault=fault or ("" if found else missing(path)),
+                truth_digest="" if fault else self._mask_digest(tables[2].get(image)),
             )
 
-        listed = list(list_lines(self.root / split / IMAGE_IDS))
-        items = [item(image, path_fault(image)) for image in listed]
-        known = set(listed)
-        labels, _, places = tables
-        unlisted = dict.fromkeys(image for image in (*labels, *places) if image not in known)
+        items = [item(image, faults[image]) for image in listed]
+        labels, _, located = tables
+        unlisted = dict.fromkeys(image for image in (*labels, *located) if image not in faults)
         orphan = f"annotation without its image: {IMAGE_IDS} does not list it; list or remove it"
         return items + [item(image, orphan) for image in unlisted]
 
@@ -134,16 +157,15 @@ class ToolkitMetadata(Dataset):
                 mask is malformed, missing or outside the image. Names the file.
         """
         label_lines, size_lines, place_lines = json.loads(item.annotation)
-        with _naming(f"{item.split}/{LABELS}"):
+        with naming(f"{item.split}/{LABELS}"):
             label = read_label(label_lines, len(self.classes))
         if size_lines is not None:
-            with _naming(f"{item.split}/{SIZES}"):
+            with naming(f"{item.split}/{SIZES}"):
                 check_stated_size(size_lines, width, height)
         if place_lines is None:
             return GroundTruth(labels=(label,))
-        with _naming(f"{item.split}/{LOCALIZATION}"):
-            places = read_places(place_lines, width, height, clip=self.options.clip_boxes)
-            return self._truth(label, places)
+        with naming(f"{item.split}/{LOCALIZATION}"):
+            return self._truth(label, read_places(place_lines), width, height)
 
     @classmethod
     def write(cls, root: Path, classes: Sequence[str], records: Iterable[Record]) -> None:
@@ -177,22 +199,30 @@ class ToolkitMetadata(Dataset):
         path = self.root / split / name
         return by_image(path) if name == LABELS or path.is_file() else {}
 
-    def _truth(self, label: int, places: Places) -> GroundTruth:
+    def _truth(self, label: int, places: Places, width: int, height: int) -> GroundTruth:
         if places.masks:
             mask = encode_mask(read_masks(self._masks, places))
             return GroundTruth(labels=(label,), mask=mask)
-        labels = np.full(len(places.boxes), label, np.int32)
-        return GroundTruth.from_boxes(np.array(places.boxes, np.float32), labels)
+        rules = self.options.box_rules
+        objects = Objects(rules)
+        for fields in places.boxes:
+            objects.add(label, partial(read_box, fields, width, height, clip=rules.clip))
+        return objects.truth()
+
+    def _mask_digest(self, said: str | None) -> str:
+        """Digest of the masks that an image's lines of `localization.txt` name."""
+        try:
+            places = read_places(said) if said else None
+        except InputRejected:  # said when the image is read
+            return ""
+        names = [] if places is None else [name for name in (*places.masks, places.ignore) if name]
+        return file_digest(*(self._masks / name for name in names)) if names else ""
 
     def _class_names(self, path: Path | None) -> tuple[str, ...]:
         if path is None and not (self.root / CLASS_NAMES).is_file():
             return tuple(str(label) for label in range(max(self._labels(), default=0) + 1))
         path = path or self.root / CLASS_NAMES
-        names = tuple(list_lines(path))
-        for index, name in enumerate(names):
-            if name in names[:index]:
-                raise ConfigError(f"{path}: class name '{name}' is there twice; give each once")
-        return names
+        return names_of(path)
 
     def _labels(self) -> Iterator[int]:
         for path in self.root.glob(f"*/{LABELS}"):
@@ -208,6 +238,21 @@ def _folder(path: Path) -> Path:
     return path.absolute()  # workers have another working directory
 
 
+def _other_names(others: int) -> str:
+    """Reason why an image is not there, if its folder is full of other names."""
+    if not others:
+        return ""
+    return (
+        f"no such file, but its folder has {others} images of other names; add it, or give the "
+        "names of the files with the option renamed"
+    )
+
+
+def _renamed(path: Path) -> dict[str, str]:
+    lines = (line.partition(",") for line in list_lines(path))
+    return {image.strip(): file.strip() for image, _, file in lines}
+
+
 def _image_prefix(root: Path, given: Path | None) -> str:
     """Prefix that turns an image id into a path, relative to the root or absolute."""
     if given is not None:
@@ -219,14 +264,6 @@ def _image_prefix(root: Path, given: Path | None) -> str:
         if (root / place).is_dir():
             return f"{place}/"
     return ""
-
-
-@contextmanager
-def _naming(file: str) -> Iterator[None]:
-    try:
-        yield
-    except InputRejected as error:
-        raise type(error)(f"{file}: {error}") from None
 
 
 def _check_writable(record: Record) -> None:

@@ -17,14 +17,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from workloads.datasets.annotation_checks import (
-    Box,
     check_size,
-    checked_box,
     list_lines,
-    number,
     path_fault,
 )
 from workloads.datasets.base import NO_FILE
+from workloads.datasets.boxes import Box, checked_box, corner
 from workloads.datasets.pascal_xml import as_text
 from workloads.errors import InputRejected
 from workloads.images.decode import ImageLimits, decode_grey
@@ -35,9 +33,9 @@ _BOX, _MASK = 4, 2  # fields after the id
 
 
 class Places(NamedTuple):
-    """Locations of an image's objects: boxes, or masks, or unknown."""
+    """Locations of an image's objects: boxes (four fields each), or masks, or unknown."""
 
-    boxes: list[Box]
+    boxes: list[list[str]]
     masks: list[str]
     ignore: str  # empty if there is none
 
@@ -51,6 +49,7 @@ def by_image(path: Path) -> dict[str, str]:
     said: dict[str, str] = {}
     for line in list_lines(path):
         image, _, rest = line.partition(",")
+        image, rest = image.strip(), rest.strip()
         said[image] = f"{said[image]}\n{rest}" if image in said else rest
     return said
 
@@ -68,7 +67,7 @@ def read_label(said: str | None, num_classes: int) -> int:
     """
     if said is None:
         raise InputRejected("image without a label: no line for it; add one or unlist the image")
-    label = whole(_only(said))
+    label = whole(_only(said).strip())
     if label is None or label >= num_classes:
         raise InputRejected(f"class label is '{said[:40]}' (allowed: 0 to {num_classes - 1})")
     return label
@@ -80,23 +79,22 @@ def check_stated_size(said: str, width: int, height: int) -> None:
     Raises:
         InputRejected: another size, or none.
     """
-    sides = [whole(side) for side in _only(said).split(",")]
+    sides = [whole(side.strip()) for side in _only(said).split(",")]
     if len(sides) != 2 or None in sides:
         raise InputRejected(f"size is '{said}'; give width,height")
     check_size((sides[0], sides[1]), width, height, "the line")
 
 
-def read_places(said: str, width: int, height: int, *, clip: bool) -> Places:
-    """The boxes or masks of an image whose upright size is width x height.
+def read_places(said: str) -> Places:
+    """The boxes or masks of an image, as its lines have them.
 
     Raises:
-        InputRejected: lines of both kinds or of none, several ignore masks, no mask, or a box that
-            is malformed, inverted or outside the image.
+        InputRejected: lines of both kinds or of none, several ignore masks, or no mask.
     """
-    lines = [line.split(",") for line in said.split("\n")]
+    lines = [[field.strip() for field in line.split(",")] for line in said.split("\n")]
     kinds = {len(fields) for fields in lines}
     if kinds == {_BOX}:
-        return Places([_box(fields, width, height, clip=clip) for fields in lines], [], "")
+        return Places(lines, [], "")
     if kinds == {_MASK}:
         masks, ignores = [mask for mask, _ in lines], [ignore for _, ignore in lines if ignore]
         if len(ignores) > 1 or not all(masks):
@@ -106,6 +104,18 @@ def read_places(said: str, width: int, height: int, *, clip: bool) -> Places:
     raise InputRejected(
         f"cannot read '{shown}'; give x0,y0,x1,y1 on all lines of an image, or mask,ignore"
     )
+
+
+def read_box(fields: Sequence[str], width: int, height: int, *, clip: bool) -> Box:
+    """One box of an image whose upright size is width x height.
+
+    Raises:
+        BadBox: no numbers, or as `checked_box`.
+    """
+    names = ("x0", "y0", "x1", "y1")
+    x0, y0, x1, y1 = (corner(field, name) for field, name in zip(fields, names, strict=True))
+    given = f"box {','.join(fields)}"
+    return checked_box((x0, y0, x1, y1), width, height, clip=clip, given=given)
 
 
 def read_masks(folder: Path, places: Places) -> NDArray[np.uint8]:
@@ -140,13 +150,6 @@ def _only(said: str) -> str:
     if len(lines) > 1:
         raise InputRejected(f"contradictory lines: {' and '.join(sorted(lines))}; keep one")
     return lines.pop()
-
-
-def _box(fields: Sequence[str], width: int, height: int, *, clip: bool) -> Box:
-    names = ("x0", "y0", "x1", "y1")
-    x0, y0, x1, y1 = (number(field, name) for field, name in zip(fields, names, strict=True))
-    given = f"box {','.join(fields)}"
-    return checked_box((x0, y0, x1, y1), width, height, clip=clip, given=given)
 
 
 def _grey(folder: Path, name: str) -> NDArray[np.uint8]:

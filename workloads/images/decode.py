@@ -45,7 +45,7 @@ _UPRIGHT = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
-_SWAPS_SIDES = (5, 6, 7, 8)
+SWAPS_SIDES = (5, 6, 7, 8)
 
 
 class ImageLimits(Options):
@@ -88,12 +88,22 @@ def decode(data: bytes, limits: ImageLimits) -> NDArray[np.uint8]:
         NotAnImage: empty, or not in one of the allowed formats.
         InputRejected: animated, truncated, corrupt, or with pixels that have no 8-bit meaning.
     """
+    return decode_oriented(data, limits)[0]
+
+
+def decode_oriented(data: bytes, limits: ImageLimits) -> tuple[NDArray[np.uint8], int]:
+    """Upright pixels as `decode` gives them, and the EXIF orientation that was applied, 1 to 8.
+
+    Raises:
+        InputRejected: as `decode` does.
+    """
     with _pillow_errors("decode"):
         image = _open(data, limits)
         image.load()
-        method = _UPRIGHT.get(_orientation(image))
+        orientation = _orientation(image)
+        method = _UPRIGHT.get(orientation)
         rgb = _to_rgb(image)
-        return np.array(rgb if method is None else rgb.transpose(method))
+        return np.array(rgb if method is None else rgb.transpose(method)), orientation
 
 
 def decode_grey(data: bytes, limits: ImageLimits) -> NDArray[np.uint8]:
@@ -124,7 +134,7 @@ def probe(data: bytes, limits: ImageLimits) -> tuple[int, int]:
         if image.format in ("PNG", "TIFF"):
             image.load()
         width, height = image.size
-        return (height, width) if _orientation(image) in _SWAPS_SIDES else (width, height)
+        return (height, width) if _orientation(image) in SWAPS_SIDES else (width, height)
 
 
 def resize_square(image: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:

@@ -8,6 +8,7 @@ from itertools import groupby
 from pathlib import Path
 
 from workloads.datasets.base import Dataset
+from workloads.datasets.remarks import reading
 from workloads.images.decode import ImageLimits
 from workloads.shards.shards import Shards
 from workloads.shards.write import finish_shards, ingest_shard, plan_shards, split_duplicates
@@ -36,7 +37,8 @@ def ingest(
         IntegrityError: read + quarantined is not listed.
     """
     chosen = tuple(splits) or dataset.splits()
-    listed = [item for split in chosen for item in dataset.items(split)]
+    with reading() as remarks:
+        listed = [item for split in chosen for item in dataset.items(split)]
     items, repeated = split_duplicates(listed)
     results = []
     for split, of_split in groupby(items, key=lambda item: item.split):
@@ -45,5 +47,5 @@ def ingest(
             results.append(ingest_shard(dataset, some, path, limits or ImageLimits()))
             on_images(len(some))
     counts = Counter(item.split for item in listed)
-    finish_shards(folder, dataset, {s: counts[s] for s in chosen}, results, repeated)
+    finish_shards(folder, dataset, {s: counts[s] for s in chosen}, results, repeated, remarks)
     return Shards.open(folder)

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from pydantic import Field
+
 from workloads.artifacts import MANIFEST, read_manifest
 from workloads.errors import IntegrityError, NotFound, unknown_name
 from workloads.options import Options
@@ -39,6 +41,9 @@ class ShardManifest(Options):
     task: Task
     classes: tuple[str, ...]
     splits: dict[str, SplitInfo]
+    remarks: dict[str, int] = Field(
+        default={}, description="what was read leniently or should be known, and how often"
+    )
 
 
 def read_shard_manifest(folder: Path) -> ShardManifest:

@@ -56,15 +56,19 @@ def reasons(folder: Path, split: str) -> tuple[Reason, ...]:
     Raises:
         IntegrityError: as `quarantined` does.
     """
+    return by_kind(entry for entry in quarantined(folder) if entry.split == split)
+
+
+def by_kind(entries: Iterable[Quarantined]) -> tuple[Reason, ...]:
+    """The reasons of entries, the most frequent first."""
     counts: dict[str, int] = {}
     examples: dict[str, list[Quarantined]] = {}
-    for entry in quarantined(folder):
-        if entry.split == split:
-            kind = kind_of(entry)
-            counts[kind] = counts.get(kind, 0) + 1
-            known = examples.setdefault(kind, [])
-            if len(known) < EXAMPLES:
-                known.append(entry)
+    for entry in entries:
+        kind = kind_of(entry)
+        counts[kind] = counts.get(kind, 0) + 1
+        known = examples.setdefault(kind, [])
+        if len(known) < EXAMPLES:
+            known.append(entry)
     ordered = sorted(counts, key=lambda kind: (-counts[kind], kind))
     return tuple(Reason(kind, counts[kind], tuple(examples[kind])) for kind in ordered)
 

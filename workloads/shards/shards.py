@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from workloads.artifacts import Artifact
+from workloads.errors import ConfigError
 from workloads.records import Record, Task
 from workloads.shards.cooccurrence import cooccurrence_of
 from workloads.shards.manifest import ShardManifest, SplitInfo, files_of, parse_shard_manifest
@@ -52,6 +53,19 @@ class Shards(Artifact):
     def splits(self) -> dict[str, SplitInfo]:
         """Counts of the images of each split."""
         return self.manifest.splits
+
+    def require_positives(self, split: str) -> None:
+        """Raise ConfigError unless an image of a split has a class: there is nothing to learn.
+
+        Objects that are difficult do not count.
+        """
+        info = self.splits[split]
+        if not sum(info.label_counts):
+            raise ConfigError(
+                f"{self.folder}: none of the {info.read} images of split '{split}' has a class, so "
+                "nothing can be learned from it; see that the labels belong to the images and "
+                "ingest again, or choose another split"
+            )
 
     def files(self, split: str) -> list[Path]:
         """The Parquet files of a split, in order.

@@ -7,6 +7,7 @@ what was listed, read and quarantined per split.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
@@ -18,8 +19,10 @@ import pyarrow as pa
 
 from workloads.artifacts import QUARANTINE, seal, sha256, unseal
 from workloads.datasets.base import NO_FILE, Dataset, Item
+from workloads.datasets.frames import read_truth
+from workloads.datasets.remarks import reading
 from workloads.errors import InputRejected, IntegrityError
-from workloads.images.decode import ImageLimits, decode
+from workloads.images.decode import ImageLimits, decode_oriented
 from workloads.parquet import ParquetWriter, parquet_writer
 from workloads.records import RECORD_SCHEMA, Record, records_to_table
 from workloads.shards.manifest import ShardFile, ShardManifest, SplitInfo
@@ -43,6 +46,7 @@ class ShardResult:
         sha256: of the file, hexadecimal.
         label_counts: per class, the images with an object of it that is not difficult.
         quarantined: the items that are not in it.
+        remarks: what was read leniently or should be known of it, and how often.
     """
 
     split: str
@@ -52,6 +56,7 @@ class ShardResult:
     sha256: str
     label_counts: list[int]
     quarantined: list[Quarantined] = field(default_factory=list)
+    remarks: dict[str, int] = field(default_factory=dict)
 
 
 def split_duplicates(items: Iterable[Item]) -> tuple[list[Item], list[Quarantined]]:
@@ -84,7 +89,12 @@ def plan_shards(items: Sequence[Item], target_bytes: int) -> list[list[Item]]:
 
 
 def ingest_shard(
-    dataset: Dataset, items: Sequence[Item], path: Path, limits: ImageLimits
+    dataset: Dataset,
+    items: Sequence[Item],
+    path: Path,
+    limits: ImageLimits,
+    *,
+    strict: bool = False,
 ) -> ShardResult:
     """Check images and write them as one Parquet file, whole or not at all.
 
@@ -96,6 +106,7 @@ def ingest_shard(
         items: at least one, all of one split.
         path: the Parquet file.
         limits: what an image may cost.
+        strict: quarantine what is not just as its layout has it, instead of reading it leniently.
 
     Raises:
         ValueError: no items, or items of several splits.
@@ -105,10 +116,11 @@ def ingest_shard(
     if len(splits) != 1:
         raise ValueError(f"a shard has items of one split, given {sorted(splits)}")
     quarantined: list[Quarantined] = []
+    remarks: Counter[str] = Counter()
     counts = np.zeros(len(dataset.classes), np.int64)
     rows = 0
     with _writer(path) as writer:
-        records = _good_records(dataset, items, limits, quarantined)
+        records = _good_records(dataset, items, limits, quarantined, remarks, strict=strict)
         for group in _groups(records):
             writer.write_table(records_to_table(group))
             rows += len(group)
@@ -122,6 +134,7 @@ def ingest_shard(
         sha256=sha256(path),
         label_counts=counts.tolist(),
         quarantined=quarantined,
+        remarks=dict(sorted(remarks.items())),
     )
 
 
@@ -131,6 +144,7 @@ def finish_shards(
     listed: Mapping[str, int],
     results: Sequence[ShardResult],
     repeated: Sequence[Quarantined] = (),
+    remarks: Mapping[str, int] | None = None,
 ) -> dict[str, Any]:
     """Check that every listed image is accounted for, write the quarantine, seal the folder.
 
@@ -140,6 +154,7 @@ def finish_shards(
         listed: split to the number of images on its list, faulty ones and repetitions included.
         results: of all shards, in order.
         repeated: what `split_duplicates` left out.
+        remarks: those of the listing.
 
     Returns:
         The manifest.
@@ -157,7 +172,11 @@ def finish_shards(
     _check_files(folder, results)
     write_quarantine(folder / QUARANTINE, rejected)
     facts = ShardManifest(
-        dataset=dataset.name, task=dataset.found_task(), classes=dataset.classes, splits=splits
+        dataset=dataset.name,
+        task=dataset.found_task(),
+        classes=dataset.classes,
+        splits=splits,
+        remarks=dict(sorted(all_remarks(remarks or {}, results).items())),
     )
     manifest = seal(folder, kind="shards", **facts.model_dump(mode="json"))
     # After sealing, because it has hashed every file anyway.
@@ -168,12 +187,29 @@ def finish_shards(
     return manifest
 
 
+def all_remarks(of_listing: Mapping[str, int], results: Iterable[ShardResult]) -> Counter[str]:
+    """Remarks of the listing and of all shards, added."""
+    remarks = Counter(of_listing)
+    for result in results:
+        remarks.update(result.remarks)
+    return remarks
+
+
 def _good_records(
-    dataset: Dataset, items: Iterable[Item], limits: ImageLimits, quarantined: list[Quarantined]
+    dataset: Dataset,
+    items: Iterable[Item],
+    limits: ImageLimits,
+    quarantined: list[Quarantined],
+    remarks: Counter[str],
+    *,
+    strict: bool,
 ) -> Iterator[Record]:
     for item in items:
         try:
-            yield _read(dataset, item, limits)
+            with reading(strict=strict) as of_image:
+                record = _read(dataset, item, limits)
+            remarks.update(of_image)  # of an image that is left out nothing is said but why
+            yield record
         except InputRejected as error:
             quarantined.append(_quarantine(item, str(error)))
         except OSError as error:
@@ -200,8 +236,9 @@ def _read(dataset: Dataset, item: Item, limits: ImageLimits) -> Record:
     if item.fault:
         raise InputRejected(item.fault)
     data = dataset.read_image(item, limits)
-    height, width = decode(data, limits).shape[:2]
-    truth = dataset.annotation(item, width, height)
+    pixels, orientation = decode_oriented(data, limits)
+    height, width = pixels.shape[:2]
+    truth = read_truth(dataset, item, width, height, orientation)
     return Record(item.image_id, item.split, data, width, height, truth)
 
 

@@ -56,8 +56,10 @@ def training_on(
         of_workers: `wrap` and `gather` of a worker that has others beside it.
 
     Raises:
-        ConfigError: the images do not fill a batch, or the method needs what is not there.
+        ConfigError: the images do not fill a batch, none has a class, or the method needs what is
+            not there.
     """
+    data.shards.require_positives(data.train)
     share = share or Share()
     return TrainingRun(
         method=method,

@@ -19,7 +19,7 @@ from workloads.errors import Conflict, InputRejected, NotFound
 @pytest.fixture(scope="module")
 def made(tmp_path_factory) -> Path:
     root = tmp_path_factory.mktemp("data") / "digits"
-    make_digits(root, DigitsOptions(train=5, val=2, test=1))
+    make_digits(root, DigitsOptions(train=9, val=2, test=1))
     return root
 
 
@@ -50,7 +50,7 @@ def break_one() -> Path:
 
 def test_all_images_are_read_and_a_second_time_is_a_no_op():
     found = answer()
-    assert (found["listed"], found["read"], found["quarantined"]) == (8, 8, 0)
+    assert (found["listed"], found["read"], found["quarantined"]) == (12, 12, 0)
     assert found["folder"] == str(Path("shards").resolve())
     before = {p: p.stat().st_mtime_ns for p in Path("shards").rglob("*")}
     assert answer() == found
@@ -83,6 +83,71 @@ def test_strict_fails_at_a_broken_image_and_leaves_no_finished_shards():
         ingest("--strict")
     assert "\n" not in str(caught.value)
     assert not Path("shards/manifest.json").exists()
+
+
+def spoil(count: int, old: str = "<difficult>", new: str = "<difficult>Unspecified ") -> list[Path]:
+    """The first XML files with something else in them."""
+    paths = sorted(Path("data/Annotations").glob("*.xml"))[:count]
+    for path in paths:
+        path.write_text(path.read_text().replace(old, new))
+    return paths
+
+
+def test_lenient_reading_is_said_once_and_refused_if_strict():
+    spoil(2)
+    for _ in range(2):
+        done = ingest()
+        assert done.exit_code == 0
+        said = [line for line in done.stderr.splitlines() if "read leniently: flags" in line]
+        assert len(said) == 1
+    with pytest.raises(InputRejected, match="made without --strict"):
+        ingest("--strict")
+    shutil.rmtree("shards")
+    with pytest.raises(InputRejected, match=r"<difficult> is 'Unspecified .*; mend it"):
+        ingest("--strict")
+
+
+def test_nothing_read_is_a_failure_that_can_be_mended():
+    paths = spoil(12, "<name>", "<name>my ")
+    for _ in range(2):
+        reason = r"none of 12 images could be read: 12 x .*unknown class .* Mend them"
+        with pytest.raises(InputRejected, match=reason) as caught:
+            ingest()
+        assert "\n" not in str(caught.value)
+    assert len(Path("shards/quarantine.jsonl").read_text().splitlines()) == 12
+    for path in paths[1:]:
+        path.write_text(path.read_text().replace("<name>my ", "<name>"))
+    done = ingest("-o", "json")  # one in 12 is below a tenth
+    assert (done.exit_code, json.loads(done.stdout)["read"]) == (3, 11)
+
+
+def test_other_options_mend_an_ingest_that_read_nothing():
+    spoil(12, "<name>", "<name>my ")
+    with pytest.raises(InputRejected, match="class_names=files"):
+        ingest()
+    assert answer("--set", "ingest.options.class_names=files")["read"] == 12
+
+
+@pytest.mark.parametrize(
+    "how", [("--max-quarantined", "0.2"), ("--set", "ingest.max_quarantined=0.2")]
+)
+def test_a_larger_share_is_allowed_by_an_option(how):
+    spoil(2, "<name>", "<name>my ")
+    with pytest.raises(InputRejected, match="2 of 12 images were quarantined, more than 10%"):
+        ingest()
+    assert not Path("shards/manifest.json").exists()
+    assert ingest(*how).exit_code == 3
+    with pytest.raises(InputRejected, match="more than 10%"):  # of finished shards too
+        ingest()
+
+
+def test_changed_truth_is_refused_by_finished_shards():
+    answer()
+    (path,) = spoil(1, "<difficult>0", "<difficult>1")
+    with pytest.raises(Conflict, match="listing: other content"):
+        ingest()
+    path.write_text(path.read_text().replace("<difficult>1", "<difficult>0"))
+    assert answer()["read"] == 12
 
 
 def test_a_data_set_that_is_not_there():

@@ -79,13 +79,13 @@ def test_ingest(stand_in):
     called = stand_in("orchestrator.ingest.ingest")
     assert invoke("ingest", "--root", "in", "--out", "to")["folder"] == "made"
     assert called.arguments == ("digits", Path("in"), Path("to"), (), {})
-    assert called.options == {"strict": False}
+    assert called.options == {"strict": False, "max_quarantined": 0.1}
     more = ["--split", "val", "--split", "test", "--strict"]
-    more += ["--set", "ingest.options.clip_boxes=true"]
+    more += ["--set", "ingest.options.clip_boxes=true", "--max-quarantined", "0.5"]
     invoke("ingest", "--dataset", "voc2007", "--root", "in", "--out", "to", *more)
     options = {"clip_boxes": True}
     assert called.arguments == ("voc2007", Path("in"), Path("to"), ["val", "test"], options)
-    assert called.options == {"strict": True}
+    assert called.options == {"strict": True, "max_quarantined": 0.5}
 
 
 def test_ingest_with_quarantined_images_is_code_3(stand_in):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -26,6 +27,7 @@ from workloads.backbones.registry import BACKBONES
 from workloads.errors import ConfigError, NotFound
 from workloads.recipes.load import load_recipe
 from workloads.recipes.schema import Recipe
+from workloads.records import GroundTruth
 from workloads.shards.shards import Shards
 
 SPLITS = ("train", "val")
@@ -68,6 +70,17 @@ def test_an_unnamed_part_is_never_silently_random(shards: Shards) -> None:
         Settings(), recipe(initial=None, parts={}), shards, SPLITS, initial={"perceptual": "random"}
     )
     assert spec.initial == ()
+
+
+def test_images_without_any_class_are_not_trained_on(tmp_path: Path) -> None:
+    hard = replace(made_truth((0, (0, 0, 8, 8))), labels=(), difficult_labels=(0,))
+    records = [made_record("t-1", GroundTruth(), split="train")]
+    records += [made_record("t-2", hard, split="train")]
+    records += [made_record("v-1", made_truth((0, (0, 0, 8, 8))), split="val")]
+    shards = Shards.open(write_shards(tmp_path / "shards", records, ("a", "b")))
+    given = load_recipe("digits-cam-tiny")
+    with pytest.raises(ConfigError, match="none of the 2 images of split 'train' has a class"):
+        make_spec(Settings(), given, shards, SPLITS, initial={"backbone": "random"})
 
 
 def test_parts_are_loaded_from_their_files(shards: Shards, weights: Path) -> None:

@@ -17,6 +17,7 @@ from workloads.datasets.base import DatasetOptions, Item
 from workloads.datasets.cub import Cub
 from workloads.datasets.digit_options import SingleDigitsOptions
 from workloads.datasets.digits import CLASSES, draw_all
+from workloads.datasets.remarks import reading
 from workloads.errors import InputRejected, NotFound
 from workloads.images.decode import ImageLimits, decode
 from workloads.records import GroundTruth, Record
@@ -142,7 +143,7 @@ def test_a_box_is_corner_and_size(tree: Path) -> None:
     ],
 )
 def test_wrong_annotations(tree: Path, annotation: str, reason: str) -> None:
-    with pytest.raises(InputRejected, match=reason) as caught:
+    with reading(strict=True), pytest.raises(InputRejected, match=reason) as caught:
         truth_of(tree, annotation)
     assert "\n" not in str(caught.value)
 
@@ -219,8 +220,9 @@ def test_any_line_is_read_or_refused(words: list[str], text: str) -> None:
     dataset.options, dataset._numbers = DatasetOptions(), ("1", "117")
     for annotation in (" ".join(words), f"1, {' '.join(words)}", text):
         with suppress(InputRejected):
-            truth = dataset.annotation(Item("a", "train", "a", annotation), WIDTH, HEIGHT)
-            assert len(truth.labels) == len(truth.boxes_xyxy) == 1
+            with reading() as remarks:
+                truth = dataset.annotation(Item("a", "train", "a", annotation), WIDTH, HEIGHT)
+            assert len(truth.labels) == len(truth.boxes_xyxy) + remarks.total() == 1
 
 
 def digits() -> list[Record]:

@@ -12,13 +12,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from ingesting import ingest_all
 
-from workloads.datasets.base import Dataset, Item
+from workloads.datasets.base import Dataset, Item, file_digest
+from workloads.datasets.boxes import BoxRules
 from workloads.datasets.digit_options import SingleDigitsOptions
 from workloads.datasets.digits import CLASSES, draw_all
 from workloads.datasets.ilsvrc import Ilsvrc
 from workloads.datasets.ilsvrc_tree import find_blacklist, solved
 from workloads.datasets.pascal_xml import as_text
 from workloads.datasets.registry import open_dataset
+from workloads.datasets.remarks import reading
 from workloads.errors import ConfigError, InputRejected, NotFound
 from workloads.images.decode import ImageLimits, decode
 from workloads.records import GroundTruth, Record
@@ -143,7 +145,7 @@ def test_splits(tree: Path) -> None:
 
 
 def test_items_of_train_are_listed_in_order_existing_or_not(tree: Path) -> None:
-    put(tree / PARTS[1] / "train" / TENCH / f"{TENCH}_10026.xml", "")
+    path = put(tree / PARTS[1] / "train" / TENCH / f"{TENCH}_10026.xml", "")
     first, second, third = Ilsvrc(tree).items("train")
     assert first == Item(
         image_id=f"{TENCH}_10026",
@@ -151,6 +153,7 @@ def test_items_of_train_are_listed_in_order_existing_or_not(tree: Path) -> None:
         image_path=f"Data/CLS-LOC/train/{TENCH}/{TENCH}_10026.JPEG",
         annotation=f"Annotations/CLS-LOC/train/{TENCH}/{TENCH}_10026.xml",
         num_bytes=5,
+        truth_digest=file_digest(path),
     )
     assert (second.image_id, second.num_bytes, second.annotation) == (f"{BIRD}_3", 0, "")
     assert third.image_id == f"{TENCH}_2"
@@ -227,7 +230,7 @@ def test_words_in_place_of_a_synset_mean_that_of_the_folder(tree: Path) -> None:
     ("text", "reason"),
     [
         ("", "not well-formed XML"),
-        ("<annotation/>", "image without labels"),
+        ("<annotation/>", "no <object>; add one or remove the file"),
         (xml((BIRD, (1, 2, 3, 4))), f"objects of {BIRD} in an image of {TENCH}"),
         (xml((TENCH, (1, 2, 3, 4)), (BIRD, (1, 2, 3, 4))), f"objects of {TENCH}, {BIRD}, an image"),
         (xml(("n00000009", (1, 2, 3, 4))), f"unknown class 'n00000009' .*{TENCH}"),
@@ -236,7 +239,7 @@ def test_words_in_place_of_a_synset_mean_that_of_the_folder(tree: Path) -> None:
     ],
 )
 def test_wrong_files_of_train(tree: Path, text: str, reason: str) -> None:
-    with pytest.raises(InputRejected, match=reason) as caught:
+    with reading(strict=True), pytest.raises(InputRejected, match=reason) as caught:
         train_truth(tree, text)
     assert f"{TENCH}/{TENCH}_10026.xml: " in str(caught.value)
 
@@ -276,7 +279,7 @@ def test_rows_of_val(tree: Path) -> None:
     ],
 )
 def test_wrong_rows(tree: Path, row: str, reason: str) -> None:
-    with pytest.raises(InputRejected, match=reason) as caught:
+    with reading(strict=True), pytest.raises(InputRejected, match=reason) as caught:
         val_truth(tree, row)
     assert str(caught.value).startswith("LOC_val_solution.csv: ")
     assert "\n" not in str(caught.value)
@@ -291,7 +294,7 @@ def test_images_of_val_without_a_row(tree: Path) -> None:
 def test_a_message_does_not_list_a_thousand_classes() -> None:
     synsets = [f"n{index:08d}" for index in range(1000)]
     with pytest.raises(InputRejected, match="unknown class 'n1', none of the 1000; correct it"):
-        solved("n1 1 2 3 4", WIDTH, HEIGHT, synsets, clip=False)
+        solved("n1 1 2 3 4", WIDTH, HEIGHT, synsets, BoxRules())
 
 
 @given(
@@ -300,9 +303,10 @@ def test_a_message_does_not_list_a_thousand_classes() -> None:
 def test_any_row_is_read_or_refused(words: list[str], text: str) -> None:
     for row in (" ".join(words), text):
         with suppress(InputRejected):
-            truth = solved(row, WIDTH, HEIGHT, SYNSETS, clip=False)
+            with reading() as remarks:
+                truth = solved(row, WIDTH, HEIGHT, SYNSETS, BoxRules())
             assert len(truth.labels) == 1
-            assert len(truth.boxes_xyxy) == len(row.split()) / 5
+            assert len(truth.boxes_xyxy) + sum(remarks.values()) == len(row.split()) / 5
 
 
 def interval(length: int) -> st.SearchStrategy[list[float]]:
@@ -314,7 +318,7 @@ def interval(length: int) -> st.SearchStrategy[list[float]]:
 def test_written_numbers_are_exact(sides: list[tuple[list[float], list[float]]]) -> None:
     boxes = np.array([[x[0], y[0], x[1], y[1]] for x, y in sides], np.float32)
     row = " ".join(" ".join([BIRD, *map(as_text, box)]) for box in boxes.tolist())
-    truth = solved(row, WIDTH, HEIGHT, SYNSETS, clip=False)
+    truth = solved(row, WIDTH, HEIGHT, SYNSETS, BoxRules())
     np.testing.assert_array_equal(truth.boxes_xyxy, boxes)
 
 

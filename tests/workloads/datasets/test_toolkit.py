@@ -21,8 +21,9 @@ from workloads.datasets.base import Item
 from workloads.datasets.digit_options import SingleDigitsOptions
 from workloads.datasets.digits import CLASSES, draw_all
 from workloads.datasets.registry import open_dataset
+from workloads.datasets.remarks import reading
 from workloads.datasets.toolkit import ToolkitMetadata, ToolkitOptions
-from workloads.datasets.toolkit_lines import box_lines, line_id, read_places
+from workloads.datasets.toolkit_lines import box_lines, line_id, read_box, read_places
 from workloads.errors import ConfigError, InputRejected, NotFound, TooLarge
 from workloads.images.decode import ImageLimits, decode
 from workloads.images.masks import FOREGROUND, IGNORED, decode_mask, encode_mask
@@ -221,7 +222,7 @@ def test_boxes_are_cut_if_so_asked(tmp_path: Path) -> None:
 def test_wrong_lines(tmp_path: Path, file: str, rest: str | None, reason: str) -> None:
     put(tmp_path, "train")  # it says that there are two classes
     text = "" if rest is None else f"{IMAGE},{rest}\n"
-    with pytest.raises(InputRejected, match=reason) as caught:
+    with reading(strict=True), pytest.raises(InputRejected, match=reason) as caught:
         read(tmp_path, **{file: text})
     assert str(caught.value).startswith(f"val/{file}.txt: ")
     assert "\n" not in str(caught.value)
@@ -337,8 +338,9 @@ EDGES = st.floats(0, 640, width=32)
 def test_written_boxes_are_the_same_in_single_precision(corners: tuple[float, ...]) -> None:
     boxes = np.array([corners], np.float32)
     (line,) = box_lines("a.jpg", boxes.tolist())
-    places = read_places(line.removeprefix("a.jpg,"), 640, 640, clip=False)
-    np.testing.assert_array_equal(np.array(places.boxes, np.float32), boxes)
+    (fields,) = read_places(line.removeprefix("a.jpg,")).boxes
+    found = read_box(fields, 640, 640, clip=False)
+    np.testing.assert_array_equal(np.array([found], np.float32), boxes)
 
 
 def with_masks(records: Iterator[Record]) -> Iterator[Record]:
