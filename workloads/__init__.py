@@ -10,7 +10,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from workloads.compile_cache import set_cache_folder
+import workloads.compile_cache as _compile_cache
 
 if TYPE_CHECKING:
     from workloads.datasets.registry import open_dataset
@@ -69,7 +69,7 @@ __all__ = [
     "tune",
 ]
 
-set_cache_folder()  # before anything imports numba
+_compile_cache.set_cache_folder()  # before anything imports numba
 
 
 def __getattr__(name: str) -> Any:

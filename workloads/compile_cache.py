@@ -1,4 +1,4 @@
-"""Where numba keeps compiled code, decided before it is imported.
+"""A folder for the code that numba compiles, decided before it is imported.
 
 It keeps it beside the source, else in the user's cache folder, and ends with an error where it may
 write to neither: packages of another owner, in a container whose user has no home.

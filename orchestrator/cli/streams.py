@@ -46,7 +46,7 @@ def _occupy() -> None:
 
 
 def plain_text(error: UnicodeError) -> tuple[str, int]:
-    """What is written of a letter that the stream cannot hold: its like, else its number."""
+    """A letter that the stream cannot hold as a letter like it, else as its number."""
     if not isinstance(error, UnicodeEncodeError):
         raise error
     letters = error.object[error.start : error.end]

@@ -1,4 +1,4 @@
-"""What Ray needs of the machine: a short folder for its sockets, a place for its token.
+"""Needs of Ray on a machine: a short folder for its sockets, a place for its token.
 
 Looked at before Ray is imported, by those who start it and by `wsol doctor`.
 """
@@ -18,7 +18,7 @@ _DIGITS = 7  # of the largest process number that Linux gives
 
 
 def temporary_folder(environment: Mapping[str, str] = os.environ) -> str:
-    """Where Ray keeps its sessions: in `ray` below this."""
+    """The folder of Ray's sessions, which are in `ray` below it."""
     return environment.get("RAY_TMPDIR", environment.get("TMPDIR", "/tmp"))  # noqa: S108 - Ray's
 
 

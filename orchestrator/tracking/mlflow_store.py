@@ -161,11 +161,11 @@ class MlflowStore:
                 place.log_artifact(str(path), folder)
 
     def artifacts_of(self, run_id: str) -> str:
-        """Where the artifacts of a run are."""
+        """The place of the artifacts of a run."""
         return self.here(self.client.get_run(run_id).info.artifact_uri)
 
     def here(self, place: str) -> str:
-        """Where something among the artifacts of the workspace is now.
+        """The place that something among the artifacts of the workspace has now.
 
         MLflow keeps whole paths, those of when an experiment was made; the workspace may have
         moved since, or been copied. Other places stay as they are.

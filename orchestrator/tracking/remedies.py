@@ -1,4 +1,4 @@
-"""What a user can do about an error of MLflow. Pure: MLflow is not imported."""
+"""Advice about errors of MLflow. Pure: MLflow is not imported."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _NEW_SCHEMA = re.compile(r"Can't locate revision|No such revision")
 
 
 def restore_experiment(uri: str, name: str, experiment_id: str) -> str:
-    """How to mend a deleted experiment, which MLflow neither uses nor lets make again."""
+    """Advice about a deleted experiment, which MLflow neither uses nor lets make again."""
     return (
         f"experiment '{name}' was deleted; bring it back with: MLFLOW_TRACKING_URI='{uri}' mlflow "
         f"experiments restore --experiment-id {experiment_id}, or set tracking.experiment to "
@@ -24,7 +24,7 @@ def restore_experiment(uri: str, name: str, experiment_id: str) -> str:
 
 
 def upgrade_schema(uri: str) -> str:
-    """How to mend a database of an older MLflow."""
+    """Advice about a database of an older MLflow."""
     return (
         "the database was made by an older MLflow; make a copy of it, then run: "
         f"mlflow db upgrade '{uri}'"
@@ -32,12 +32,12 @@ def upgrade_schema(uri: str) -> str:
 
 
 def newer_schema() -> str:
-    """How to mend a database of a newer MLflow."""
+    """Advice about a database of a newer MLflow."""
     return "the database was made by a newer MLflow; use that version, or another tracking.uri"
 
 
 def remedy(error: BaseException, uri: str) -> str | None:
-    """What to do about an error that is not simply a server that does not answer; else None.
+    """Advice about an error that is not simply a server that does not answer; else None.
 
     Args:
         uri: of the server or database, as users may see it.

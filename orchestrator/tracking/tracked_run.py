@@ -70,7 +70,7 @@ class Run:
                 write_json(sent_path(self.events), self._state(self.events.parent))
 
     def _state(self, folder: Path) -> dict[str, Any]:
-        """What is kept; files of the log's folder are named from there, since it may move."""
+        """The fields that are kept; files in the log's folder are named from there: it may move."""
         values = {k: getattr(self, k) for k in kept_fields()}
         return {**values, "files": stored(self.files, folder)}
 
