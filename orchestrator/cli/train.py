@@ -66,10 +66,11 @@ def train(
     from orchestrator.train.train import train as work
     from workloads.proposals.proposals import Proposals
     from workloads.recipes.load import load_recipe
+    from workloads.recipes.own import recipe_name
     from workloads.shards.shards import Shards
 
-    chosen = load_recipe(recipe, recipe_set or ())
-    paths = Workspace(settings.workspace).run(run_name(name or chosen.name))
+    paths = Workspace(settings.workspace).run(run_name(name or recipe_name(recipe)))
+    chosen = load_recipe(recipe, recipe_set) if recipe_set else recipe
     with working():
         spec = make_spec(
             settings,

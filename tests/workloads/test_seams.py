@@ -13,6 +13,7 @@ OWNERS_OF_SCHEMAS = {
     *(f"workloads/shards/{name}.py" for name in ("read", "write", "cooccurrence")),
     *(f"workloads/shards/{name}.py" for name in ("sampling", "inspection")),
     "workloads/annotation/parts.py",
+    "workloads/datasets/table_rows.py",  # whatever schema a table of a user has
     "workloads/formats/parquet.py",
     "workloads/metrics/evaluation.py",
     "workloads/predictions/store.py",

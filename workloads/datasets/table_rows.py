@@ -12,9 +12,10 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
+from pyarrow import compute
 
 from workloads.errors import InputRejected
+from workloads.parquet import open_parquet
 
 ENDINGS = (".csv", ".tsv", ".jsonl", ".ndjson", ".parquet")
 _DELIMITERS = ",;\t"
@@ -137,7 +138,7 @@ def _json_row(number: int, line: str) -> Row:
 
 
 def _read_parquet(path: Path) -> TableFile:
-    with pq.ParquetFile(path) as file:
+    with open_parquet(path) as file:
         schema = file.schema_arrow
         found = {f.name: _bytes_leaf(f) for f in schema}
         bytes_in = {name: leaf for name, leaf in found.items() if leaf}
@@ -148,7 +149,7 @@ def _read_parquet(path: Path) -> TableFile:
     return TableFile(path, tuple(schema.names), rows, bytes_in, names, size)
 
 
-def _parquet_rows(file: pq.ParquetFile, bytes_in: dict[str, str]) -> Iterator[dict[str, Any]]:
+def _parquet_rows(file: Any, bytes_in: dict[str, str]) -> Iterator[dict[str, Any]]:
     """Rows without bytes: of Hugging Face's struct {bytes, path} the path is kept."""
     schema = file.schema_arrow
     structs = {f.name for f in schema if pa.types.is_struct(f.type) and _bytes_leaf(f)}
@@ -174,7 +175,7 @@ def _bytes_leaf(column: pa.Field) -> str:
     return ""
 
 
-def _has_values(file: pq.ParquetFile, leaf: str) -> bool:
+def _has_values(file: Any, leaf: str) -> bool:
     """Whether not all of a column is null, as the file's statistics tell."""
     for group in range(file.num_row_groups):
         info = file.metadata.row_group(group)
@@ -207,15 +208,15 @@ def _names(feature: Any) -> list[str]:
 
 @lru_cache(maxsize=8)
 def _group_starts(path: Path, changed: int) -> tuple[int, ...]:
-    metadata = pq.read_metadata(path)
     starts = [0]
-    for group in range(metadata.num_row_groups - 1):
-        starts.append(starts[-1] + metadata.row_group(group).num_rows)
+    with open_parquet(path) as file:
+        for group in range(file.num_row_groups - 1):
+            starts.append(starts[-1] + file.metadata.row_group(group).num_rows)
     return tuple(starts)
 
 
 @lru_cache(maxsize=1)
 def _group_bytes(path: Path, changed: int, group: int, leaf: str) -> pa.ChunkedArray:
-    with pq.ParquetFile(path) as file:
+    with open_parquet(path) as file:
         column = file.read_row_group(group, columns=[leaf]).column(0)
-    return pa.compute.struct_field(column, "bytes") if leaf.endswith(".bytes") else column
+    return compute.struct_field(column, "bytes") if leaf.endswith(".bytes") else column

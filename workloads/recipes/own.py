@@ -18,8 +18,8 @@ OF_A_PAPER = ("row", "published", "quoted")
 
 
 def is_file(recipe: str) -> bool:
-    """Whether a recipe is given as a file, not by its name."""
-    return "/" in recipe or recipe.endswith(ENDINGS)
+    """Whether a recipe is given as a file, which ends in .yaml or .yml, not by its name."""
+    return recipe.endswith(ENDINGS)
 
 
 def recipe_name(recipe: str) -> str:

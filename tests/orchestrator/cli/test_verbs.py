@@ -28,6 +28,7 @@ class Result:
 
     folder: Path
     quarantined: int = 0
+    unmeasured: tuple[str, ...] = ()
 
 
 class Recorder:
@@ -230,6 +231,7 @@ class Finished:
     report: str = "report.html"
     champion: Any = None
     served: dict = field(default_factory=lambda: {"detections": []})
+    unmeasured: tuple[str, ...] = ("gt_known", "corloc")
 
 
 CHAMPION = {"name": "m", "version": 3}
@@ -254,6 +256,7 @@ def test_run_shows_a_table_and_where_the_report_is(stand_in):
         word in done.stdout for word in ("pointing", "centre", "m/3", "detections", "report.html")
     )
     assert "a/quarantine.jsonl" in done.stderr
+    assert "nothing to count for: gt_known, corloc (the split has no boxes)" in done.stderr
 
 
 @pytest.mark.parametrize(("sent", "code"), [(True, 0), (False, 8)])

@@ -84,8 +84,9 @@ def test_what_is_wrong_is_said_in_one_line(tmp_path, text, changes, words) -> No
 def test_files_that_are_not_there_and_names_that_are_taken(tmp_path: Path) -> None:
     with pytest.raises(NotFound, match="--show"):
         load_recipe(str(tmp_path / "gone.yaml"))
+    (tmp_path / "folder.yaml").mkdir()
     with pytest.raises(NotFound, match="no such recipe"):
-        load_recipe(str(tmp_path))
+        load_recipe(str(tmp_path / "folder.yaml"))
     taken = write(tmp_path / f"{recipe_names()[0]}.yaml", "base: digits-cam-tiny")
     with pytest.raises(ConfigError, match="name of another recipe"):
         load_recipe(taken)
