@@ -179,7 +179,8 @@ def test_every_tensor_of_torchvisions_network_is_used_or_ignored(
     kind: type[TorchvisionBackbone],
 ) -> None:
     with torch.device("meta"):
-        network = models.get_model(kind.name.removesuffix("_14"), **_published_form(kind))
+        name = kind.name.removesuffix("_14").removesuffix("_published")
+        network = models.get_model(name, **_published_form(kind))
     backbone = kind()
     own, ignored = backbone.state_dict(), backbone.ignored_weights()
     published = network.state_dict()
