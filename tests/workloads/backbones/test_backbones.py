@@ -67,7 +67,7 @@ OF_TORCHVISION = {
     Vgg16At28: "features.29",
     Vgg16Spg: "features.29",
 }
-VARIANT = re.compile("_(14|28|acol|spg|toolkit)")
+VARIANT = re.compile("_(14|28|acol|spg|toolkit|published)")
 WITH_LAYERS = [backbone for backbone in BACKBONES.values() if backbone.has_fully_connected]
 
 

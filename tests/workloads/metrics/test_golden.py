@@ -96,6 +96,7 @@ def test_results_say_which_options_were_used():
     assert results["pointing"]["options"] == {
         "pointing_tolerance_px": 7.0,
         "pointing_shape": "square",
+        "pointing_difficult_only": "skip",
         "blacklisted": "skip",
         **bootstrap,
     }
@@ -183,5 +184,5 @@ def test_blacklisted_images_are_skipped_unless_they_are_to_count(name):
 
 
 def test_everything_that_judges_places_knows_the_blacklist():
-    classification = {"classification_map", "top1_error", "top5_error"}
+    classification = {"classification_map", "classification_map_11pt", "top1_error", "top5_error"}
     assert set(LOCALIZATION) == set(METRICS) - classification
