@@ -55,10 +55,13 @@ class Shards(Artifact):
         return self.manifest.splits
 
     def require_positives(self, split: str) -> None:
-        """Raise ConfigError unless an image of a split has a class: there is nothing to learn.
+        """See that there is something to learn: an image of a split with an object not difficult.
 
-        Objects that are difficult do not count.
+        Raises:
+            ConfigError: none of its images has a class.
+            NotFound: as `files` does.
         """
+        self.files(split)
         info = self.splits[split]
         if not sum(info.label_counts):
             raise ConfigError(
