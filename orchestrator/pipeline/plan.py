@@ -1,4 +1,4 @@
-"""What a pipeline is going to do, and about how long each stage may take on this machine."""
+"""The stages of a pipeline to come, with about how long each may take on this machine."""
 
 from __future__ import annotations
 
@@ -98,7 +98,7 @@ def _results(settings: Settings, recipes: Mapping[str, Recipe]) -> list[Planned]
 
 
 def seconds_per_image(recipe: Recipe, dataset: str) -> float:
-    """Of training on one core of this machine: three times a forward pass of a few blank images."""
+    """Training time on one core of this machine: thrice a forward pass of a few blank images."""
     import torch
 
     from workloads.recipes.network import input_size, new_network

@@ -1,4 +1,4 @@
-"""What a network sees while it is trained: maps and boxes on a few validation images."""
+"""Maps and boxes on a few validation images, while a network is trained."""
 
 from __future__ import annotations
 

@@ -58,7 +58,7 @@ class FeatureNetwork(Backbone):
         return self.weights_name
 
     def ignored_weights(self) -> frozenset[str]:
-        """Those of the layers that are left out."""
+        """The weights of the layers that are left out."""
         with torch.device("meta"):
             whole = TorchvisionClassifier(self.name).network.state_dict()
         return frozenset(f"network.{name}" for name in whole) - self.state_dict().keys()

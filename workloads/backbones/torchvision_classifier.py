@@ -143,7 +143,7 @@ class TorchvisionClassifier(nn.Module):
         return self.network.get_submodule(self._last_maps_name)
 
     def maps_facts(self) -> MapsFacts:
-        """What can be known of the last map without computing it.
+        """Facts about the last map that are known without computing it.
 
         Raises:
             ConfigError: see `last_maps`.

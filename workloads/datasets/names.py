@@ -18,7 +18,7 @@ def shown(name: str) -> str:
 
 
 def alike(name: str) -> str:
-    """What names that people take for the same have in common: upper and lower case too."""
+    """The common form of names that people take for the same, upper and lower case too."""
     return shown(name).casefold()
 
 

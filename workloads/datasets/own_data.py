@@ -1,4 +1,4 @@
-"""What folders and tables of people's own images have in common.
+"""The common part of folders and tables of people's own images.
 
 Labels come with the images; boxes are for search and metrics alone and may be known for a few
 images only. An image whose boxes are not known is marked as one on which localization is not
@@ -90,7 +90,7 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What is listed: entries, and the classes in their order."""
+    """A listing: entries, and the classes in their order."""
 
     entries: Sequence[Entry]
     classes: tuple[str, ...]

@@ -150,7 +150,7 @@ def _one_by_one(
     cutoffs: Cutoffs,
     regions_xyxy: NDArray[np.float32] | None,
 ) -> BoxesPerCutoff:
-    """Where the pixels of components count: a labelling for each cut-off that changes anything."""
+    """Boxes where the pixels of components count: a labelling for each cut-off that changes any."""
     exceeded = np.bincount(quantize(cut_map.map01, levels).ravel(), minlength=len(levels) + 1)
     known, parts = HeatBoxes.none(), []
     for k, level in enumerate(levels):

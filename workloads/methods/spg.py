@@ -63,6 +63,7 @@ STAGES: Mapping[str, tuple[str, str]] = {
     "inception_v3_spg": ("Mixed_5d", "Mixed_6d"),
     "inception_v3_toolkit": ("maxpool3", "Mixed_6d"),
     "resnet50": ("layer2", "layer3"),
+    "resnet50_published": ("layer2", "layer3"),
     "resnet50_toolkit": ("layer3_1", "layer3"),
 }
 """Stages of each backbone that B1 and B2 read: the first sees parts, the second objects."""

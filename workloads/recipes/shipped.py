@@ -15,6 +15,7 @@ def recipe_digest(recipe: Recipe) -> str:
     return digest(
         recipe.model_dump(
             mode="json",
+            exclude_defaults=True,  # so that an option which nobody set yet changes nothing
             include={"method", "preset", "method_options", "backbone", "dataset", "train"},
         )
     )

@@ -20,6 +20,7 @@ from workloads.datasets.digits import make_digits
 from workloads.datasets.registry import open_dataset
 from workloads.errors import ConfigError, Conflict, NotFound
 from workloads.images.decode import ImageLimits
+from workloads.recipes.shipped import shipped
 from workloads.shards.shards import Shards
 from workloads.shards.write import finish_shards, ingest_shard
 
@@ -105,12 +106,13 @@ def test_two_that_continue_one_run_are_one_too_many(tmp_path: Path, shards: Shar
         train(Settings(), spec_of(shards), paths, resume=True)
 
 
-def test_weights_that_a_recipe_starts_from_must_be_given(tmp_path: Path, shards: Shards) -> None:
+def test_weights_that_a_recipe_starts_from_are_shipped_or_given(
+    tmp_path: Path, shards: Shards
+) -> None:
     def spec(**given: object) -> TrainSpec:
         return make_spec(Settings(), "digits-cam-tiny", shards, ("train", "val"), **given)
 
-    with pytest.raises(ConfigError, match="--initial"):
-        spec()
+    assert spec().initial[0].path == shipped("digits-pretrain-tiny")
     with pytest.raises(NotFound, match="no such weights file"):
         spec(initial={"backbone": str(tmp_path / "none")})
 
