@@ -124,6 +124,7 @@ def _rate(per_second: float, unit: str) -> str:
 
 
 def clock(seconds: float) -> str:
+    """A duration for people: 59 s, 2:05 min, 1:00 h."""
     whole = round(seconds)
     if whole < 60:
         return f"{whole} s"

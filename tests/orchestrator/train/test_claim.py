@@ -18,7 +18,7 @@ from workloads.artifacts import seal, write_json
 from workloads.datasets.digit_options import SingleDigitsOptions
 from workloads.datasets.digits import make_digits
 from workloads.datasets.registry import open_dataset
-from workloads.errors import ConfigError, Conflict, NotFound
+from workloads.errors import Conflict, NotFound
 from workloads.images.decode import ImageLimits
 from workloads.recipes.shipped import shipped
 from workloads.shards.shards import Shards
