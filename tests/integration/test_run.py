@@ -29,24 +29,24 @@ train: {{epochs: 2}}
 tune: {{trials: 3}}
 pipeline:
   name: small
-  recipes: [digits-spn-tiny]
+  recipes: [digits-grad-cam-tiny]
 """
 STAGES = (
     "data",
     "ingest",
-    "pretrain-digits-pretrain-tiny",
-    "train-digits-spn-tiny",
-    "tune-digits-spn-tiny",
-    "register-digits-spn-tiny",
+    "pretrain-digits-pretrain-tiny-fc",
+    "train-digits-grad-cam-tiny",
+    "tune-digits-grad-cam-tiny",
+    "register-digits-grad-cam-tiny",
     "champion",
-    "evaluate-digits-spn-tiny",
+    "evaluate-digits-grad-cam-tiny",
     "annotate",
     "serve",
     "report",
 )
 # One of each kind that lasts long enough to be hit: `register` and `champion` take milliseconds,
 # tuning and evaluating store maps, pretraining is training.
-KILLED = ("train-digits-spn-tiny", "annotate", "serve")  # anywhere: tests/long
+KILLED = ("train-digits-grad-cam-tiny", "annotate", "serve")  # anywhere: tests/long
 
 
 def configured(folder: Path, *words: str) -> tuple[str, ...]:
@@ -65,7 +65,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, 
 
 def test_it_leaves_everything(finished: tuple[Path, dict[str, Any]]) -> None:
     _, result = finished
-    assert [row["name"] for row in result["table"]] == ["digits-spn-tiny", "centre"]
+    assert [row["name"] for row in result["table"]] == ["digits-grad-cam-tiny", "centre"]
     assert 0 < result["table"][0]["classification_map"] <= 1
     assert Path(result["report"]).stat().st_size < 5 * 2**20
     assert result["served"]["model"]["digest"] == result["champion"]["digest"]
@@ -100,7 +100,7 @@ def test_the_registered_version_gives_the_same_numbers_again(
         folder, "evaluate", "wsol-digits@champion",
         "--shards", str(shards), "--split", "test", "--out", str(folder / "again"), "-o", "json",
     ))  # fmt: skip
-    run = workspace / "pipelines/small/train/digits-spn-tiny"
+    run = workspace / "pipelines/small/train/digits-grad-cam-tiny"
     stored = json.loads((run / "evaluation/test/metrics.json").read_text())
     assert done.answer()["metrics"] == stored["metrics"]
 
