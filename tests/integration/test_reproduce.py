@@ -68,7 +68,7 @@ def test_what_the_papers_fix_is_in_the_model(settings: Settings) -> None:
     assert cards["saliency-t1-alexnet"].cutoffs.cutoff == 0.2
     assert cards["oquab-t2-voc-extents"].cutoffs.box_rule == "regions"
     assert cards["oquab-t2-voc-extents"].preprocessing.fit == "pad"
-    assert cards["bency-t1-vgg16"].cutoffs.box_score == "mean"
+    assert cards["bency-t1-vgg16"].cutoffs.box_score == "raw_mean"
 
 
 def test_other_data_is_another_reproduction(settings: Settings, tmp_path: Path) -> None:

@@ -61,7 +61,7 @@ def test_it_is_ready_when_it_is_handed_over(client):
 def test_the_answer_names_the_model_that_gave_it(client, model_folder):
     answer = detect(client, picture(0)).json()
     assert answer["model"] == {
-        "name": str(model_folder),
+        "name": model_folder.name,
         "digest": read_manifest(model_folder, "model")["digest"],
         "method": "cam",
         "backbone": "tiny",
