@@ -55,11 +55,12 @@ class Preview:
 
 
 def _cell(localizer: Localizer, record: Record, spec: TrainSpec) -> NDArray[np.uint8]:
-    """The map of the first class of an image, with the true boxes of it and that of the map."""
+    """The map of the first class of an image, with the true boxes and those of the cut-offs."""
     label = record.truth.labels[0]
     image = decode(record.image, spec.limits)
     (response,) = localizer.predict([image], lambda *_: [label])
-    size, truth = (record.width, record.height), record.truth.boxes_of(label)
-    cutoff = localizer.card.cutoffs.cutoff
-    shown = draw_map(fit(image, SIDE), response.maps_of(label)[0], size, truth, cutoff)
+    shown = draw_map(
+        fit(image, SIDE), response.maps_of(label), label, (record.width, record.height),
+        record.truth.boxes_of(label), localizer.card.cutoffs, response.regions_xyxy,
+    )  # fmt: skip
     return captioned(shown, f"{spec.classes[label]} {response.scores[label]:.2f}")

@@ -14,6 +14,7 @@ from workloads.comparison.plan import Reading
 from workloads.comparison.trial import read
 from workloads.images.decode import ImageLimits, decode
 from workloads.images.drawing import captioned, fit, grid
+from workloads.localization.cutoffs import Cutoffs
 from workloads.predictions.drawing import draw_map
 from workloads.predictions.store import Prediction
 from workloads.records import Record
@@ -59,4 +60,5 @@ def _with_map(pixels: Pixels, prediction: Prediction, cutoff: float) -> Pixels:
     label = prediction.truth.labels[0]
     truth = prediction.truth.boxes_of(label)
     size = (prediction.width, prediction.height)
-    return draw_map(pixels, prediction.map_of(label), size, truth, cutoff)
+    scales = [prediction.map_of(label)]
+    return draw_map(pixels, scales, label, size, truth, Cutoffs(cutoff=cutoff))

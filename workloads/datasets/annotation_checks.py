@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import unicodedata
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 
+from workloads.datasets.names import alike
 from workloads.datasets.remarks import lenient
 from workloads.datasets.values import NO_SIZE, TEXT_NUMBER, side
 from workloads.errors import ConfigError, InputRejected, NotFound, unknown_name
@@ -64,11 +64,6 @@ def naming(file: str) -> Iterator[None]:
         raise
 
 
-def same_name(text: str) -> str:
-    """A name as people see it: composed letters, one kind of case, single blanks."""
-    return " ".join(unicodedata.normalize("NFC", text).casefold().split())
-
-
 def class_index(name: str, classes: Sequence[str]) -> int:
     """The position of a class.
 
@@ -84,11 +79,11 @@ def class_index(name: str, classes: Sequence[str]) -> int:
         if len(classes) > MOST_NAMED
         else unknown_name("class", name, classes)
     )
-    alike = [at for at, known in enumerate(classes) if same_name(known) == same_name(name)]
-    if len(alike) != 1 or not name:
+    found = [at for at, known in enumerate(classes) if alike(known) == alike(name)]
+    if len(found) != 1 or not name:
         raise unknown
     lenient(ALIKE, unknown)
-    return alike[0]
+    return found[0]
 
 
 def _by(sides: tuple[object, ...]) -> str:

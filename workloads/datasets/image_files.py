@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import parse_qs, unquote, urlsplit
 
-from workloads.datasets.annotation_checks import same_name
 from workloads.datasets.base import file_sizes
+from workloads.datasets.names import alike
 from workloads.datasets.remarks import lenient, remark
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff")
@@ -99,14 +99,14 @@ class ImageFiles:
 
     def _in_other_case(self, folder: str, tail: str) -> Found | None:
         below, name = _split(tail)
-        alike = self._alike(_joined(folder, below))
-        return self._only(folder, below, alike.get(same_name(name), ()))
+        names = self._alike(_joined(folder, below))
+        return self._only(folder, below, names.get(alike(name), ()))
 
     def _with_other_suffix(self, folder: str, tail: str) -> Found | None:
         below, name = _split(tail)
         stem, suffix = split_suffix(name)
         stems = self._stems(_joined(folder, below)) if suffix else {}
-        return self._only(folder, below, stems.get(same_name(stem), ()))
+        return self._only(folder, below, stems.get(alike(stem), ()))
 
     def _only(self, folder: str, below: str, names: Sequence[str]) -> Found | None:
         if len(names) != 1:
@@ -116,11 +116,11 @@ class ImageFiles:
         return Found(_joined(folder, tail), tail, size, exact=False)
 
     def _by_alike_name(self, folder: str) -> dict[str, list[str]]:
-        return _grouped((same_name(name), name) for name in self._listed(folder))
+        return _grouped((alike(name), name) for name in self._listed(folder))
 
     def _by_stem(self, folder: str) -> dict[str, list[str]]:
         pairs = ((split_suffix(name), name) for name in self._listed(folder))
-        return _grouped((same_name(stem), name) for (stem, suffix), name in pairs if suffix)
+        return _grouped((alike(stem), name) for (stem, suffix), name in pairs if suffix)
 
 
 def split_suffix(name: str) -> tuple[str, str]:

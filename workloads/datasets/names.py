@@ -18,8 +18,8 @@ def shown(name: str) -> str:
 
 
 def alike(name: str) -> str:
-    """The common form of names that people take for the same, upper and lower case too."""
-    return shown(name).casefold()
+    """The common form of names that people take for the same: one case, single blanks."""
+    return " ".join(shown(name).casefold().split())
 
 
 def natural_key(name: str) -> NaturalKey:
@@ -32,14 +32,14 @@ def ordered_classes(names: Iterable[str], what: str) -> tuple[str, ...]:
     """Each name once, in natural order.
 
     Raises:
-        InputRejected: two names differ in upper and lower case only; `what` says where.
+        InputRejected: two names differ in case or blanks only; `what` says where.
     """
     found: dict[str, str] = {}
     for name in names:
         other = found.setdefault(alike(name), name)
         if other != name:
             raise InputRejected(
-                f"{what}: classes '{other}' and '{name}' differ in upper and lower case only; "
+                f"{what}: classes '{other}' and '{name}' differ in case or blanks only; "
                 "write both in one way"
             )
     return tuple(sorted(found.values(), key=natural_key))

@@ -2,28 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
+from made_recipe import made_recipe
 
 from workloads.models.version import check_card
 from workloads.recipes.describe import describe
 from workloads.recipes.network import new_network
-from workloads.recipes.schema import Recipe
-
-
-def recipe(**changes: Any) -> Recipe:
-    facts: dict[str, Any] = {
-        "name": "made", "summary": "x", "dataset": "digits", "method": "cam", "backbone": "tiny",
-        "metric": "gt_known",
-        "train": {"epochs": 2, "batch_size": 8, "image_size": 32, "crop_margin": 0, "seed": 3,
-                  "validation_images": 4},
-    }  # fmt: skip
-    return Recipe.parse({**facts, **changes}, "recipe made")
 
 
 def test_the_card_describes_the_network_it_came_from() -> None:
-    made = recipe(
+    made = made_recipe(
         train={"fit": "pad", "image_size": 32, "crop_margin": 0},
         evaluation={"cutoffs": {"cutoff": 0.25, "box_rule": "all"}},
     )

@@ -3,29 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
+from made_recipe import made_recipe
 
 from workloads.datasets.digit_options import DigitsOptions
 from workloads.datasets.digits import Digits, make_digits
 from workloads.errors import ConfigError
 from workloads.models.version import check_card, load_network
-from workloads.recipes.schema import Recipe
 from workloads.recipes.train import train
 from workloads.shards.ingest import ingest
 from workloads.shards.shards import Shards
-
-
-def recipe(**changes: Any) -> Recipe:
-    facts: dict[str, Any] = {
-        "name": "made", "summary": "x", "dataset": "digits", "method": "cam", "backbone": "tiny",
-        "metric": "gt_known",
-        "train": {"epochs": 2, "batch_size": 8, "image_size": 32, "crop_margin": 0, "seed": 3,
-                  "validation_images": 4},
-    }  # fmt: skip
-    return Recipe.parse({**facts, **changes}, "recipe made")
 
 
 @pytest.fixture(scope="module")
@@ -40,9 +29,9 @@ def test_training_twice_gives_one_model_and_tells_each_epoch(
 ) -> None:
     given = {"backbone": None}
     told: list[dict[str, float]] = []
-    one = train(recipe(), shards, tmp_path / "a", initial=given, on_epoch=told.append)
-    other = train(recipe(), shards, tmp_path / "b", initial=given)
-    short = train(recipe(), shards, tmp_path / "c", initial=given, epochs=1)
+    one = train(made_recipe(), shards, tmp_path / "a", initial=given, on_epoch=told.append)
+    other = train(made_recipe(), shards, tmp_path / "b", initial=given)
+    short = train(made_recipe(), shards, tmp_path / "c", initial=given, epochs=1)
     assert one.digest == other.digest != short.digest
     assert len(told) == 2
     assert one.card.classes == shards.classes
@@ -64,10 +53,10 @@ def test_weights_that_are_not_given_are_never_silently_random(
     given: dict[str, Path | None], message: str, shards: Shards, tmp_path: Path
 ) -> None:
     with pytest.raises(ConfigError) as caught:
-        train(recipe(initial="imagenet"), shards, tmp_path / "m", initial=given)
+        train(made_recipe(initial="imagenet"), shards, tmp_path / "m", initial=given)
     assert str(caught.value) == message
     assert not (tmp_path / "m").exists()
 
 
 def test_what_the_recipe_leaves_random_need_not_be_given(shards: Shards, tmp_path: Path) -> None:
-    train(recipe(), shards, tmp_path / "m", epochs=1).verify()
+    train(made_recipe(), shards, tmp_path / "m", epochs=1).verify()
