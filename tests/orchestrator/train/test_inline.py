@@ -144,3 +144,22 @@ def test_predictions_of_something_else_are_refused_in_the_verbs_words(
     assert "--predictions" in str(refused.value)
     assert "--out" not in str(refused.value)
     assert read_manifest(place, "predictions")["request"]["split"] == "test"
+
+
+def test_the_boxes_of_the_picture_are_those_of_the_cards_cutoffs(
+    run: RunPaths, spec: TrainSpec, tmp_path: Path
+) -> None:
+    network = Model.open(run.model).network()
+
+    def drawn(**cutoffs: object) -> bytes:
+        evaluation = spec.recipe.evaluation.model_copy(update={"cutoffs": cutoffs})
+        recipe = spec.recipe.model_copy(update={"evaluation": evaluation})
+        preview.Preview(spec.model_copy(update={"recipe": recipe}), tmp_path / "preview.jpg").draw(
+            network
+        )
+        return (tmp_path / "preview.jpg").read_bytes()
+
+    of_range = drawn(cutoff=0.3, relative_to="range")
+    assert drawn(cutoff=0.3) == of_range
+    assert drawn(cutoff=0.3, relative_to="max") != of_range
+    assert drawn(cutoff=0.3, box_rule="all") != of_range
