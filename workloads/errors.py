@@ -13,7 +13,7 @@ WsolError                 1    500   something failed
 └── Overloaded            9    503   the service cannot take more work now
 
 Exit code 3 is no error: the command finished, but some inputs were quarantined.
-Exit code 130 is Ctrl-C.
+Exit code 10: the job was stopped. 11: it was not done in time. 130: Ctrl-C.
 
 Every message is one line that says what was given, what is allowed and what to do.
 """
@@ -25,6 +25,8 @@ import re
 from collections.abc import Iterable
 
 EXIT_QUARANTINED = 3
+EXIT_STOPPED = 10
+EXIT_TIMED_OUT = 11
 EXIT_INTERRUPTED = 130
 
 

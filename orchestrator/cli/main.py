@@ -46,7 +46,7 @@ app = typer.Typer(
     help="Weakly supervised object localization on Ray.",
     epilog="Exit codes: 0 done, 1 failed, 2 wrong usage or settings, 3 done but some inputs "
     "were quarantined, 4 not found, 5 name taken, 6 files damaged, 7 resource missing, "
-    "8 cluster unreachable, 130 interrupted.",
+    "8 cluster unreachable, 10 job stopped, 11 not done in time, 130 interrupted.",
     invoke_without_command=True,
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",

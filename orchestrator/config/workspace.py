@@ -180,6 +180,11 @@ class Workspace:
         """A `wsol reproduce`."""
         return PipelinePaths(self.folder / "reproductions" / name, self.folder)
 
+    @property
+    def jobs(self) -> Path:
+        """Records and logs of jobs on clusters (`wsol submit`)."""
+        return self.folder / "jobs"
+
     def benchmark(self, name: str) -> Path:
         """The folder of a benchmark that goes on where it was stopped."""
         return self.folder / "bench" / name

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from orchestrator.config.settings import Machine
+from orchestrator.jobs.inside import JOB_TAG, current_job, note_tracking_run
 from orchestrator.tracking.mlflow_store import RUN_TAG, MlflowStore, clean_key, flat, problem_of
 from orchestrator.tracking.tracked_run import Run, Status, deliver, restore
 from workloads.errors import one_line
@@ -66,9 +67,12 @@ class Tracker:
             parent: the parent's `wsol.run`, which works before a server answers, or its
                 MLflow id.
         """
-        uid = tags.get(RUN_TAG) or uuid.uuid4().hex
-        run = Run(uid, name, flat(params), {**tags, RUN_TAG: uid}, parent, started_ms=_now_ms())
+        uid, job = tags.get(RUN_TAG) or uuid.uuid4().hex, current_job()
+        every = {**tags, RUN_TAG: uid, **({JOB_TAG: job.name} if job else {})}
+        run = Run(uid, name, flat(params), every, parent, started_ms=_now_ms())
         self._flush(run)
+        if run.run_id:
+            note_tracking_run(run.run_id)
         return run
 
     def follow(self, run: Run, events: Path) -> ExitStack:

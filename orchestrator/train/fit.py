@@ -10,6 +10,7 @@ from typing import Any
 
 from orchestrator.config.settings import TrainResources
 from orchestrator.config.workspace import RunPaths
+from orchestrator.jobs.inside import current_attempt, current_job
 from orchestrator.tracking.events import EventLog
 from orchestrator.train.spec import TrainSpec
 from orchestrator.train.worker import new_training, train_worker
@@ -26,7 +27,7 @@ def fit_on_ray(resources: TrainResources, spec: TrainSpec, paths: RunPaths) -> I
     from ray.train import CheckpointConfig, FailureConfig, RunConfig, ScalingConfig
     from ray.train.torch import TorchTrainer
 
-    use_gpu = resources.gpus_per_worker > 0
+    use_gpu, job = resources.gpus_per_worker > 0, current_job()
     per_worker = {"CPU": resources.cpus_per_worker}
     if use_gpu:
         per_worker["GPU"] = resources.gpus_per_worker
@@ -38,6 +39,8 @@ def fit_on_ray(resources: TrainResources, spec: TrainSpec, paths: RunPaths) -> I
             "progress": str(paths.progress),
             "preview": str(paths.preview),
             "threads": resources.threads,
+            "logs": None if job is None else str(job.logs),
+            "attempt": current_attempt(),
         },
         scaling_config=ScalingConfig(
             num_workers=spec.workers, use_gpu=use_gpu, resources_per_worker=per_worker

@@ -6,6 +6,7 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from orchestrator.train.rank_log import rank_log, say_epoch
 from orchestrator.train.spec import TrainSpec, build
 
 if TYPE_CHECKING:
@@ -43,14 +44,23 @@ def train_worker(config: dict[str, Any]) -> None:
     """Train this worker's share, on its own device; Ray Train runs it in every worker."""
     import ray.train
     import torch
-    from ray.train.torch import get_device, prepare_model
+    from ray.train.torch import get_device
 
-    from orchestrator.train.preview import Preview
     from workloads.training.share import Share
 
     torch.set_num_threads(config["threads"])
     context = ray.train.get_context()
     share = Share(context.get_world_rank(), context.get_world_size())
+    with rank_log(config["logs"], config["attempt"], share, get_device()):
+        _train(config, share)
+
+
+def _train(config: dict[str, Any], share: Share) -> None:
+    import ray.train
+    from ray.train.torch import get_device, prepare_model
+
+    from orchestrator.train.preview import Preview
+
     spec = TrainSpec.model_validate(config["spec"])
     training = new_training(
         spec,
@@ -68,6 +78,8 @@ def train_worker(config: dict[str, Any]) -> None:
     for metrics in training.epochs(Path(config["progress"]) if first else None):
         if preview:
             preview.draw(training.method)
+        if config["logs"]:
+            say_epoch(metrics)
         _report(training, metrics, share)
 
 

@@ -1,0 +1,206 @@
+"""`wsol submit`: an ordinary command line, run as a job on a cluster."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from orchestrator.cli.common import ConfigOption, OutputOption, SetOption, given_before
+from orchestrator.cli.output import Output, emit, facts_table, note
+
+if TYPE_CHECKING:
+    from clusters.base import Cluster
+    from orchestrator.jobs.command import Command
+    from orchestrator.jobs.record import Record
+
+_SETTINGS = {"--config", "--set", "--output", "-o"}  # what the job is given in another way
+
+
+def submit(
+    context: typer.Context,
+    words: Annotated[
+        list[str],
+        typer.Argument(metavar="-- VERB ARGS...", help="A command line without its `wsol`."),
+    ],
+    cluster: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME|FILE", help="Where it runs; else the settings'.", show_default=False
+        ),
+    ] = None,
+    name: Annotated[
+        str | None,
+        typer.Option(help="Of the job, used once; else verb and time.", show_default=False),
+    ] = None,
+    retries: Annotated[
+        int, typer.Option(min=0, help="Further attempts after lost infrastructure.")
+    ] = 2,
+    time_limit: Annotated[
+        float | None,
+        typer.Option(metavar="HOURS", min=0.0, help="End it after so long.", show_default=False),
+    ] = None,
+    wait: Annotated[
+        bool, typer.Option("--wait", help="Come back when it is over, with its exit code.")
+    ] = False,
+    follow: Annotated[
+        bool, typer.Option("--follow", help="The same, showing its log; Ctrl-C only detaches.")
+    ] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Print the exact request as JSON, and do nothing.")
+    ] = False,
+    quiet: Annotated[
+        bool, typer.Option("--quiet", "-q", help="Print the job's name alone.")
+    ] = False,
+    config: ConfigOption = None,
+    overrides: SetOption = None,
+    output: OutputOption = Output.TABLE,
+) -> None:
+    """Run a verb as a job on a cluster: it goes on when you leave, and its record stays.
+
+    Results are those of the verb run here. See `wsol jobs`, and `wsol cluster up local` for a queue
+    on this machine.
+    """
+    from orchestrator.cli.jobs import end_with, watch
+    from orchestrator.jobs import submit as jobs
+
+    command = parse_command(context, words, config, overrides)
+    place = _cluster(cluster or command.settings.cluster)
+    api = connect(place)
+    plan = jobs.plan(
+        command,
+        place,
+        name or jobs.default_name(command),
+        retries=retries,
+        time_limit_s=time_limit * 3600 if time_limit else None,
+        api=api,
+    )
+    if dry_run:
+        typer.echo(jobs.request_text(plan))
+        return
+    record = jobs.submit(plan, api)
+    job = jobs.jobs_of(command.settings).job(record.name)
+    if wait or follow:
+        note(f"job '{record.name}' on cluster '{place.given}'")
+        end_with(watch(job, show=follow), output)
+        return
+    _answer(record, place, quiet, output)
+
+
+def connect(cluster: Cluster) -> Any:
+    """The jobs API of a cluster.
+
+    Raises:
+        ClusterError: it is not up, does not answer or refuses the token.
+    """
+    from orchestrator.jobs.ray_jobs import RayJobs
+
+    return RayJobs(cluster.submit_address(), cluster.token(), cluster.given)
+
+
+def parse_command(
+    context: typer.Context,
+    words: list[str],
+    config: Path | None = None,
+    overrides: list[str] | None = None,
+) -> Command:
+    """The words of a job, checked as its verb checks them.
+
+    Settings may stand before and behind the `--`; the last ones win.
+
+    Raises:
+        ConfigError: a verb that is no job.
+        typer.TyperException: words that the verb refuses.
+    """
+    from orchestrator.config.settings import load_settings
+    from orchestrator.jobs.command import VERBS, Command
+    from workloads.errors import ConfigError, unknown_name
+
+    group = context.find_root().command
+    top = group.make_context("wsol", list(words), resilient_parsing=False)
+    verb, command, rest = group.resolve_command(top, [*top._protected_args, *top.args])  # type: ignore[attr-defined]  # noqa: SLF001
+    if verb not in VERBS:
+        raise ConfigError(f"submit: {unknown_name('verb', str(verb), VERBS)}")
+    inner = command.make_context(verb, rest, parent=top)
+    params = inner.params
+    before, inside = given_before(context), given_before(inner)
+    settings = load_settings(
+        params["config"] or inside.config or config or before.config,
+        (
+            *before.overrides,
+            *(overrides or ()),
+            *inside.overrides,
+            *(params["overrides"] or ()),
+        ),
+    )
+    values = {k: v for k, v in params.items() if k not in ("config", "overrides", "output")}
+    files = _recipes(values, settings)
+    return Command(
+        verb=verb,
+        words=(verb, *_without_settings(rest), "-o", "json"),
+        settings=settings,
+        resumes="resume" in params,
+        places={**_places(values), **files},
+        files=files,
+    )
+
+
+def _without_settings(words: list[str]) -> list[str]:
+    kept: list[str] = []
+    rest = iter(words)
+    for word in rest:
+        if word in _SETTINGS:
+            next(rest, None)
+        elif word.partition("=")[0] not in _SETTINGS:
+            kept.append(word)
+    return kept
+
+
+def _places(values: dict[str, Any]) -> dict[str, Path]:
+    """Files and folders among the values of a verb; of texts those that are there."""
+    found: dict[str, Path] = {}
+    for value in values.values():
+        for one in value if isinstance(value, list | tuple) else [value]:
+            if isinstance(one, Path):
+                found[str(one)] = one
+            elif isinstance(one, str):
+                path = Path(one.rpartition("=")[2])
+                if "/" in str(path) and path.exists():
+                    found[one] = path
+    return found
+
+
+def _recipes(values: dict[str, Any], settings: Any) -> dict[str, Path]:
+    """Recipes that are files of the user's own."""
+    from workloads.recipes.own import is_file
+
+    named = [values.get("recipe"), *settings.pipeline.recipes]
+    return {one: Path(one) for one in named if isinstance(one, str) and is_file(one)}
+
+
+def _cluster(given: str) -> Cluster:
+    from clusters.cluster import load_cluster
+    from workloads.errors import ConfigError
+
+    cluster = load_cluster(given)
+    if not cluster.takes_jobs:
+        raise ConfigError(
+            f"cluster '{given}' takes no jobs; name one that does: wsol submit --cluster local "
+            "-- ... (wsol list clusters)"
+        )
+    return cluster
+
+
+def _answer(record: Record, cluster: Cluster, quiet: bool, output: Output) -> None:
+    if quiet:
+        typer.echo(record.name)
+        return
+    facts = {
+        "job": record.name,
+        "state": record.state.value,
+        "cluster": cluster.given,
+        "command": "wsol " + " ".join(record.request.words),
+        "follow": f"wsol jobs logs -f {record.name}",
+    }
+    emit(facts, output, lambda: facts_table(facts))

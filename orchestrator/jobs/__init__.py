@@ -1,0 +1,1 @@
+"""Jobs on a cluster: an ordinary command line, run where the cluster is, and its record."""

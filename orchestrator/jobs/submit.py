@@ -1,0 +1,224 @@
+"""Handing a command to a cluster: what exactly is asked for, whether it can fit, and the doing."""
+
+from __future__ import annotations
+
+import json
+import secrets
+import shlex
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from clusters.base import JOB_SLOT, Cluster
+from orchestrator.config.settings import Settings
+from orchestrator.config.workspace import Workspace
+from orchestrator.jobs.command import Command, needs
+from orchestrator.jobs.package import Package, package
+from orchestrator.jobs.ray_jobs import Capacity, RayJobs
+from orchestrator.jobs.record import Job, Jobs, Record, Request, now
+from orchestrator.jobs.sight import check_sight
+from orchestrator.jobs.states import JobState
+from orchestrator.provenance import version
+from workloads.artifacts import copy_file
+from workloads.errors import Conflict, ResourceError
+from workloads.addresses import shown
+
+JOINED = "joined"
+"""The cluster of a job's settings: the one that it runs on."""
+
+_ROOT = Path(__file__).resolve().parents[2]
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """The exact request, before it is made.
+
+    Attributes:
+        code: what travels; None if the cluster has this code.
+        has, could_have: resources now, and after it has grown (None: as now).
+    """
+
+    request: Request
+    settings: Settings
+    files: Mapping[str, Path]
+    address: str
+    entrypoint: str
+    entrypoint_resources: dict[str, float]
+    code: Package | None
+    has: Capacity
+    could_have: Mapping[str, float] | None
+
+    def as_json(self) -> dict[str, Any]:
+        """What `--dry-run` shows; it holds no token and no password."""
+        code = self.code and {
+            "digest": self.code.digest,
+            "files": self.code.files,
+            "bytes": self.code.size,
+        }
+        return {
+            "name": self.request.name,
+            "cluster": self.request.cluster,
+            "address": self.address,
+            "entrypoint": self.entrypoint,
+            "entrypoint_resources": self.entrypoint_resources,
+            "runtime_env": {"working_dir": code} if code else {},
+            "command": ["wsol", *self.request.words],
+            "settings": self.settings.model_dump(mode="json"),
+            "files": {word: str(path) for word, path in self.files.items()},
+            "retries": self.request.retries,
+            "time_limit_s": self.request.time_limit_s,
+            "needs": self.request.needs,
+            "has": dict(self.has.total),
+            "free": {name: self.has.free(name) for name in self.has.total},
+            "could_have": None if self.could_have is None else dict(self.could_have),
+        }
+
+
+def plan(
+    command: Command,
+    cluster: Cluster,
+    name: str,
+    *,
+    retries: int,
+    time_limit_s: float | None,
+    api: RayJobs,
+) -> Plan:
+    """What a submission would ask of a cluster.
+
+    Raises:
+        ConfigError: a place or a server that the cluster cannot see.
+        ResourceError: it can never fit; both numbers are said.
+    """
+    check_sight(command, cluster)
+    wanted = needs(command.verb, command.settings)
+    has, most = api.capacity(), cluster.most()
+    check_fits(command.verb, wanted, has.total, most, cluster.name)
+    code = None if cluster.same_machine or cluster.has_code else package()
+    settings = command.settings.model_copy(update={"cluster": JOINED})
+    request = Request(
+        name=name,
+        words=command.words,
+        resumes=command.resumes,
+        cluster=cluster.given,
+        cwd=str(Path.cwd()),
+        retries=retries,
+        time_limit_s=time_limit_s,
+        code=code and code.digest,
+        version=version(),
+        needs=wanted,
+    )
+    job = jobs_of(command.settings).job(name)
+    return Plan(
+        request=request,
+        settings=settings,
+        files={} if cluster.same_machine else command.files,
+        address=cluster.submit_address(),
+        entrypoint=entrypoint(job, cluster),
+        entrypoint_resources={JOB_SLOT: 1.0},
+        code=code,
+        has=has,
+        could_have=most,
+    )
+
+
+def submit(plan: Plan, api: RayJobs) -> Record:
+    """Record a job and hand it to its cluster.
+
+    Raises:
+        Conflict: there is a job of that name.
+        ClusterError: the cluster did not take it; the record says so.
+    """
+    jobs = jobs_of(plan.settings)
+    job = jobs.create(plan.request, plan.settings.model_dump(mode="json"))
+    for path in plan.files.values():
+        copy_file(path, job.files() / path.name)
+    return hand_over(job, plan.entrypoint, plan.code, api)
+
+
+def resume(job: Job, cluster: Cluster, api: RayJobs, *, why: str = "resumed") -> Record:
+    """Submit a job that ended without success again, under its name; it continues.
+
+    Raises:
+        Conflict: it is not over, or has succeeded.
+    """
+    record = job.read()
+    if not record.is_over or record.state is JobState.SUCCEEDED:
+        raise Conflict(f"job '{job.name}' is {record.state}; only what ended otherwise is resumed")
+    code = package() if record.request.code else None
+
+    def again(old: Record) -> Record:
+        fresh = old.model_copy(update={"stop_asked": False, "exit_code": None})
+        return fresh.moved(JobState.SUBMITTED, why)
+
+    job.change(again)
+    return hand_over(job, entrypoint(job, cluster), code, api)
+
+
+def hand_over(job: Job, entry: str, code: Package | None, api: RayJobs) -> Record:
+    """One submission to Ray, under an id that is never used again."""
+    submission = f"wsol-{job.name}-{secrets.token_hex(4)}"
+    job.change(lambda r: r.model_copy(update={"submissions": (*r.submissions, submission)}))
+    try:
+        api.submit(submission, entry, {JOB_SLOT: 1.0}, {"wsol_job": job.name}, code and code.folder)
+    except BaseException as error:
+        job.move(JobState.FAILED, f"not submitted: {error}")
+        raise
+
+    def taken(record: Record) -> Record:
+        waits = record.state is JobState.SUBMITTED
+        return record.moved(JobState.WAITING, "taken by the cluster") if waits else record
+
+    return job.change(taken)
+
+
+def entrypoint(job: Job, cluster: Cluster) -> str:
+    """What the cluster runs, as words of a shell."""
+    python = sys.executable if cluster.same_machine else cluster.python
+    words = [python, "-m", "orchestrator.jobs.keeper", shown(job.folder)]
+    if cluster.same_machine:  # this very code, wherever the cluster was started
+        words = ["env", f"PYTHONPATH={_ROOT}", *words]
+    return shlex.join(words)
+
+
+def check_fits(
+    verb: str,
+    wanted: Mapping[str, float],
+    has: Mapping[str, float],
+    most: Mapping[str, float] | None,
+    cluster: str,
+) -> None:
+    """Refuse what can never fit.
+
+    Args:
+        most: what the cluster can grow to; None: it stays as it is.
+
+    Raises:
+        ResourceError: with what is needed and what there can be.
+    """
+    for kind, amount in wanted.items():
+        now_there = has.get(kind, 0.0)
+        later = max(now_there, (most or {}).get(kind, 0.0))
+        if amount > later:
+            grown = f"can grow to {later:g}" if most else f"has {later:g}"
+            raise ResourceError(
+                f"{verb} needs {amount:g} {kind}, cluster '{cluster}' {grown}; lower "
+                f"resources in ray_config.yaml or use a larger cluster"
+            )
+
+
+def default_name(command: Command) -> str:
+    """A name that tells what the job does and when it was submitted."""
+    stamp = now().replace("-", "").replace(":", "").partition("+")[0].replace("T", "-")
+    return f"{command.verb}-{stamp}"
+
+
+def jobs_of(settings: Settings) -> Jobs:
+    """The jobs of a workspace."""
+    return Jobs(Workspace(settings.workspace).jobs)
+
+
+def request_text(plan: Plan) -> str:
+    """The request as JSON text."""
+    return json.dumps(plan.as_json(), indent=2)
