@@ -1,56 +1,69 @@
-"""Descriptions of clusters: one YAML file each, resources only, no hyperparameters."""
+"""Descriptions of clusters: one YAML file each, resources only, no hyperparameters.
+
+Some are shipped in this folder and have a name; a user's own is named by the path of its file.
+"""
 
 from __future__ import annotations
 
 from importlib.resources import files
-from typing import Any, Literal
+from pathlib import Path
+from typing import Any
 
 import yaml
-from pydantic import Field
 
-from workloads.errors import ConfigError, one_line, unknown_name
-from workloads.options import Options
+from clusters.base import Cluster
+from clusters.existing import Existing
+from clusters.inline import Inline
+from clusters.local import Local
+from workloads.errors import ConfigError, NotFound, one_line, unknown_name
+from workloads.registry import Registry
 
+KINDS: Registry[type[Cluster]] = Registry(
+    "kind of cluster",
+    {
+        "inline": Inline,
+        "local": Local,
+        "existing": Existing,
+    },
+)
 
-class Cluster(Options):
-    """One place where verbs run."""
-
-    name: str
-    summary: str
-    kind: Literal["local", "inline"] = Field(
-        description="local: Ray starts on this machine for each command; inline: no Ray at all, "
-        "everything in the command's own process"
-    )
-    cpus: int | None = Field(
-        default=None, ge=1, description="null: this machine's cores, at least 2 logical"
-    )
-    gpus: int | None = Field(default=None, ge=0, description="null: those that Ray finds")
-    object_store_mb: int = Field(default=512, ge=80, description="Ray's shared memory, MiB")
-    dashboard: bool = Field(default=False, description="start Ray's dashboard")
+_ENDINGS = (".yaml", ".yml")
 
 
 def cluster_names() -> list[str]:
-    """Names of all cluster descriptions."""
+    """Names of all cluster descriptions that are shipped."""
     return sorted(f.name.removesuffix(".yaml") for f in _files())
 
 
 def load_cluster(name: str) -> Cluster:
-    """One cluster description by name.
+    """One cluster by name, or by the path of a user's own file.
+
+    Args:
+        name: one of `cluster_names()`; with a slash, or ending in .yaml or .yml, a path.
 
     Raises:
         ConfigError: no such cluster (with the nearest match), or its file is wrong.
+        NotFound: no such file.
     """
+    if "/" in name or name.endswith(_ENDINGS):
+        return _own(Path(name).expanduser(), name)
     found = next((f for f in _files() if f.name == f"{name}.yaml"), None)
     if found is None:
-        raise ConfigError(unknown_name("cluster", name, cluster_names()))
+        raise ConfigError(
+            f"{unknown_name('cluster', name, cluster_names())}, or the path of a file of your own"
+        )
     return parse_cluster(found.read_text(encoding="utf-8"), f"clusters/{found.name}", name)
 
 
-def parse_cluster(text: str, where: str, name: str) -> Cluster:
-    """A cluster description from YAML.
+def parse_cluster(text: str, where: str, name: str | None = None) -> Cluster:
+    """A cluster from YAML.
+
+    Args:
+        where: the file, for messages.
+        name: that it must have; None: any.
 
     Raises:
-        ConfigError: not YAML, an unknown key, a bad value, or another name than the file's.
+        ConfigError: not YAML, an unknown key, a bad value, or another name.
     """
     try:
         values: Any = yaml.safe_load(text)
@@ -58,10 +71,36 @@ def parse_cluster(text: str, where: str, name: str) -> Cluster:
         raise ConfigError(f"{where}: not valid YAML: {one_line(str(error))}") from None
     if not isinstance(values, dict):
         raise ConfigError(f"{where}: must hold keys and values, see clusters/local.yaml")
-    cluster = Cluster.parse(values, where)
-    if cluster.name != name:
+    cluster = _kind(values, where).parse(values, where)
+    if name is not None and cluster.name != name:
         raise ConfigError(f"{where}: name: must be '{name}', as the file; given '{cluster.name}'")
     return cluster
+
+
+def _kind(values: dict[str, Any], where: str) -> type[Cluster]:
+    """The kind that the values name; they are checked by it."""
+    kind = values.get("kind")
+    if not isinstance(kind, str) or kind not in KINDS:
+        raise ConfigError(f"{where}: kind: {unknown_name('kind of cluster', str(kind), KINDS)}")
+    return KINDS[kind]
+
+
+def _own(path: Path, given: str) -> Cluster:
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (FileNotFoundError, NotADirectoryError):
+        raise NotFound(
+            f"{path}: no such file of a cluster; or give a name: {', '.join(cluster_names())}"
+        ) from None
+    except (OSError, UnicodeDecodeError) as error:
+        why = getattr(error, "strerror", None) or "is no text"
+        raise ConfigError(f"{path}: {why}; give the YAML file of a cluster") from None
+    cluster = parse_cluster(text, str(path))
+    if cluster.name in cluster_names():  # what is remembered of clusters goes by name
+        raise ConfigError(
+            f"{path}: name: '{cluster.name}' is that of a shipped cluster; give it one of its own"
+        )
+    return cluster.called(given)
 
 
 def _files() -> list[Any]:

@@ -25,6 +25,7 @@ from urllib.parse import quote
 import psutil  # type: ignore[import-untyped]
 
 from clusters.cluster import load_cluster
+from clusters.local import Local
 from orchestrator.config.names import check_names
 from orchestrator.config.settings import Settings, load_settings, settings_file
 from orchestrator.config.workspace import Workspace
@@ -107,7 +108,9 @@ def check_cores(settings: Settings) -> Check:
     """CPUs of the cluster against those that training reserves."""
     cores = len(os.sched_getaffinity(0))
     cluster = load_cluster(settings.cluster)
-    logical = cluster.cpus or max(2, cores)
+    if not cluster.same_machine:
+        return Check("cores", "ok", f"{cores} cores; the work is done on {cluster.name}")
+    logical = (cluster.cpus if isinstance(cluster, Local) else None) or max(2, cores)
     resources = settings.resources.train
     needed = resources.workers * resources.cpus_per_worker
     detail = f"{cores} cores, {logical} for Ray; training takes {needed:g}"
@@ -131,7 +134,10 @@ def check_memory(settings: Settings) -> Check:
 
 def check_shared_memory(settings: Settings) -> Check:
     """The file system in memory against Ray's object store."""
-    wanted = load_cluster(settings.cluster).object_store_mb * 2**20
+    cluster = load_cluster(settings.cluster)
+    if not isinstance(cluster, Local):
+        return Check("shared memory", "ok", f"{cluster.name} starts no Ray on this machine")
+    wanted = cluster.object_store_mb * 2**20
     folder = Path("/dev/shm")  # noqa: S108 - looked at, nothing is put there
     if not folder.is_dir():
         return Check("shared memory", "ok", "this system has no /dev/shm")
@@ -161,6 +167,9 @@ def check_workspace(settings: Settings) -> Check:
 
 def check_gpu(settings: Settings) -> Check:
     """GPUs as the driver sees them, against those that the settings ask for."""
+    cluster = load_cluster(settings.cluster)
+    if not cluster.same_machine:
+        return Check("gpu", "ok", f"not looked at; the work is done on {cluster.name}")
     found = _gpus()
     resources = settings.resources
     wanted = max(
@@ -209,7 +218,7 @@ def check_temporary_files(settings: Settings) -> Check:
         surroundings.check_temporary_folder()
     except WsolError as error:
         found, _, fix = str(error).rpartition("; ")
-        needs_it = load_cluster(settings.cluster).kind != "inline"
+        needs_it = isinstance(load_cluster(settings.cluster), Local)
         return Check("temporary files", "fail" if needs_it else "warn", found, fix)
     return Check("temporary files", "ok", folder)
 

@@ -161,7 +161,15 @@ def clusters() -> list[Entry]:
     from clusters.cluster import cluster_names, load_cluster
 
     return [
-        Entry(c.name, c.summary, c.model_dump(mode="json", exclude={"name", "summary"}))
+        Entry(
+            c.name,
+            c.summary,
+            {
+                "kind": c.kind,
+                "most": c.most(),
+                "settings": c.model_dump(mode="json", exclude={"name", "summary", "kind"}),
+            },
+        )
         for c in map(load_cluster, cluster_names())
     ]
 

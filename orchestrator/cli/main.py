@@ -17,6 +17,7 @@ import typer
 from orchestrator.cli import (
     annotate,
     bench,
+    cluster,
     config,
     data,
     doctor,
@@ -66,6 +67,7 @@ app.command("import", rich_help_panel=_MODELS)(importing.import_classifier)
 app.command("annotate", rich_help_panel=_MODELS)(annotate.annotate)
 app.command("serve", rich_help_panel=_MODELS)(serve.serve)
 app.command("sync", rich_help_panel=_MODELS)(sync.sync)
+app.add_typer(cluster.app, name="cluster", rich_help_panel=_SETUP)
 app.command("list", rich_help_panel=_SETUP)(listing.list_names)
 app.add_typer(config.app, name="config", rich_help_panel=_SETUP)
 app.add_typer(data.app, name="data", rich_help_panel=_SETUP)

@@ -6,9 +6,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from clusters.cluster import load_cluster
+from clusters.inline import Inline as InlineCluster
+from clusters.local import Local
 from orchestrator.config.settings import Machine
 from orchestrator.engine.engine import Engine
 from orchestrator.engine.signals import ending_by_sigterm
+from workloads.errors import ConfigError
 
 
 @contextmanager
@@ -16,16 +19,21 @@ def connect(machine: Machine) -> Iterator[Engine]:
     """The engine of the machine's cluster, for the time of the block.
 
     Raises:
-        ConfigError: no such cluster.
+        ConfigError: no such cluster, or one that only takes jobs.
         ClusterError: Ray does not start.
     """
     cluster = load_cluster(machine.cluster)
-    if is_inline(machine):
+    if isinstance(cluster, InlineCluster):
         from orchestrator.engine.inline import Inline
 
         with ending_by_sigterm():
             yield Inline()
         return
+    if not isinstance(cluster, Local):
+        raise ConfigError(
+            f"cluster '{cluster.name}' takes jobs: wsol submit --cluster {cluster.given} -- VERB "
+            "...; a verb itself runs on local or inline (--set cluster=local)"
+        )
     from orchestrator.engine.ray_engine import RayEngine, running_ray
 
     with running_ray(machine, cluster), ending_by_sigterm():
@@ -34,7 +42,7 @@ def connect(machine: Machine) -> Iterator[Engine]:
 
 def is_inline(machine: Machine) -> bool:
     """Whether all work is done in this process, without Ray."""
-    return load_cluster(machine.cluster).kind == "inline"
+    return isinstance(load_cluster(machine.cluster), InlineCluster)
 
 
 def training_workers(machine: Machine) -> int:

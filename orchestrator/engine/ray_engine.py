@@ -11,7 +11,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from clusters.cluster import Cluster
+from clusters.local import Local
 from orchestrator.config.settings import Machine, PoolResources
 from orchestrator.engine.engine import Row
 from orchestrator.engine.signals import sigterm_at_the_end
@@ -82,7 +82,7 @@ def _dataset(units: Sequence[Row]) -> Any:
 
 
 @contextmanager
-def running_ray(machine: Machine, cluster: Cluster) -> Iterator[None]:
+def running_ray(machine: Machine, cluster: Local) -> Iterator[None]:
     """Ray for the time of the block. Joins one that this process has started already.
 
     Raises:
@@ -117,7 +117,7 @@ def _environment(machine: Machine) -> None:
     os.environ.setdefault("RAY_CHDIR_TO_TRIAL_DIR", "0")
 
 
-def _start(cluster: Cluster) -> None:
+def _start(cluster: Local) -> None:
     import ray
     from ray.data import DataContext
 
@@ -128,7 +128,7 @@ def _start(cluster: Cluster) -> None:
         with _without_stderr():
             ray.init(
                 address="local",
-                num_cpus=cluster.cpus or max(2, os.cpu_count() or 1),
+                num_cpus=cluster.logical_cpus,
                 num_gpus=cluster.gpus,
                 object_store_memory=cluster.object_store_mb * 2**20,
                 include_dashboard=cluster.dashboard,

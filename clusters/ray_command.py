@@ -1,0 +1,43 @@
+"""Ray's own command line, and what every node of a cluster of ours is started with."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+from pathlib import Path
+
+from clusters.base import JOB_SLOT
+from workloads.errors import ClusterError
+
+QUEUE_S = 7 * 24 * 3600
+"""How long Ray lets a job wait for its turn: a queue over the night, or over a week."""
+
+STOP_S = 120
+"""Between the request to stop and the kill: time to write a checkpoint."""
+
+NODE_VARIABLES = {
+    "RAY_AUTH_MODE": "token",
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_JOB_START_TIMEOUT_SECONDS": str(QUEUE_S),
+    "RAY_JOB_STOP_WAIT_TIME_S": str(STOP_S),
+}
+"""Of every process of Ray's on every node, beside where its token is."""
+
+
+def ray_command() -> str:
+    """Path of the command `ray` of this environment.
+
+    Raises:
+        ClusterError: it is not installed.
+    """
+    beside = Path(sys.executable).with_name("ray")
+    found = str(beside) if beside.exists() else shutil.which("ray")
+    if found is None:
+        raise ClusterError(f"no command 'ray' beside {sys.executable}; run `make` to install it")
+    return found
+
+
+def job_slot_option(slots: int) -> str:
+    """The option of `ray start` by which a head has slots for jobs."""
+    return f"--resources={json.dumps({JOB_SLOT: slots})}"
