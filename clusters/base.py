@@ -73,6 +73,10 @@ class Cluster(Options, ABC):
     shared: tuple[str, ...] = Field(
         default=(), description="folders that every node sees under the same path as this machine"
     )
+    python: str = Field(default="python", description="Python of its nodes, that has Ray")
+    has_code: bool = Field(
+        default=False, description="its nodes have this version of wsol; else it travels"
+    )
     job_slots: int = Field(default=1, ge=1, description="jobs at the same time; others wait")
     _given: str | None = PrivateAttr(default=None)
 

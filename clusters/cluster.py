@@ -14,6 +14,7 @@ import yaml
 from clusters.base import Cluster
 from clusters.existing import Existing
 from clusters.inline import Inline
+from clusters.joined import Joined
 from clusters.local import Local
 from workloads.errors import ConfigError, NotFound, one_line, unknown_name
 from workloads.registry import Registry
@@ -24,6 +25,7 @@ KINDS: Registry[type[Cluster]] = Registry(
         "inline": Inline,
         "local": Local,
         "existing": Existing,
+        "joined": Joined,
     },
 )
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import codecs
 import sys
+from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -101,15 +103,15 @@ def logs(
         raise NotFound(
             f"job '{name}' has no log of {source} (there are: {', '.join(there) or '-'})"
         )
-    reader = LogReader(job.logs, source)
+    reader, show = LogReader(job.logs, source), printer()
     if tail is not None:
         text, reader = last_lines(job.logs, source, tail)
-        _print(text)
+        show(text)
     if follow:
-        watch(job, show=True, reader=reader)
+        watch(job, show=show, reader=reader)
         return
     for data in reader.new():
-        _print(data)
+        show(data)
 
 
 @app.command()
@@ -176,7 +178,7 @@ def wait(
     """Wait until a job is over; ends with the job's own exit code."""
     job = _jobs(context, config, overrides).job(name)
     job.read()
-    end_with(watch(job, show=False, timeout_s=timeout), output)
+    end_with(watch(job, timeout_s=timeout), output)
 
 
 @app.command()
@@ -203,7 +205,11 @@ def delete(
 
 
 def watch(
-    job: Job, *, show: bool, timeout_s: float | None = None, reader: Any = None
+    job: Job,
+    *,
+    show: Callable[[bytes], None] | None = None,
+    timeout_s: float | None = None,
+    reader: Any = None,
 ) -> Record | None:
     """Follow a job until it is over; None if the time was over first.
 
@@ -221,7 +227,7 @@ def watch(
 
     how = Watch(
         connect=partial(_connect, first),
-        take=_print if show else None,
+        take=show,
         reader=reader,
         revive=revive,
         timeout_s=timeout_s,
@@ -385,6 +391,12 @@ def _state(text: str) -> JobState:
         raise ConfigError(f"--state: {unknown_name('state', text, list(JobState))}") from None
 
 
-def _print(data: bytes) -> None:
-    sys.stdout.buffer.write(data)
-    sys.stdout.buffer.flush()
+def printer() -> Callable[[bytes], None]:
+    """Writes pieces of a log to stdout; a letter may be cut between two of them."""
+    decoder = codecs.getincrementaldecoder("utf-8")("replace")
+
+    def print_piece(data: bytes) -> None:
+        sys.stdout.write(decoder.decode(data))
+        sys.stdout.flush()
+
+    return print_piece

@@ -24,6 +24,7 @@ from orchestrator.cli import (
     evaluate,
     importing,
     ingest,
+    jobs,
     listing,
     proposals,
     register,
@@ -31,6 +32,7 @@ from orchestrator.cli import (
     run,
     serve,
     streams,
+    submit,
     sync,
     train,
     tune,
@@ -54,7 +56,8 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-_ALL, _STEPS, _MODELS, _SETUP = "All at once", "Step by step", "Models at work", "Looking around"
+_ALL, _STEPS, _MODELS = "All at once", "Step by step", "Models at work"
+_CLUSTERS, _SETUP = "On a cluster", "Looking around"
 app.command("run", rich_help_panel=_ALL)(run.run)
 app.command("reproduce", rich_help_panel=_ALL)(reproduce.reproduce)
 app.command("ingest", rich_help_panel=_STEPS)(ingest.ingest)
@@ -67,7 +70,9 @@ app.command("import", rich_help_panel=_MODELS)(importing.import_classifier)
 app.command("annotate", rich_help_panel=_MODELS)(annotate.annotate)
 app.command("serve", rich_help_panel=_MODELS)(serve.serve)
 app.command("sync", rich_help_panel=_MODELS)(sync.sync)
-app.add_typer(cluster.app, name="cluster", rich_help_panel=_SETUP)
+app.command("submit", rich_help_panel=_CLUSTERS)(submit.submit)
+app.add_typer(jobs.app, name="jobs", rich_help_panel=_CLUSTERS)
+app.add_typer(cluster.app, name="cluster", rich_help_panel=_CLUSTERS)
 app.command("list", rich_help_panel=_SETUP)(listing.list_names)
 app.add_typer(config.app, name="config", rich_help_panel=_SETUP)
 app.add_typer(data.app, name="data", rich_help_panel=_SETUP)

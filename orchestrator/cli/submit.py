@@ -62,11 +62,12 @@ def submit(
     Results are those of the verb run here. See `wsol jobs`, and `wsol cluster up local` for a queue
     on this machine.
     """
-    from orchestrator.cli.jobs import end_with, watch
+    from clusters.cluster import load_cluster
+    from orchestrator.cli.jobs import end_with, printer, watch
     from orchestrator.jobs import submit as jobs
 
     command = parse_command(context, words, config, overrides)
-    place = _cluster(cluster or command.settings.cluster)
+    place = load_cluster(cluster or command.settings.cluster)
     api = connect(place)
     plan = jobs.plan(
         command,
@@ -83,7 +84,7 @@ def submit(
     job = jobs.jobs_of(command.settings).job(record.name)
     if wait or follow:
         note(f"job '{record.name}' on cluster '{place.given}'")
-        end_with(watch(job, show=follow), output)
+        end_with(watch(job, show=printer() if follow else None), output)
         return
     _answer(record, place, quiet, output)
 
@@ -119,10 +120,10 @@ def parse_command(
 
     group = context.find_root().command
     top = group.make_context("wsol", list(words), resilient_parsing=False)
-    verb, command, rest = group.resolve_command(top, [*top._protected_args, *top.args])  # type: ignore[attr-defined]  # noqa: SLF001
+    verb, command, rest = group.resolve_command(top, [*top._protected_args, *top.args])  # type: ignore[attr-defined]
     if verb not in VERBS:
         raise ConfigError(f"submit: {unknown_name('verb', str(verb), VERBS)}")
-    inner = command.make_context(verb, rest, parent=top)
+    inner = command.make_context(verb, list(rest), parent=top)
     params = inner.params
     before, inside = given_before(context), given_before(inner)
     settings = load_settings(
@@ -177,19 +178,6 @@ def _recipes(values: dict[str, Any], settings: Any) -> dict[str, Path]:
 
     named = [values.get("recipe"), *settings.pipeline.recipes]
     return {one: Path(one) for one in named if isinstance(one, str) and is_file(one)}
-
-
-def _cluster(given: str) -> Cluster:
-    from clusters.cluster import load_cluster
-    from workloads.errors import ConfigError
-
-    cluster = load_cluster(given)
-    if not cluster.takes_jobs:
-        raise ConfigError(
-            f"cluster '{given}' takes no jobs; name one that does: wsol submit --cluster local "
-            "-- ... (wsol list clusters)"
-        )
-    return cluster
 
 
 def _answer(record: Record, cluster: Cluster, quiet: bool, output: Output) -> None:

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 
 from clusters.cluster import load_cluster
 from clusters.inline import Inline as InlineCluster
+from clusters.joined import Joined
 from clusters.local import Local
 from orchestrator.config.settings import Machine
 from orchestrator.engine.engine import Engine
@@ -29,7 +30,7 @@ def connect(machine: Machine) -> Iterator[Engine]:
         with ending_by_sigterm():
             yield Inline()
         return
-    if not isinstance(cluster, Local):
+    if not isinstance(cluster, Local | Joined):
         raise ConfigError(
             f"cluster '{cluster.name}' takes jobs: wsol submit --cluster {cluster.given} -- VERB "
             "...; a verb itself runs on local or inline (--set cluster=local)"

@@ -11,6 +11,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from clusters.joined import Joined
 from clusters.local import Local
 from orchestrator.config.settings import Machine, PoolResources
 from orchestrator.engine.engine import Row
@@ -82,11 +83,11 @@ def _dataset(units: Sequence[Row]) -> Any:
 
 
 @contextmanager
-def running_ray(machine: Machine, cluster: Local) -> Iterator[None]:
+def running_ray(machine: Machine, cluster: Local | Joined) -> Iterator[None]:
     """Ray for the time of the block. Joins one that this process has started already.
 
     Raises:
-        ClusterError: Ray does not start.
+        ClusterError: Ray does not start, or there is none to join.
         ConfigError: the environment names a folder that Ray cannot use.
     """
     _environment(machine)
@@ -95,7 +96,8 @@ def running_ray(machine: Machine, cluster: Local) -> Iterator[None]:
     if ray.is_initialized():
         yield
         return
-    check_temporary_folder(process=os.getpid())
+    if isinstance(cluster, Local):
+        check_temporary_folder(process=os.getpid())
     try:
         with sigterm_at_the_end():
             _start(cluster)
@@ -117,7 +119,7 @@ def _environment(machine: Machine) -> None:
     os.environ.setdefault("RAY_CHDIR_TO_TRIAL_DIR", "0")
 
 
-def _start(cluster: Local) -> None:
+def _start(cluster: Local | Joined) -> None:
     import ray
     from ray.data import DataContext
 
@@ -127,22 +129,31 @@ def _start(cluster: Local) -> None:
     try:
         with _without_stderr():
             ray.init(
-                address="local",
-                num_cpus=cluster.logical_cpus,
-                num_gpus=cluster.gpus,
-                object_store_memory=cluster.object_store_mb * 2**20,
-                include_dashboard=cluster.dashboard,
+                **_of_kind(cluster),
                 log_to_driver=False,
                 logging_level=logging.ERROR,
                 configure_logging=True,
             )
     except (RuntimeError, ConnectionError, TimeoutError, ValueError) as error:
+        what = "does not start" if isinstance(cluster, Local) else "cannot be joined from here"
         problem = one_line(str(error))
-        raise ClusterError(f"cluster '{cluster.name}': Ray does not start: {problem}") from error
+        raise ClusterError(f"cluster '{cluster.name}': Ray {what}: {problem}") from error
     context = DataContext.get_current()
     context.enable_progress_bars = False
     context.print_on_execution_start = False
     logging.getLogger("ray.data").setLevel(logging.ERROR)
+
+
+def _of_kind(cluster: Local | Joined) -> dict[str, Any]:
+    if isinstance(cluster, Joined):
+        return {"address": "auto"}
+    return {
+        "address": "local",
+        "num_cpus": cluster.logical_cpus,
+        "num_gpus": cluster.gpus,
+        "object_store_memory": cluster.object_store_mb * 2**20,
+        "include_dashboard": cluster.dashboard,
+    }
 
 
 @contextmanager

@@ -9,8 +9,8 @@ from typing import Protocol
 
 from orchestrator.jobs.logs import DRIVER, LogReader
 from orchestrator.jobs.ray_jobs import RayJob
-from orchestrator.jobs.record import Job, Jobs, Record
 from orchestrator.jobs.reconcile import refresh
+from orchestrator.jobs.record import Job, Jobs, Record
 from orchestrator.jobs.states import JobState
 from workloads.errors import ClusterError, WsolError
 

@@ -33,9 +33,7 @@ def note_tracking_run(run_id: str) -> None:
     if job is None:
         return
     with suppress(OSError, WsolError):  # the work goes on without it
-        job.change(
-            lambda r: r if r.tracking_run else r.model_copy(update={"tracking_run": run_id})
-        )
+        job.change(lambda r: r if r.tracking_run else r.model_copy(update={"tracking_run": run_id}))
 
 
 def environment(job: Job, attempt: int) -> dict[str, str]:

@@ -131,7 +131,7 @@ class Keeper:
         with LogWriter(self._job.logs, DRIVER, attempt) as log, ExitStack() as pumps:
             command = [*self._program, *words_of(record, attempt)]
             settings = pumps.enter_context(_local_copy(self._job.settings))
-            verb = subprocess.Popen(  # noqa: S603 - the user's own words
+            verb = subprocess.Popen(
                 command,
                 cwd=record.request.cwd if Path(record.request.cwd).is_dir() else None,
                 env=_environment(self._job, attempt, settings),
@@ -139,7 +139,7 @@ class Keeper:
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
                 start_new_session=True,
-                preexec_fn=_die_with_parent,  # noqa: PLW1509 - this process has no threads of C
+                preexec_fn=_die_with_parent,
             )
             answer = bytearray()
             pumps.enter_context(_pumped(verb.stdout, answer.extend))

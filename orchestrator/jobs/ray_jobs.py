@@ -119,7 +119,7 @@ class RayJobs:
     def capacity(self) -> Capacity:
         """What the cluster has at this moment, and what of it is in use."""
         with self._plain_errors("ask for its resources"):
-            answer = self._client._do_request("GET", "/api/cluster_status")  # noqa: SLF001 - no other way
+            answer = self._client._do_request("GET", "/api/cluster_status")
             status = (answer.json().get("data") or {}).get("clusterStatus") or {}
         usage = (status.get("loadMetricsReport") or {}).get("usage") or {}
         named = {_ray_name(name): pair for name, pair in usage.items()}

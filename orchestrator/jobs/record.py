@@ -65,7 +65,7 @@ class Request(Options):
     time_limit_s: float | None = Field(default=None, gt=0)
     code: str | None = None
     version: str
-    needs: dict[str, float] = {}
+    needs: dict[str, float] = Field(default={})
 
 
 class Record(Options):

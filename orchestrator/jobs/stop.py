@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Protocol
 
 from orchestrator.jobs.record import Job, Record
@@ -29,10 +30,8 @@ def stop(job: Job, connect: Callable[[], Stops], patience_s: float = PATIENCE_S)
     record = job.ask_to_stop("stopped by its user")
     if not record.submissions:
         return record
-    try:
+    with suppress(ClusterError):
         connect().stop(record.submissions[-1])
-    except ClusterError:
-        pass
     until = time.monotonic() + patience_s
     while not record.is_over and time.monotonic() < until:
         time.sleep(_LOOK_S)

@@ -9,26 +9,43 @@ import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from clusters.base import JOB_SLOT, Cluster
 from orchestrator.config.settings import Settings
 from orchestrator.config.workspace import Workspace
 from orchestrator.jobs.command import Command, needs
 from orchestrator.jobs.package import Package, package
-from orchestrator.jobs.ray_jobs import Capacity, RayJobs
+from orchestrator.jobs.ray_jobs import Capacity
 from orchestrator.jobs.record import Job, Jobs, Record, Request, now
 from orchestrator.jobs.sight import check_sight
 from orchestrator.jobs.states import JobState
 from orchestrator.provenance import version
+from workloads.addresses import shown
 from workloads.artifacts import copy_file
 from workloads.errors import Conflict, ResourceError
-from workloads.addresses import shown
 
 JOINED = "joined"
 """The cluster of a job's settings: the one that it runs on."""
 
 _ROOT = Path(__file__).resolve().parents[2]
+
+
+class JobsApi(Protocol):
+    """What is asked of a cluster; see `RayJobs`."""
+
+    def capacity(self) -> Capacity:
+        """What it has, and what is in use."""
+
+    def submit(
+        self,
+        submission: str,
+        entrypoint: str,
+        resources: Mapping[str, float],
+        metadata: Mapping[str, str],
+        code: Path | None,
+    ) -> None:
+        """Hand a job over."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,11 +69,15 @@ class Plan:
 
     def as_json(self) -> dict[str, Any]:
         """What `--dry-run` shows; it holds no token and no password."""
-        code = self.code and {
-            "digest": self.code.digest,
-            "files": self.code.files,
-            "bytes": self.code.size,
-        }
+        code = (
+            None
+            if self.code is None
+            else {
+                "digest": self.code.digest,
+                "files": self.code.files,
+                "bytes": self.code.size,
+            }
+        )
         return {
             "name": self.request.name,
             "cluster": self.request.cluster,
@@ -83,7 +104,7 @@ def plan(
     *,
     retries: int,
     time_limit_s: float | None,
-    api: RayJobs,
+    api: JobsApi,
 ) -> Plan:
     """What a submission would ask of a cluster.
 
@@ -105,7 +126,7 @@ def plan(
         cwd=str(Path.cwd()),
         retries=retries,
         time_limit_s=time_limit_s,
-        code=code and code.digest,
+        code=code.digest if code else None,
         version=version(),
         needs=wanted,
     )
@@ -116,14 +137,14 @@ def plan(
         files={} if cluster.same_machine else command.files,
         address=cluster.submit_address(),
         entrypoint=entrypoint(job, cluster),
-        entrypoint_resources={JOB_SLOT: 1.0},
+        entrypoint_resources=slot(has),
         code=code,
         has=has,
         could_have=most,
     )
 
 
-def submit(plan: Plan, api: RayJobs) -> Record:
+def submit(plan: Plan, api: JobsApi) -> Record:
     """Record a job and hand it to its cluster.
 
     Raises:
@@ -134,10 +155,10 @@ def submit(plan: Plan, api: RayJobs) -> Record:
     job = jobs.create(plan.request, plan.settings.model_dump(mode="json"))
     for path in plan.files.values():
         copy_file(path, job.files() / path.name)
-    return hand_over(job, plan.entrypoint, plan.code, api)
+    return hand_over(job, plan.entrypoint, plan.entrypoint_resources, plan.code, api)
 
 
-def resume(job: Job, cluster: Cluster, api: RayJobs, *, why: str = "resumed") -> Record:
+def resume(job: Job, cluster: Cluster, api: JobsApi, *, why: str = "resumed") -> Record:
     """Submit a job that ended without success again, under its name; it continues.
 
     Raises:
@@ -153,15 +174,23 @@ def resume(job: Job, cluster: Cluster, api: RayJobs, *, why: str = "resumed") ->
         return fresh.moved(JobState.SUBMITTED, why)
 
     job.change(again)
-    return hand_over(job, entrypoint(job, cluster), code, api)
+    return hand_over(job, entrypoint(job, cluster), slot(api.capacity()), code, api)
 
 
-def hand_over(job: Job, entry: str, code: Package | None, api: RayJobs) -> Record:
+def hand_over(
+    job: Job, entry: str, resources: Mapping[str, float], code: Package | None, api: JobsApi
+) -> Record:
     """One submission to Ray, under an id that is never used again."""
     submission = f"wsol-{job.name}-{secrets.token_hex(4)}"
     job.change(lambda r: r.model_copy(update={"submissions": (*r.submissions, submission)}))
     try:
-        api.submit(submission, entry, {JOB_SLOT: 1.0}, {"wsol_job": job.name}, code and code.folder)
+        api.submit(
+            submission,
+            entry,
+            {JOB_SLOT: 1.0},
+            {"wsol_job": job.name},
+            code.folder if code else None,
+        )
     except BaseException as error:
         job.move(JobState.FAILED, f"not submitted: {error}")
         raise
@@ -171,6 +200,11 @@ def hand_over(job: Job, entry: str, code: Package | None, api: RayJobs) -> Recor
         return record.moved(JobState.WAITING, "taken by the cluster") if waits else record
 
     return job.change(taken)
+
+
+def slot(has: Capacity) -> dict[str, float]:
+    """What a job takes to start: a slot, so that others wait; nothing where there are none."""
+    return {JOB_SLOT: 1.0} if has.total.get(JOB_SLOT) else {}
 
 
 def entrypoint(job: Job, cluster: Cluster) -> str:

@@ -200,7 +200,7 @@ def test_a_signal_to_the_process_ends_the_job(tmp_path: Path) -> None:
     """As Ray stops a job; the keeper's own exit code says so."""
     job = make_job(tmp_path, words=("config", "show"))
     job.move(JobState.WAITING, "taken")
-    environment = {**os.environ, "PYTHONPATH": os.getcwd()}
+    environment = {**os.environ, "PYTHONPATH": str(Path.cwd())}
     keeper = subprocess.Popen(
         [sys.executable, "-m", "orchestrator.jobs.keeper", str(job.folder)],
         env=environment,

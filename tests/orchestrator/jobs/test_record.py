@@ -22,7 +22,7 @@ def test_a_new_job_is_submitted_and_has_its_settings(tmp_path: Path) -> None:
 
 def test_a_name_is_used_once_even_after_its_end(tmp_path: Path) -> None:
     make_job(tmp_path).move(JobState.FAILED, "exit code 1")
-    with pytest.raises(Conflict, match="a name is used once.*jobs resume night"):
+    with pytest.raises(Conflict, match=r"a name is used once.*jobs resume night"):
         make_job(tmp_path)
 
 
