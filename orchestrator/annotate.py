@@ -26,6 +26,7 @@ from orchestrator.engine.claims import Verb, claim
 from orchestrator.engine.connect import connect
 from orchestrator.engine.progress import Progress, say
 from orchestrator.tracking.registry import fetch_model
+from workloads.addresses import absolute, check_address
 from workloads.annotation.annotation import Annotation
 from workloads.annotation.changes import follow
 from workloads.annotation.chunk import annotate_chunk
@@ -45,7 +46,6 @@ from workloads.formats.registry import FORMATS
 from workloads.images.decode import ImageLimits
 from workloads.models.localizer import Localizer
 from workloads.models.model import Model
-from workloads.storage import refuse_address
 
 VERB = Verb(
     "annotate",
@@ -104,9 +104,9 @@ def annotate(
         OSError: as the file system says (a full disk, say); start again to continue.
     """
     wanted = _checked_formats(formats)
-    refuse_address(folder, "the images")
-    refuse_address(out, "--out")
-    folder, out = folder.resolve(), out.resolve()
+    check_address(folder, "the images")
+    check_address(out, "--out")
+    folder, out = absolute(folder), absolute(out)
     found = fetch_model(machine, model)
     request = _request(machine, folder, out, found)
     with claim(out, _deciding(request, out), VERB):

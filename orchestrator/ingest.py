@@ -16,6 +16,7 @@ from orchestrator.engine.claims import Verb, claim, is_finished
 from orchestrator.engine.connect import connect
 from orchestrator.engine.engine import Engine
 from orchestrator.engine.progress import Progress
+from workloads.addresses import absolute, check_address
 from workloads.artifacts import QUARANTINE, contents, exists, read_json, remove, write_json
 from workloads.datasets.base import Dataset, Item
 from workloads.datasets.registry import open_dataset
@@ -31,7 +32,6 @@ from workloads.shards.write import (
     plan_shards,
     split_duplicates,
 )
-from workloads.storage import refuse_address
 
 VERB = Verb("ingest", "shards", "choose another --out or remove the folder")
 FOLLOWED = ("listing", "classes", "options")
@@ -81,11 +81,11 @@ def ingest(
         Conflict: `out` holds shards of something else, or another process works there.
         IntegrityError: read + quarantined is not listed.
     """
-    refuse_address(root, "--root")
-    refuse_address(out, "--out")
+    check_address(root, "--root")
+    check_address(out, "--out")
     if max_quarantined is None:
         max_quarantined = Ingest().max_quarantined
-    root, out = (path.expanduser().resolve() for path in (root, out))  # workers may be elsewhere
+    root, out = absolute(root), absolute(out)  # workers may be elsewhere
     with reading(strict=strict) as remarks:
         source = open_dataset(dataset, root, options)
         chosen = tuple(splits) or source.splits()
@@ -165,7 +165,7 @@ def _request(machine: Machine, dataset: str, source: Dataset, listed: list[Item]
             "\n".join((*source.classes, *source.class_keys)).encode()
         ).hexdigest(),
         "options": source.options.model_dump(mode="json"),
-        "root": str(source.root.resolve()),
+        "root": str(absolute(source.root)),
         "listing": _digest(listed),
         "shard_mb": machine.resources.ingest.shard_mb,
         "limits": machine.images.model_dump(mode="json"),

@@ -13,8 +13,10 @@ from orchestrator.engine.claims import Verb, claim, is_finished
 from orchestrator.engine.connect import connect
 from orchestrator.engine.engine import Engine
 from orchestrator.engine.progress import Progress
+from workloads.addresses import absolute
 from workloads.artifacts import exists, seal
 from workloads.errors import ConfigError, IntegrityError
+from workloads.files import is_folder
 from workloads.images.decode import ImageLimits
 from workloads.models.localizer import Localizer
 from workloads.models.model import Model
@@ -64,7 +66,7 @@ def predict(
         Conflict: `out` holds something else, or another process works there.
         IntegrityError: parts and shards do not add up.
     """
-    out = out.resolve()  # workers may be elsewhere
+    out = absolute(out)  # workers may be elsewhere
     _check_classes(model, shards)
     groups = spread(shards.row_groups(wanted.split), wanted.limit)
     request = {
@@ -111,7 +113,12 @@ def spread(groups: list[RowGroup], limit: int | None) -> list[RowGroup]:
 def _content(ranker: str) -> str:
     """Names the content of a ranker: the model's digest, or torchvision's name."""
     folder = Path(ranker)
-    return Model.open(folder).digest if folder.is_dir() else ranker
+    return Model.open(folder).digest if is_folder(folder) else ranker
+
+
+def _placed(ranker: str) -> str:
+    folder = Path(ranker)
+    return str(absolute(folder)) if is_folder(folder) else ranker
 
 
 def _compute(
@@ -131,7 +138,9 @@ def _compute(
     resources = machine.resources.evaluate
     options = {
         "model": str(model.folder),
-        "ranking": tuple(str(Path(r).resolve()) if Path(r).is_dir() else r for r in wanted.ranking),
+        "ranking": tuple(
+            str(absolute(Path(r))) if is_folder(Path(r)) else r for r in wanted.ranking
+        ),
         "top": wanted.stored_maps,
         "limits": machine.images.model_dump(),
         "device": resources.device,

@@ -16,6 +16,7 @@ from orchestrator.engine.claims import Verb, claim, is_finished
 from orchestrator.engine.connect import connect
 from orchestrator.engine.engine import Engine
 from orchestrator.engine.progress import Progress
+from workloads.addresses import absolute
 from workloads.artifacts import digest, exists
 from workloads.images.decode import ImageLimits
 from workloads.proposals.make import Part, plan_parts, seal_proposals, write_part
@@ -56,7 +57,7 @@ def propose(
     }
     plan = plan_parts(shards.folder, chosen)
     folder = out or Workspace(machine.workspace).proposals(digest(request))
-    folder = folder.expanduser().resolve()
+    folder = absolute(folder)
     if not is_finished(folder, request, VERB):
         with claim(folder, request, VERB):
             with connect(machine) as engine:

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import settings
+
+if TYPE_CHECKING:
+    from s3_endpoint import S3Endpoint
 
 # Set before anything is imported that reads them.
 for _name, _value in {
@@ -41,3 +46,36 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
                 group = "ray" if item.path.stem in _ON_RAY else item.path.stem
                 item.add_marker(mark)
                 item.add_marker(pytest.mark.xdist_group(group))
+
+
+@pytest.fixture(scope="session")
+def _endpoint() -> Iterator[S3Endpoint]:
+    from s3_endpoint import S3Endpoint  # seconds, and few tests want it
+
+    endpoint = S3Endpoint()
+    yield endpoint
+    endpoint.stop()
+
+
+@pytest.fixture
+def s3_endpoint(_endpoint: S3Endpoint, monkeypatch: pytest.MonkeyPatch) -> S3Endpoint:
+    """A real S3 endpoint on loopback, which this process and its children use."""
+    from s3_endpoint import with_environment
+
+    with_environment(_endpoint, monkeypatch)
+    return _endpoint
+
+
+@pytest.fixture
+def bucket(s3_endpoint: S3Endpoint) -> Path:
+    """An empty bucket, as a path."""
+    return s3_endpoint.new_bucket()
+
+
+@pytest.fixture(params=["local", "s3"])
+def place(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
+    """An empty folder in each kind of storage."""
+    if request.param == "local":
+        return tmp_path / "place"
+    found: Path = request.getfixturevalue("bucket")
+    return found / "place"

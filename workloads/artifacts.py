@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
+from workloads.addresses import absolute
 from workloads.errors import ConfigError, IntegrityError, NotFound
 from workloads.storage import storage_of
 
@@ -38,7 +39,7 @@ def atomic_file(path: Path) -> AbstractContextManager[Path]:
 
 def atomic_folder(path: Path) -> AbstractContextManager[Path]:
     """Give an empty folder to fill; it replaces `path` on success (see `Storage`)."""
-    return storage_of(path).publish_folder(path)
+    return storage_of(path).publish_folder(path, MANIFEST)
 
 
 def copy_file(source: Path, target: Path) -> None:
@@ -200,7 +201,7 @@ class Artifact:
     def _of(cls, folder: Path, manifest: Mapping[str, Any]) -> Self:
         facts = {k: v for k, v in manifest.items() if k not in ("digest", "files")}
         # Absolute, since workers may be elsewhere.
-        return cls(folder.expanduser().resolve(), str(manifest["digest"]), facts)
+        return cls(absolute(folder), str(manifest["digest"]), facts)
 
 
 def sha256(path: Path) -> str:

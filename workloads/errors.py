@@ -10,6 +10,7 @@ WsolError                 1    500   something failed
 ├── IntegrityError        6    500   files differ from their manifest
 ├── ResourceError         7    507   disk full, port occupied, too few CPUs or GPUs
 ├── ClusterError          8    503   the cluster cannot be reached
+│   └── StorageError      8    503   object storage cannot be reached, or does not let us in
 └── Overloaded            9    503   the service cannot take more work now
 
 Exit code 3 is no error: the command finished, but some inputs were quarantined.
@@ -96,6 +97,13 @@ class ClusterError(WsolError):
 
     exit_code = 8
     http_status = 503
+
+
+class StorageError(ClusterError, OSError):
+    """Object storage cannot be reached, or does not let us in.
+
+    It is an `OSError` as well, so that who can go on without a file does.
+    """
 
 
 class Overloaded(WsolError):

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load, load_file, save_file
 from torch import Tensor, nn
 
 from workloads.errors import ConfigError, IntegrityError, NotFound
@@ -35,11 +35,14 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
     storage = storage_of(path)
     if not storage.exists(path):
         raise NotFound(f"{path}: no such file")
+    file = storage.local(path)
     try:
-        tensors: dict[str, Tensor] = load_file(storage.local(path))
+        if file is not None:
+            return dict(load_file(file))  # mapped, not copied
+        with storage.open(path) as stream:
+            return dict(load(stream.read()))
     except SafetensorError as error:
         raise IntegrityError(f"{path}: not a whole safetensors file ({error})") from None
-    return tensors
 
 
 def load_exactly(module: nn.Module, tensors: Mapping[str, Tensor], where: str) -> None:

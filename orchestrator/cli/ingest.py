@@ -15,6 +15,7 @@ from orchestrator.cli.common import (
     report,
 )
 from orchestrator.cli.output import Output, working
+from workloads.addresses import absolute
 
 
 def ingest(
@@ -68,7 +69,7 @@ def ingest(
         name = dataset or settings.data.dataset
         options = dict(settings.ingest.options)
         if boxes is not None:
-            options["boxes"] = str(boxes.expanduser().resolve())
+            options["boxes"] = str(absolute(boxes))
         share = settings.ingest.max_quarantined if max_quarantined is None else max_quarantined
         result = work(
             settings, name, root, out, split or (), options, strict=strict, max_quarantined=share

@@ -10,6 +10,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from workloads.addresses import is_address, shown
+
 _PATH, _ADDRESS = "here:", "file-here:"
 
 
@@ -56,4 +58,6 @@ def _lengthened(text: str, workspace: Path) -> str:
 
 
 def _starts(workspace: Path) -> tuple[tuple[str, str], ...]:
+    if is_address(workspace):
+        return ((_PATH, str(workspace)), (_PATH, shown(workspace)))
     return ((_PATH, str(workspace)), (_ADDRESS, workspace.as_uri()))

@@ -16,6 +16,7 @@ import yaml
 from pydantic import Field, field_validator
 
 from orchestrator.config.renamed import refuse_renamed
+from workloads.addresses import absolute, check_address
 from workloads.datasets.digit_options import DigitsOptions, SingleDigitsOptions
 from workloads.errors import ConfigError, NotFound, one_line
 from workloads.images.decode import ImageLimits
@@ -23,7 +24,6 @@ from workloads.metrics.options import MetricOptions
 from workloads.options import Options
 from workloads.proposals.options import ProposalOptions
 from workloads.search.options import SearchMetric, SearchOptions
-from workloads.storage import refuse_address
 
 CONFIG_VARIABLE = "WSOL_CONFIG"
 CONFIG_FILE = "ray_config.yaml"
@@ -253,7 +253,8 @@ class Machine(Options):
 
     cluster: str = Field(default="local", description="a name from `wsol list clusters`")
     workspace: Path = Field(
-        default=Path("wsol-workspace"), description="folder of data, shards, runs and tracking"
+        default=Path("wsol-workspace"),
+        description="folder, s3:// or gs:// of data, shards, runs and tracking",
     )
     tracking: Tracking = Tracking()
     resources: Resources = Resources()
@@ -281,10 +282,10 @@ class Settings(Machine):
         set.
 
         Raises:
-            ConfigError: the environment names no tracking server, or the workspace no folder.
+            ConfigError: the environment names no tracking server, or the workspace no place.
         """
-        refuse_address(self.workspace, "workspace")
-        workspace = self.workspace.expanduser().resolve()
+        check_address(self.workspace, "workspace")
+        workspace = absolute(self.workspace)
         named = os.environ.get(TRACKING_VARIABLE)
         tracking = self.tracking
         if tracking.uri is None and named:

@@ -6,7 +6,8 @@ import uuid
 from dataclasses import dataclass
 from pathlib import Path
 
-from workloads.artifacts import write_text
+from workloads.artifacts import exists, write_text
+from workloads.storage import storage_of
 
 METRICS_FILE = "metrics.json"
 PER_IMAGE_FILE = "per_image.parquet"
@@ -193,6 +194,7 @@ class Workspace:
 def _uid(folder: Path) -> str:
     """A unique id, kept in the folder: a path is not unique among the users of a server."""
     file = folder / "tracking-uid"
-    if not file.exists():
+    if not exists(file):
         write_text(file, uuid.uuid4().hex)
-    return file.read_text(encoding="utf-8")
+    with storage_of(file).open(file) as stream:
+        return stream.read().decode()

@@ -9,8 +9,10 @@ from orchestrator.config.settings import Machine
 from orchestrator.config.workspace import Workspace
 from orchestrator.engine.progress import Progress
 from orchestrator.pages.data.page import write_data_page
+from workloads.addresses import absolute
 from workloads.artifacts import atomic_folder
 from workloads.errors import Conflict
+from workloads.files import entries, there
 from workloads.images.drawing import contact_sheet
 from workloads.shards.inspection import inspect_shards
 from workloads.shards.sampling import sample
@@ -49,7 +51,7 @@ def inspect(
         IntegrityError: the shards are damaged or of another version.
         Conflict: `out` holds something else.
     """
-    out = (out or Workspace(machine.workspace).inspection(shards.digest)).expanduser().resolve()
+    out = absolute(out or Workspace(machine.workspace).inspection(shards.digest))
     _require_free(out)
     chosen = () if split is None else (split,)
     rows = sum(info.read for name, info in shards.splits.items() if split in (None, name))
@@ -66,7 +68,8 @@ def inspect(
 
 def _require_free(out: Path) -> None:
     """Raise Conflict unless replacing the folder loses nothing but an earlier inspection."""
-    if out.is_dir() and not {path.name for path in out.iterdir()} - {PAGE, CONTACT_SHEET}:
+    names = {path.name for path in entries(out)}
+    if names and not names - {PAGE, CONTACT_SHEET}:
         return
-    if out.exists():
+    if there(out):
         raise Conflict(f"{out}: holds something else; choose another --out or remove it")

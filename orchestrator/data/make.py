@@ -9,12 +9,14 @@ from pathlib import Path
 from orchestrator.config.settings import Machine
 from orchestrator.config.workspace import Workspace
 from orchestrator.engine.progress import Progress
+from workloads.addresses import absolute
 from workloads.artifacts import digest
 from workloads.datasets.base import Dataset
 from workloads.datasets.digit_options import SPLITS, DigitsOptions
 from workloads.datasets.digits import Digits, made_with, make_digits, options_for
 from workloads.datasets.registry import DATASETS
 from workloads.errors import ConfigError, Conflict, unknown_name
+from workloads.files import there
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,8 +53,8 @@ def make(
     """
     kind = DATASETS[layout or dataset]
     options = options_for(kind, _options(embedded, dataset))
-    root = out.expanduser().resolve() if out else _default_root(machine, dataset, kind, options)
-    if not root.exists():
+    root = absolute(out) if out else _default_root(machine, dataset, kind, options)
+    if not there(root):
         total = sum(options.count(split) for split in SPLITS)
         with Progress(total, "images", f"make {dataset}") as progress:
             make_digits(root, options, lambda done, _: progress.advance_to(done), kind)

@@ -16,6 +16,7 @@ from orchestrator.evaluate import evaluate
 from orchestrator.pipeline.smoke import Scale, smoke_settings
 from orchestrator.pipeline.steps import Steps, check_weights
 from orchestrator.train.initial import pretraining
+from workloads.addresses import absolute
 from workloads.artifacts import digest, write_json
 from workloads.datasets.registry import open_dataset
 from workloads.errors import ConfigError
@@ -108,7 +109,7 @@ def reproduce(
         raise ConfigError(f"--scale smoke runs on made digits; use --data {DIGITS}")
     if scale == "smoke":
         recipe, settings = miniature(recipe), smoke_settings(settings)
-    source = None if data == DIGITS else Path(data).expanduser().resolve()
+    source = None if data == DIGITS else absolute(Path(data))
     request = {
         "recipe": recipe.model_dump(mode="json"),
         "data": str(source or DIGITS),

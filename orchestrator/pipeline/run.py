@@ -33,6 +33,7 @@ from orchestrator.train.initial import pretraining
 from orchestrator.tune.stored_maps import Tuned
 from workloads.artifacts import QUARANTINE, atomic_folder, read_json, write_json
 from workloads.errors import WsolError
+from workloads.files import is_folder, read_bytes
 from workloads.recipes.load import load_recipe, load_recipes
 from workloads.recipes.own import is_file
 from workloads.search.random_search import SCORES_ALONE
@@ -224,7 +225,7 @@ class _Pipeline(Steps):
 
     def _unlabelled(self, shards: Shards) -> Path:
         """Test images as plain files, without anything that tells what is in them."""
-        if not self.paths.unlabelled.exists():
+        if not is_folder(self.paths.unlabelled):
             with atomic_folder(self.paths.unlabelled) as folder:
                 records = shards.records(self.data.test_split)
                 for record, _ in zip(records, range(ANNOTATED_IMAGES), strict=False):
@@ -240,7 +241,7 @@ class _Pipeline(Steps):
         serving = self.settings.serve.model_copy(update={"port": _free_port()})
         with running(self.settings, champion.reference, serving) as url:
             file = annotated.images / image["file_name"]
-            answer = _post(f"{url}/v1/detect", file.read_bytes())
+            answer = _post(f"{url}/v1/detect", read_bytes(file))
         of_image = [a for a in coco["annotations"] if a["image_id"] == image["id"]]
         if _boxes_served(answer) != _boxes_annotated(of_image):
             raise WsolError(

@@ -20,6 +20,7 @@ from orchestrator.train.spec import make_spec, needs_proposals, proposals_of
 from orchestrator.train.train import TrainResult, train
 from orchestrator.tune.stored_maps import Tuned
 from orchestrator.tune.tune import tune_run
+from workloads.addresses import absolute
 from workloads.artifacts import digest
 from workloads.datasets.registry import DATASETS
 from workloads.errors import ConfigError
@@ -53,7 +54,7 @@ class Steps:
     def make(self, dataset: str, layout: str | None = None) -> Path:
         """The folder of the data set: the user's, or one that is made now."""
         if self.data.root is not None:
-            return self.data.root.expanduser().resolve()
+            return absolute(self.data.root)
         return self.stages.run("data", MadeData, partial(self._made, dataset, layout)).root
 
     def ingest(self, root: Path, splits: Sequence[str] = ()) -> IngestResult:

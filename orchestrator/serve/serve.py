@@ -17,7 +17,9 @@ from orchestrator.config.settings import Machine, Serving
 from orchestrator.engine.connect import connect, is_inline
 from orchestrator.engine.progress import say
 from orchestrator.tracking.registry import fetch_model
+from workloads.addresses import absolute
 from workloads.errors import ConfigError, ResourceError, WsolError
+from workloads.files import is_folder
 from workloads.models.model import Model
 
 READY_TIMEOUT_S = 60.0
@@ -71,7 +73,7 @@ def running(machine: Machine, model: str, serving: Serving) -> Iterator[str]:
 def public_name(model: str) -> str:
     """The name of a model that clients see: of a folder its own, not where it lies."""
     folder = Path(model).expanduser()
-    return folder.resolve().name if folder.is_dir() else model
+    return absolute(folder).name if is_folder(folder) else model
 
 
 def _check(machine: Machine, model: str, serving: Serving) -> Model:

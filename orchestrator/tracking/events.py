@@ -6,25 +6,26 @@ An event is any JSON object. Those with `metrics` (names to numbers) are sent to
 
 from __future__ import annotations
 
+import errno
+import io
 import json
-import os
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from workloads.errors import IntegrityError, ResourceError
+from workloads.storage import storage_of
 
 
 class EventLog:
-    """Append-only JSON lines, one `os.write` each.
+    """Append-only JSON lines, each written whole.
 
     What was appended survives a SIGKILL of this process. One process writes a log at a time.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        path.parent.mkdir(parents=True, exist_ok=True)
 
     def append(self, event: Mapping[str, Any]) -> None:
         """Write one event; `time_ms` (UTC, since 1970) is added when it is missing.
@@ -36,14 +37,14 @@ class EventLog:
         """
         body = {"time_ms": time.time_ns() // 1_000_000, **event}
         line = json.dumps(body, ensure_ascii=False, default=float).encode() + b"\n"
-        descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
         try:
-            _drop_torn_line(descriptor)
-            if os.write(descriptor, line) < len(line):
-                _drop_torn_line(descriptor)
-                raise ResourceError(f"{self.path}: disk full; free some space and run it again")
-        finally:
-            os.close(descriptor)
+            storage_of(self.path).append(self.path, line)
+        except OSError as error:
+            if error.errno != errno.ENOSPC:
+                raise
+            raise ResourceError(
+                f"{self.path}: disk full; free some space and run it again"
+            ) from None
 
 
 def read_events(path: Path) -> list[dict[str, Any]]:
@@ -64,8 +65,8 @@ def events_after(path: Path, position: int) -> Iterator[tuple[dict[str, Any], in
         IntegrityError: a line is not a JSON object.
     """
     try:
-        with path.open("rb") as stream:
-            if position > os.fstat(stream.fileno()).st_size:
+        with storage_of(path).open(path) as stream:
+            if position > stream.seek(0, io.SEEK_END):
                 position = 0
             stream.seek(position)
             for line in stream:
@@ -85,20 +86,6 @@ def _parse(path: Path, line: bytes) -> dict[str, Any]:
     if not isinstance(event, dict):
         raise IntegrityError(f"{path}: not an event: {line[:80]!r}; remove that line")
     return event
-
-
-def _drop_torn_line(descriptor: int) -> None:
-    """Cut what follows the last newline: a writer was killed, or the disk was full."""
-    size = end = os.fstat(descriptor).st_size
-    while end > 0:
-        start = max(0, end - 4096)
-        newline = os.pread(descriptor, end - start, start).rfind(b"\n")
-        if newline >= 0:
-            end = start + newline + 1
-            break
-        end = start
-    if end < size:
-        os.ftruncate(descriptor, end)
 
 
 def learning_curves(events: Path) -> list[dict[str, float]]:

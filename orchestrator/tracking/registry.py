@@ -10,7 +10,6 @@ import re
 import shutil
 import urllib.parse
 import urllib.request
-import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -27,6 +26,8 @@ from orchestrator.tracking.mlflow_store import (
     root_cause,
 )
 from orchestrator.tracking.remedies import GENERAL, remedy
+from workloads.addresses import check_address, is_address
+from workloads.artifacts import atomic_folder, is_sealed
 from workloads.errors import (
     ClusterError,
     ConfigError,
@@ -38,7 +39,6 @@ from workloads.errors import (
     unknown_name,
 )
 from workloads.models.model import Model
-from workloads.storage import refuse_address
 
 DIGEST_TAG = "wsol.digest"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
@@ -166,15 +166,15 @@ def fetch_model(machine: Machine, reference: str) -> Model:
         reference: a model folder, `NAME@ALIAS` or `NAME/VERSION`.
 
     Raises:
-        ConfigError: an address of another kind, as s3://.
+        ConfigError: an address of another kind, as hdfs://.
         NotFound: no such folder, model, alias or version; the message lists those that exist.
         IntegrityError: a file is not the one that was registered.
         ClusterError: MLflow fails.
     """
     folder = Path(reference).expanduser()
     if not reference.startswith(_MODELS):
-        refuse_address(folder, "model")
-    if folder.is_dir():
+        check_address(folder, "model")
+    if is_address(folder) or folder.is_dir():
         return Model.open_verified(folder)
     version = find_version(machine, reference)
     return _checked(_local_folder(version.source) or _downloaded(machine, version), version)
@@ -208,18 +208,17 @@ def _downloaded(machine: Machine, version: ModelVersion) -> Path:
         if Model.open_verified(folder).digest == version.digest:
             return folder
     except (NotFound, IntegrityError):
-        shutil.rmtree(folder, ignore_errors=True)
-    temporary = folder.with_name(f".{folder.name}.{uuid.uuid4().hex}.tmp")
+        pass
     try:
-        files = _download(machine, version, temporary)
-        _checked(files, version)
-        try:
-            files.replace(folder)
-        except OSError:  # another process was faster; its files passed the same check
-            if not folder.is_dir():
-                raise
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+        with atomic_folder(folder) as temporary:
+            files = _download(machine, version, temporary / ".download")
+            _checked(files, version)
+            for file in files.iterdir():
+                file.replace(temporary / file.name)
+            shutil.rmtree(temporary / ".download", ignore_errors=True)
+    except OSError:  # another process was faster; its files passed the same check
+        if not is_sealed(folder):
+            raise
     return folder
 
 

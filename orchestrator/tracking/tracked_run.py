@@ -13,8 +13,10 @@ from typing import Any, Literal
 from orchestrator.config.places import restored, stored
 from orchestrator.tracking.events import events_after
 from orchestrator.tracking.mlflow_store import MlflowStore, clean_key, is_missing
-from workloads.artifacts import read_json, write_json
+from workloads.addresses import absolute
+from workloads.artifacts import exists, read_json, write_json
 from workloads.errors import IntegrityError, NotFound, WsolError
+from workloads.files import there
 
 Status = Literal["FINISHED", "FAILED", "KILLED"]
 
@@ -76,7 +78,7 @@ class Run:
 
     def attach(self, events: Path) -> None:
         """Follow an event log; one that an earlier process sent in part goes on from there."""
-        followed, self.events = self.events, events.absolute()
+        followed, self.events = self.events, absolute(events)
         with suppress(WsolError):  # nothing there, or damaged: then all is sent again
             before = restore(events)
             if followed is None and before.uid == self.uid:
@@ -102,14 +104,14 @@ def restore(events: Path) -> Run:
         IntegrityError: the file is damaged.
     """
     path = sent_path(events)
-    if not path.exists():
+    if not exists(path):
         raise NotFound(f"{events}: no tracked run there; give the events.jsonl of a run")
     state = read_json(path)
     if not isinstance(state, dict) or set(state) != set(kept_fields()):
         raise IntegrityError(f"{path}: not the state of a tracked run; remove it to send all again")
-    folder = events.absolute().parent
+    folder = absolute(events).parent
     state["files"] = [tuple(pair) for pair in restored(state["files"], folder)]
-    return Run(**state, events=events.absolute())
+    return Run(**state, events=absolute(events))
 
 
 def deliver(store: MlflowStore, run: Run) -> None:
@@ -184,7 +186,7 @@ def _metrics_of(event: dict[str, Any]) -> Iterator[tuple[str, float, int, int]]:
 def _send_files(store: MlflowStore, run: Run, run_id: str) -> None:
     while run.files:
         path, folder = run.files[0]
-        if Path(path).exists():
+        if there(Path(path)):
             store.log_artifact(run_id, Path(path), folder)
         else:
             _logger.warning("tracking: %s is gone and was not stored", path)

@@ -21,6 +21,7 @@ from orchestrator.config.settings import Machine
 from orchestrator.jobs.inside import JOB_TAG, current_job, note_tracking_run
 from orchestrator.tracking.mlflow_store import RUN_TAG, MlflowStore, clean_key, flat, problem_of
 from orchestrator.tracking.tracked_run import Run, Status, deliver, restore
+from workloads.addresses import absolute
 from workloads.errors import one_line
 
 POLL_S = 1.0  # between two looks at the event logs
@@ -92,7 +93,7 @@ class Tracker:
 
     def log_artifact(self, run: Run, path: Path, folder: str | None = None) -> None:
         """Store a file, or all of a folder, in `folder` among the run's artifacts."""
-        run.files.append((str(path.absolute()), folder))
+        run.files.append((str(absolute(path)), folder))
         self._save(run)
         self._flush(run)
 

@@ -6,8 +6,10 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from workloads.addresses import absolute
 from workloads.artifacts import sha256
 from workloads.errors import ConfigError, NotFound, unknown_name
+from workloads.files import is_file, is_folder
 from workloads.options import Options
 from workloads.recipes.schema import Recipe
 
@@ -104,16 +106,16 @@ def _source(recipe: Recipe, part: str, backbone: Backbone, source: str | None) -
             f"recipe '{recipe.name}': part '{part}' needs weights; give {option} with a model "
             f"folder, a weights file, '{PUBLISHED}' or '{RANDOM}'"
         )
-    return Path(source).expanduser().resolve()
+    return absolute(Path(source))
 
 
 def _content_digest(initial: Path) -> str:
     """Names the content of a model folder or of a weights file."""
-    if initial.is_dir():
+    if is_folder(initial):
         from workloads.models.model import Model
 
         return Model.open(initial).digest
-    if not initial.is_file():
+    if not is_file(initial):
         raise NotFound(f"{initial}: no such weights file or model folder")
     return sha256(initial)
 

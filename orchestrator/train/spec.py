@@ -11,7 +11,7 @@ from orchestrator.config.settings import Machine
 from orchestrator.config.workspace import RunPaths
 from orchestrator.engine.connect import training_workers
 from orchestrator.train.initial import InitialWeights, initial_weights
-from workloads.artifacts import digest, is_sealed, read_json, write_json
+from workloads.artifacts import digest, exists, is_sealed, read_json, write_json
 from workloads.errors import NotFound, unknown_name
 from workloads.images.decode import ImageLimits
 from workloads.options import Options
@@ -20,6 +20,7 @@ from workloads.proposals.proposals import Proposals
 from workloads.recipes.load import load_recipe
 from workloads.recipes.schema import Recipe
 from workloads.shards.shards import Shards
+from workloads.storage import storage_of
 
 if TYPE_CHECKING:
     from workloads.methods.base import Method
@@ -159,9 +160,9 @@ def save_spec(paths: RunPaths, spec: TrainSpec) -> None:
 
 def spec_of(paths: RunPaths) -> TrainSpec:
     """The specification of a finished run."""
-    if not paths.spec.exists():
-        found = paths.folder.parent.glob("*")
-        known = ", ".join(sorted(p.name for p in found if RunPaths(p).spec.exists())) or "none"
+    if not exists(paths.spec):
+        found = storage_of(paths.folder).entries(paths.folder.parent)
+        known = ", ".join(sorted(p.name for p in found if exists(RunPaths(p).spec))) or "none"
         raise NotFound(f"no run '{paths.name}' in {paths.folder.parent} (there: {known})")
     if not is_sealed(paths.model):
         raise NotFound(f"run '{paths.name}' is not finished; continue it: wsol train ... --resume")

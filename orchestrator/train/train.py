@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -22,8 +21,8 @@ from orchestrator.tracking.mlflow_store import RUN_TAG
 from orchestrator.tracking.tracker import Tracker
 from orchestrator.train.fit import fit_inline, fit_on_ray
 from orchestrator.train.spec import TrainSpec, build, check_enough_images, parameters, save_spec
-from workloads.artifacts import exists, is_sealed
-from workloads.errors import Conflict
+from workloads.artifacts import exists, is_sealed, read_json
+from workloads.errors import Conflict, IntegrityError, NotFound
 from workloads.models.model import Model
 from workloads.shards.shards import Shards
 
@@ -179,7 +178,7 @@ def _view(paths: RunPaths, title: str, stop: threading.Event) -> None:
 
 def _position(paths: RunPaths) -> dict[str, int]:
     try:
-        position: dict[str, int] = json.loads(paths.progress.read_text())
-    except (OSError, ValueError):  # not written yet
+        position: dict[str, int] = dict(read_json(paths.progress))
+    except (OSError, NotFound, IntegrityError):  # not written yet
         return {}
     return position

@@ -12,9 +12,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from workloads.errors import ConfigError
+from workloads.local_storage import LocalStorage
 from workloads.parquet import count_rows, read_columns, write_parquet
-from workloads.storage import LocalStorage, refuse_address, storage_of
+from workloads.storage import storage_of
 
 # Any name that a file system takes, with room for what a temporary name adds to it.
 NAMES = st.text(
@@ -42,9 +42,9 @@ def test_any_name_is_published_listed_read_and_removed(name: str, values: list[i
 
 def test_an_error_leaves_what_was_there(tmp_path: Path) -> None:
     storage = LocalStorage()
-    with storage.publish_folder(tmp_path / "a") as folder:
+    with storage.publish_folder(tmp_path / "a", "x") as folder:
         (folder / "x").write_text("old")
-    with pytest.raises(RuntimeError), storage.publish_folder(tmp_path / "a") as folder:
+    with pytest.raises(RuntimeError), storage.publish_folder(tmp_path / "a", "x") as folder:
         (folder / "x").write_text("new")
         raise RuntimeError
     with pytest.raises(RuntimeError), storage.publish_file(tmp_path / "a" / "x") as path:
@@ -80,18 +80,3 @@ def test_tables_get_the_bytes_that_pyarrow_writes(tmp_path: Path, options: dict[
     pq.write_table(table, tmp_path / "theirs", **options)
     write_parquet(tmp_path / "ours", table, **options)
     assert (tmp_path / "ours").read_bytes() == (tmp_path / "theirs").read_bytes()
-
-
-@pytest.mark.parametrize("address", ["s3://bucket/photos", "gs://b", "https://h/x"])
-def test_an_address_is_no_folder(address, tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    scheme = address.partition(":")[0]
-    with pytest.raises(ConfigError, match=f"--root {address}: {scheme} addresses are not supp"):
-        refuse_address(Path(address), "--root")
-    Path(address).mkdir(parents=True)
-    refuse_address(Path(address), "--root")  # who has such a folder means it
-
-
-@pytest.mark.parametrize("path", ["photos", "/a/b", "./s3:x", "C:x", "a b:c/d", "~/x"])
-def test_folders_are_none(path):
-    refuse_address(Path(path), "--root")

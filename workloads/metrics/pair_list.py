@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from workloads.errors import ConfigError, NotFound, unknown_name
+from workloads.files import is_file, read_text
 
 COLUMNS = ("image", "class")
 PairList = frozenset[tuple[str, int]]
@@ -30,7 +31,7 @@ def read_pairs(path: Path, classes: tuple[str, ...]) -> PairList:
         NotFound: no such file.
         ConfigError: not such a table, an unknown class (with the nearest match), or no pair.
     """
-    if not path.is_file():
+    if not is_file(path):
         raise NotFound(f"{path}: no such file; give the table of difficult pairs, or no option")
     indices = {name: index for index, name in enumerate(classes)}
     pairs = set()
@@ -58,7 +59,7 @@ def image_id_of(image: str) -> str:
 
 def _rows(path: Path) -> Iterable[Mapping[str, Any]]:
     try:
-        text = path.read_text(encoding="utf-8-sig")
+        text = read_text(path, "utf-8-sig")
         if path.suffix.lower() != ".json":
             return list(csv.DictReader(text.splitlines()))
         rows = json.loads(text)

@@ -12,6 +12,7 @@ import torch
 
 from workloads.backbones.registry import BACKBONES
 from workloads.backbones.weights import load_weights
+from workloads.files import is_folder
 from workloads.methods.base import Method
 from workloads.methods.registry import build_method
 from workloads.recipes.schema import Recipe
@@ -33,7 +34,7 @@ def new_network(
     method = _build(recipe, task, classes)
     parts = method.pretrained_parts()
     for part, source in (initial or {}).items():
-        load = load_initial if source.is_dir() else load_weights
+        load = load_initial if is_folder(source) else load_weights
         load(parts[part], source)
     return method
 

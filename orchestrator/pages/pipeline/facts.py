@@ -19,6 +19,7 @@ from orchestrator.pages.pipeline.methods import Method
 from orchestrator.pages.pipeline.outcome import Outcome
 from orchestrator.provenance import provenance
 from workloads.errors import InputRejected
+from workloads.files import read_bytes, read_text
 from workloads.images.decode import ImageLimits, decode
 from workloads.shards.shards import Shards
 
@@ -121,7 +122,7 @@ def footer(paths: PipelinePaths, shards: Shards, champion: Method) -> list[str]:
 
 def _served_panel(path: Path, answer: dict[str, Any], limits: ImageLimits) -> Panel | None:
     try:
-        image = decode(path.read_bytes(), limits)
+        image = decode(read_bytes(path), limits)
     except (OSError, InputRejected):  # the user's own folder may have changed since
         return None
     found = answer["detections"]
@@ -137,7 +138,7 @@ def _readable(answer: dict[str, Any]) -> str:
 
 
 def _left_out(stage: str, path: Path) -> list[LeftOut]:
-    lines = path.read_text(encoding="utf-8").splitlines()
+    lines = read_text(path).splitlines()
     entries = [json.loads(line) for line in lines]
     return [LeftOut(e["path"], stage, e["reason"]) for e in entries]
 

@@ -1,0 +1,69 @@
+"""An S3 endpoint on loopback: moto's server, in a thread of the tests."""
+
+from __future__ import annotations
+
+import socket
+import uuid
+from pathlib import Path
+
+import pytest
+from moto.server import ThreadedMotoServer
+
+from workloads import buckets
+
+
+class S3Endpoint:
+    """A server that can go away and come back with what it holds."""
+
+    def __init__(self) -> None:
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            self.port = int(free.getsockname()[1])
+        self._server: ThreadedMotoServer | None = None
+        self.start()
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """What a process needs to reach it, by the conventions of boto3."""
+        return {
+            "AWS_ENDPOINT_URL": self.url,
+            "AWS_ACCESS_KEY_ID": "test-key",
+            "AWS_SECRET_ACCESS_KEY": "test-secret",
+            "AWS_DEFAULT_REGION": "eu-central-1",
+            "AWS_EC2_METADATA_DISABLED": "true",
+        }
+
+    def start(self) -> None:
+        self._server = ThreadedMotoServer("127.0.0.1", self.port, verbose=False)
+        self._server.start()
+
+    def stop(self) -> None:
+        assert self._server is not None
+        self._server.stop()
+
+    def new_bucket(self) -> Path:
+        """An empty bucket, as a path."""
+        import boto3
+
+        name = f"bucket-{uuid.uuid4().hex[:12]}"
+        place = {"LocationConstraint": "eu-central-1"}
+        boto3.client("s3").create_bucket(Bucket=name, CreateBucketConfiguration=place)
+        return Path(f"s3://{name}")
+
+
+def forget_buckets() -> None:
+    """Open every bucket anew, with the environment as it is then."""
+    buckets._bucket.cache_clear()
+
+
+def with_environment(endpoint: S3Endpoint, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Point this process at an endpoint."""
+    for name in ("AWS_PROFILE", "AWS_ENDPOINT_URL_S3", "AWS_SESSION_TOKEN"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in endpoint.environment.items():
+        monkeypatch.setenv(name, value)
+    forget_buckets()

@@ -1,0 +1,201 @@
+"""Buckets of object storage, opened once in a process by the conventions of their cloud.
+
+Credentials are never ours: those of S3 are found as boto3 finds them (environment, profile of
+$AWS_PROFILE, single sign-on, role of the machine), with region and endpoint
+(`AWS_ENDPOINT_URL`); those of Google by $GOOGLE_APPLICATION_CREDENTIALS, by what `gcloud auth
+application-default login` left, or by the role of the machine.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import re
+import threading
+import time
+from collections.abc import Callable
+from datetime import timedelta
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from obstore import exceptions
+from obstore.store import GCSStore, S3Store
+
+from workloads.errors import StorageError
+
+if TYPE_CHECKING:
+    from obstore.store import ClientConfig, ObjectStore, RetryConfig, S3Config
+
+PATIENCE_S = 120.0  # from the first failure of a request to giving up
+FIRST_WAIT_S, LONGEST_WAIT_S = 0.1, 5.0
+CONNECT_S, REQUEST_S = 5, 60
+_CODE = re.compile(r"<Code>(\w+)</Code>")
+_STATUS = re.compile(r"status code: (\d{3})")
+_NO_BUCKET = "NoSuchBucket"
+_REFUSED = (exceptions.PermissionDeniedError, exceptions.UnauthenticatedError)
+# What a caller asked about and got its answer to; trying again would not change it.
+ANSWERS = (FileNotFoundError, exceptions.AlreadyExistsError, exceptions.PreconditionError)
+_T = TypeVar("_T")
+
+
+class Bucket:
+    """One bucket; requests that fail are tried again for `PATIENCE_S`.
+
+    Attributes:
+        store: what obstore's functions take.
+        name: its address.
+    """
+
+    def __init__(self, scheme: str, name: str) -> None:
+        """Contacts nobody, but may ask this machine for its role.
+
+        Raises:
+            StorageError: no credentials.
+        """
+        self.name = f"{scheme}://{name}"
+        self.store: ObjectStore = _OPEN[scheme](self.name, name)
+
+    def ask(self, request: Callable[..., _T], *args: Any, **options: Any) -> _T:
+        """The answer to `request(store, *args, **options)`.
+
+        Raises:
+            FileNotFoundError: there is no such object.
+            AlreadyExistsError, PreconditionError: what was to be written depends on a state that
+                is not so; `was_tried` says whether an earlier try may have changed it itself.
+            StorageError: not reached for `PATIENCE_S`, or refused.
+        """
+        until: float | None = None
+        wait = FIRST_WAIT_S
+        while True:
+            try:
+                return request(self.store, *args, **options)
+            except ANSWERS as error:
+                if _NO_BUCKET in str(error):
+                    raise StorageError(self._problem(error)) from None
+                if until is not None:
+                    error.add_note(TRIED_BEFORE)
+                raise
+            except (exceptions.BaseError, OSError) as error:
+                now = time.monotonic()
+                until = until or now + PATIENCE_S
+                if not _may_pass(error) or now + wait > until:
+                    raise StorageError(self._problem(error)) from None
+            time.sleep(wait * random.uniform(0.5, 1))
+            wait = min(2 * wait, LONGEST_WAIT_S)
+
+    def _problem(self, error: Exception) -> str:
+        """An error on one line, without the answer's text: it may name a key."""
+        if _asks_for_role(error):
+            return f"{self.name}: {_NO_CREDENTIALS[self.name[:2]]}"
+        text = str(error)
+        status, code = _STATUS.search(text), _CODE.search(text)
+        said = " ".join(found[1] for found in (status, code) if found)
+        if isinstance(error, _REFUSED) or (status and not _may_pass(error)):
+            return (
+                f"{self.name}: the storage refuses ({said or type(error).__name__}); check the "
+                "bucket's name, its region, and what these credentials may do there"
+            )
+        return (
+            f"{self.name}: no answer from object storage in {PATIENCE_S:.0f} s "
+            f"({said or 'not reached'}); run the same command again when it answers: what is "
+            "finished is kept"
+        )
+
+
+TRIED_BEFORE = "an earlier try may have done it"
+
+
+def was_tried(error: BaseException) -> bool:
+    """Whether an earlier try of the request may have done what it asked."""
+    return TRIED_BEFORE in getattr(error, "__notes__", ())
+
+
+def bucket(scheme: str, name: str) -> Bucket:
+    """The bucket of this name, opened once in each process.
+
+    Raises:
+        StorageError: no credentials.
+    """
+    with _lock:
+        return _bucket(scheme, name, os.getpid())
+
+
+_lock = threading.Lock()
+
+
+@lru_cache(maxsize=32)
+def _bucket(scheme: str, name: str, process: int) -> Bucket:
+    """A process that was forked has its own connections."""
+    return Bucket(scheme, name)
+
+
+def _s3(address: str, name: str) -> ObjectStore:
+    import boto3
+    from obstore.auth.boto3 import Boto3CredentialProvider
+
+    session = boto3.Session()
+    if session.get_credentials() is None:
+        raise StorageError(f"{address}: {_NO_CREDENTIALS['s3']}")
+    config: S3Config = {"region": session.region_name or "us-east-1"}
+    endpoint = s3_endpoint()
+    if endpoint:
+        config["endpoint"] = endpoint
+    return S3Store(
+        name,
+        config=config,
+        credential_provider=Boto3CredentialProvider(session),
+        client_options={**_client(), "allow_http": (endpoint or "").startswith("http:")},
+        retry_config=_retries(),
+    )
+
+
+def s3_endpoint() -> str | None:
+    """The address of the service where it is not Amazon's: of the environment or the profile."""
+    import boto3
+
+    for variable in ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL"):
+        if os.environ.get(variable):
+            return os.environ[variable]
+    profile = boto3.Session()._session.get_scoped_config()
+    found: str | None = profile.get("endpoint_url")
+    return found
+
+
+def _gs(address: str, name: str) -> ObjectStore:
+    return GCSStore(name, client_options=_client(), retry_config=_retries())
+
+
+_OPEN: dict[str, Callable[[str, str], ObjectStore]] = {"s3": _s3, "gs": _gs}
+_NO_CREDENTIALS = {
+    "s3": "no credentials for S3; set AWS_PROFILE, or AWS_ACCESS_KEY_ID and "
+    "AWS_SECRET_ACCESS_KEY, or give the machine a role",
+    "gs": "no credentials for Google Cloud Storage; set GOOGLE_APPLICATION_CREDENTIALS to a key "
+    "file, run 'gcloud auth application-default login', or give the machine a role",
+}
+
+
+def _client() -> ClientConfig:
+    return {
+        "connect_timeout": timedelta(seconds=CONNECT_S),
+        "timeout": timedelta(seconds=REQUEST_S),
+    }
+
+
+def _retries() -> RetryConfig:
+    """Few and soon, of single requests; `Bucket.ask` is the one that has patience."""
+    backoff = {"init_backoff": timedelta(seconds=0.1), "max_backoff": timedelta(seconds=0.4)}
+    return {"max_retries": 2, "retry_timeout": timedelta(seconds=10), "backoff": backoff}  # type: ignore[typeddict-item]
+
+
+def _may_pass(error: Exception) -> bool:
+    """Whether trying again can help: not after a refusal, which has a status of 4xx."""
+    if isinstance(error, _REFUSED) or _asks_for_role(error):
+        return False
+    status = _STATUS.search(str(error))
+    return status is None or status[1][0] == "5" or status[1] in ("408", "429")
+
+
+def _asks_for_role(error: Exception) -> bool:
+    """Without other credentials a machine is asked for its role, where only clouds answer."""
+    text = str(error)
+    return "169.254.169.254" in text or "metadata.google.internal" in text
