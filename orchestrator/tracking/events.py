@@ -7,6 +7,7 @@ An event is any JSON object. Those with `metrics` (names to numbers) are sent to
 from __future__ import annotations
 
 import json
+import math
 import os
 import time
 from collections.abc import Iterator, Mapping
@@ -14,6 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from workloads.errors import IntegrityError, ResourceError
+
+_NAMES = {"nan": "NaN", "inf": "Infinity", "-inf": "-Infinity"}
 
 
 class EventLog:
@@ -29,13 +32,15 @@ class EventLog:
     def append(self, event: Mapping[str, Any]) -> None:
         """Write one event; `time_ms` (UTC, since 1970) is added when it is missing.
 
-        NaN and infinities are kept as Python's JSON writes them: a diverged loss is news.
+        A metric may be NaN or infinite: a diverged loss is news. JSON has no such numbers, so the
+        log has their names as text; they are numbers again when it is read.
 
         Raises:
             ResourceError: the disk is full.
         """
         body = {"time_ms": time.time_ns() // 1_000_000, **event}
-        line = json.dumps(body, ensure_ascii=False, default=float).encode() + b"\n"
+        text = json.dumps(_named(body), ensure_ascii=False, allow_nan=False)
+        line = text.encode() + b"\n"
         descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
         try:
             _drop_torn_line(descriptor)
@@ -84,7 +89,25 @@ def _parse(path: Path, line: bytes) -> dict[str, Any]:
         event = None
     if not isinstance(event, dict):
         raise IntegrityError(f"{path}: not an event: {line[:80]!r}; remove that line")
+    if isinstance(event.get("metrics"), dict):
+        event["metrics"] = {k: _number(v) for k, v in event["metrics"].items()}
     return event
+
+
+def _named(value: Any) -> Any:
+    """JSON, with names for numbers that are none, and floats for those of other libraries."""
+    if isinstance(value, Mapping):
+        return {key: _named(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_named(inner) for inner in value]
+    if value is None or isinstance(value, str | int):
+        return value
+    number = float(value)
+    return number if math.isfinite(number) else _NAMES[str(number)]
+
+
+def _number(value: Any) -> Any:
+    return float(value) if value in _NAMES.values() else value
 
 
 def _drop_torn_line(descriptor: int) -> None:
