@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, astuple, dataclass, field
@@ -17,7 +18,15 @@ from orchestrator.engine.connect import connect
 from orchestrator.engine.engine import Engine
 from orchestrator.engine.progress import Progress
 from orchestrator.quarantine import is_enough, require_enough
-from workloads.artifacts import QUARANTINE, contents, exists, read_json, remove, write_json
+from workloads.artifacts import (
+    QUARANTINE,
+    contents,
+    exists,
+    read_json,
+    remove,
+    sha256,
+    write_json,
+)
 from workloads.datasets.base import Dataset, Item
 from workloads.datasets.registry import open_dataset
 from workloads.datasets.remarks import is_lenient, reading
@@ -34,7 +43,7 @@ from workloads.shards.write import (
 )
 from workloads.storage import refuse_address
 
-VERB = Verb("ingest", "shards", "choose another --out or remove the folder")
+VERB = Verb("ingest", "shards", "choose another --out or remove the folder", places=("root",))
 FOLLOWED = ("listing", "classes", "options")
 
 
@@ -136,12 +145,28 @@ def _request(machine: Machine, dataset: str, source: Dataset, listed: list[Item]
         "classes": hashlib.sha256(
             "\n".join((*source.classes, *source.class_keys)).encode()
         ).hexdigest(),
-        "options": source.options.model_dump(mode="json"),
+        "options": _placeless(source.options.model_dump(mode="json"), source.root),
         "root": str(source.root.resolve()),
         "listing": _digest(listed),
         "shard_mb": machine.resources.ingest.shard_mb,
         "limits": machine.images.model_dump(mode="json"),
     }
+
+
+def _placeless(options: dict[str, Any], root: Path) -> dict[str, Any]:
+    """Options of which absolute paths say no longer where something is.
+
+    A file's stands for its content, a folder's for its place as seen from the data set.
+    """
+
+    def changed(value: Any) -> Any:
+        if not isinstance(value, str) or not Path(value).is_absolute():
+            return value
+        if Path(value).is_file():
+            return sha256(Path(value))
+        return os.path.relpath(Path(value).resolve(), root.resolve())
+
+    return {name: changed(value) for name, value in options.items()}
 
 
 def _digest(items: Iterable[Item], how: str = "") -> str:
