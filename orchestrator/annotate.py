@@ -21,10 +21,11 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from orchestrator.config.settings import Machine
+from orchestrator.config.settings import Annotate, Machine
 from orchestrator.engine.claims import Verb, claim
 from orchestrator.engine.connect import connect
 from orchestrator.engine.progress import Progress, say
+from orchestrator.quarantine import is_enough, require_enough
 from orchestrator.tracking.registry import fetch_model
 from workloads.addresses import absolute, check_address
 from workloads.annotation.annotation import Annotation
@@ -34,6 +35,7 @@ from workloads.annotation.export import export, exported
 from workloads.annotation.listing import ListedFile, Listing, list_images
 from workloads.annotation.store import LISTING, AnnotationStore
 from workloads.artifacts import (
+    QUARANTINE,
     exists,
     is_sealed,
     read_json,
@@ -46,6 +48,7 @@ from workloads.formats.registry import FORMATS
 from workloads.images.decode import ImageLimits
 from workloads.models.localizer import Localizer
 from workloads.models.model import Model
+from workloads.shards.quarantine import Quarantined
 
 VERB = Verb(
     "annotate",
@@ -86,6 +89,8 @@ def annotate(
     model: str,
     out: Path,
     formats: Sequence[str] | None = None,
+    *,
+    max_quarantined: float | None = None,
 ) -> AnnotateResult:
     """Annotate all images below a folder, or continue; a finished annotation is a no-op.
 
@@ -94,9 +99,12 @@ def annotate(
         out: the annotation folder; it may not be in `folder`.
         formats: names from FORMATS, None for all; a finished annotation gets the missing ones
             added.
+        max_quarantined: share of the files, 0 to 1, that may be quarantined; else the default.
 
     Raises:
         NotFound: no such folder or model, or no file in the folder.
+        InputRejected: more were quarantined than may be, or all. What was annotated stays, so the
+            same command continues once they are mended, or with a larger share.
         ConfigError: an unknown format, or `out` is in `folder`.
         Conflict: `out` holds something else, the annotation of another model, or the folder
             changed since the first start; or another process is writing there.
@@ -104,6 +112,8 @@ def annotate(
         OSError: as the file system says (a full disk, say); start again to continue.
     """
     wanted = _checked_formats(formats)
+    if max_quarantined is None:
+        max_quarantined = Annotate().max_quarantined
     check_address(folder, "the images")
     check_address(out, "--out")
     folder, out = absolute(folder), absolute(out)
@@ -116,8 +126,12 @@ def annotate(
         store = AnnotationStore.open(out)
         if not _is_finished(out, wanted):
             speed = _annotate_missing(machine, store, found, folder)
-            _finish(store, request, wanted, speed)
-    return _result(out, folder)
+            counts = store.counts()
+            _require_enough(store, counts["listed"], counts["quarantined"], max_quarantined)
+            _finish(store, request, wanted, counts, speed)
+        result = _result(out, folder)
+        _require_enough(store, result.listed, result.quarantined, max_quarantined)
+    return result
 
 
 class Annotator:
@@ -273,12 +287,31 @@ def _annotate_missing(
         return progress.per_second
 
 
-def _finish(
-    store: AnnotationStore, request: dict[str, Any], formats: Sequence[str], speed: float
+def _require_enough(
+    store: AnnotationStore, listed: int, quarantined: int, max_quarantined: float
 ) -> None:
-    """Check the counts, write the exports, and seal."""
+    """Refuse an annotation of too few of its files; the list of the others is written then."""
+    if is_enough(listed, quarantined, max_quarantined):
+        return
+    if not is_sealed(store.folder):
+        store.write_quarantine()
+    rejected = [
+        Quarantined(file.path, file.path, "", file.reason)
+        for chunk in store.results()
+        for file in chunk.quarantined
+    ]
+    require_enough(store.folder / QUARANTINE, listed, rejected, max_quarantined)
+
+
+def _finish(
+    store: AnnotationStore,
+    request: dict[str, Any],
+    formats: Sequence[str],
+    counts: dict[str, int],
+    speed: float,
+) -> None:
+    """Write the exports, and seal."""
     unseal(store.folder)
-    counts = store.counts()
     store.write_quarantine()
     export(store, formats)
     seal(

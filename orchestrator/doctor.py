@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import importlib.util
+import json
 import os
 import platform
 import re
@@ -20,7 +22,7 @@ from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 from typing import Literal
-from urllib.parse import quote
+from urllib.parse import quote, unquote, urlencode, urlsplit, urlunsplit
 
 import psutil  # type: ignore[import-untyped]
 
@@ -37,6 +39,7 @@ from workloads import compile_cache
 from workloads.errors import WsolError, one_line
 
 _PYTHON = (3, 11)
+_EXPERIMENT = "/api/2.0/mlflow/experiments/get-by-name"
 _REVISION = re.compile(r'^(revision|down_revision)(?:: [^=]*)? = "(\w+)"', re.MULTILINE)
 _GIB = 2**30
 _LEAST_MEMORY_GB, _GOOD_MEMORY_GB = 2.0, 4.0
@@ -243,6 +246,11 @@ def check_tracking(settings: Settings) -> Check:
     except (OSError, ValueError) as error:
         fix = "start it, or set tracking.uri to null for SQLite in the workspace"
         return Check("tracking", "fail", one_line(f"{uri}: {error}"), fix)
+    lost = _deleted_experiment(uri, settings.tracking.experiment, limit)
+    if lost is not None:
+        shown, name = one_line(uri), settings.tracking.experiment
+        found, _, fix = restore_experiment(shown, name, lost).partition("; ")
+        return Check("tracking", "fail", found, fix)
     return Check("tracking", "ok", one_line(f"{uri} answers"))
 
 
@@ -285,6 +293,39 @@ def _settings(config: Path | None, overrides: tuple[str, ...]) -> tuple[Settings
         return Settings().resolved(), Check("settings", "fail", str(error), fix)
     file = settings_file(config)
     return settings, Check("settings", "ok", str(file) if file else "no file; the defaults")
+
+
+def _deleted_experiment(uri: str, name: str, limit: float) -> str | None:
+    """Id of the experiment of that name on a tracking server, if it was deleted.
+
+    A server that does not say is no finding: that it answers was seen before.
+    """
+    address = f"{uri.rstrip('/')}{_EXPERIMENT}?{urlencode({'experiment_name': name})}"
+    try:
+        with urllib.request.urlopen(_request(address), timeout=limit) as answer:  # noqa: S310
+            experiment = json.loads(answer.read())["experiment"]
+            deleted = experiment["lifecycle_stage"] == "deleted"
+            return str(experiment["experiment_id"]) if deleted else None
+    except (OSError, ValueError, KeyError, TypeError):  # none of that name yet, or no MLflow
+        return None
+
+
+def _request(address: str) -> urllib.request.Request:
+    """A request with the login that MLflow takes from the address or from the environment."""
+    parts = urlsplit(address)
+    user, password = parts.username, parts.password
+    if user is None:
+        user = os.environ.get("MLFLOW_TRACKING_USERNAME")
+        password = os.environ.get("MLFLOW_TRACKING_PASSWORD")
+    host = parts.netloc.rpartition("@")[2]
+    request = urllib.request.Request(urlunsplit(parts._replace(netloc=host)))  # noqa: S310
+    token = os.environ.get("MLFLOW_TRACKING_TOKEN")
+    if user is not None:
+        login = base64.b64encode(f"{unquote(user)}:{unquote(password or '')}".encode()).decode()
+        request.add_header("Authorization", f"Basic {login}")
+    elif token:
+        request.add_header("Authorization", f"Bearer {token}")
+    return request
 
 
 def _check_database(settings: Settings) -> Check:

@@ -19,7 +19,7 @@ from orchestrator.config.workspace import METRICS_FILE, PER_IMAGE_FILE, Workspac
 from orchestrator.engine.claims import Verb
 from orchestrator.engine.connect import connect
 from orchestrator.engine.engine import Engine
-from orchestrator.engine.progress import Progress
+from orchestrator.engine.progress import Progress, say
 from orchestrator.predict import PredictRequest, predict
 from orchestrator.tracking.registry import fetch_model
 from workloads.artifacts import digest, write_json
@@ -107,9 +107,10 @@ def evaluate(
         Conflict: `predictions` holds something else, or another process makes them.
     """
     chosen = tuple(names) or tuple(METRICS)
-    build_metrics(chosen, 1)  # fail early on unknown names
+    built = build_metrics(chosen, 1, measure.metrics)  # fail early on unknown names
     fetched = fetch_model(machine, model)
-    wanted = PredictRequest(split, measure.stored_maps, ranking=tuple(ranking))
+    maps = stored_maps(built.values(), len(fetched.card.classes), measure.stored_maps)
+    wanted = PredictRequest(split, maps, ranking=tuple(ranking))
     workspace, key = Workspace(machine.workspace), _key(shards, wanted)
     place = predictions or workspace.predictions(fetched.digest, key)
     stored = predict(machine, fetched, shards, wanted, place, VERB)
@@ -131,6 +132,18 @@ def evaluate(
     write_cases(result.out / PER_IMAGE_FILE, _named(found.per_image, card.classes))
     save_metrics(result.out / METRICS_FILE, result)
     return result
+
+
+def stored_maps(metrics: Iterable[Metric], classes: int, wanted: int) -> int:
+    """How many maps of each image are stored: as many as is wanted, or all that metrics need."""
+    names = [metric.name for metric in metrics if metric.needs_all_maps]
+    if not names or wanted >= classes:
+        return wanted
+    say(
+        f"wsol: {', '.join(names)}: the options need the maps of all {classes} classes, so these "
+        f"are stored and not {wanted} (evaluate.stored_maps)"
+    )
+    return classes
 
 
 def _key(shards: Shards, wanted: PredictRequest) -> str:

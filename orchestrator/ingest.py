@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, astuple, dataclass, field
@@ -16,14 +17,23 @@ from orchestrator.engine.claims import Verb, claim, is_finished
 from orchestrator.engine.connect import connect
 from orchestrator.engine.engine import Engine
 from orchestrator.engine.progress import Progress
+from orchestrator.quarantine import is_enough, require_enough
 from workloads.addresses import absolute, check_address
-from workloads.artifacts import QUARANTINE, contents, exists, read_json, remove, write_json
+from workloads.artifacts import (
+    QUARANTINE,
+    contents,
+    exists,
+    read_json,
+    remove,
+    sha256,
+    write_json,
+)
 from workloads.datasets.base import Dataset, Item
 from workloads.datasets.registry import open_dataset
 from workloads.datasets.remarks import is_lenient, reading
 from workloads.errors import InputRejected, NotFound
 from workloads.images.decode import ImageLimits
-from workloads.shards.quarantine import Quarantined, by_kind, quarantined, write_quarantine
+from workloads.shards.quarantine import Quarantined, quarantined, write_quarantine
 from workloads.shards.shards import Shards
 from workloads.shards.write import (
     ShardResult,
@@ -33,9 +43,8 @@ from workloads.shards.write import (
     split_duplicates,
 )
 
-VERB = Verb("ingest", "shards", "choose another --out or remove the folder")
+VERB = Verb("ingest", "shards", "choose another --out or remove the folder", places=("root",))
 FOLLOWED = ("listing", "classes", "options")
-MOST_REASONS = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +114,9 @@ def ingest(
                     engine, machine, source, items, len(listed), request, out, strict=strict
                 )
             rejected = [*repeated, *(entry for result in results for entry in result.quarantined)]
-            _require_enough(out, len(listed), rejected, max_quarantined)
+            if not is_enough(len(listed), len(rejected), max_quarantined):
+                write_quarantine(out / QUARANTINE, rejected)
+                require_enough(out / QUARANTINE, len(listed), rejected, max_quarantined)
             counts = Counter(item.split for item in listed)
             listed_in = {split: counts[split] for split in chosen}
             finish_shards(out, source, listed_in, results, repeated, remarks)
@@ -114,40 +125,10 @@ def ingest(
         entries = list(quarantined(out))
         if strict:
             _refuse(entries[0], result.quarantined)
-        _require_enough(out, result.listed, entries, max_quarantined)
+        require_enough(out / QUARANTINE, result.listed, entries, max_quarantined)
     if strict:
         _refuse_leniency(result.remarks)
     return result
-
-
-def _require_enough(
-    out: Path, listed: int, rejected: Sequence[Quarantined], max_quarantined: float
-) -> None:
-    """Refuse shards of a data set of which nothing, or too little, could be read.
-
-    Raises:
-        InputRejected: with the commonest reasons. The quarantine list is written then.
-    """
-    read = listed - len(rejected)
-    if read and len(rejected) <= max_quarantined * listed:
-        return
-    path = out / QUARANTINE
-    write_quarantine(path, rejected)
-    kinds = by_kind(rejected)
-    shown = "; ".join(f"{kind.count} x {kind.kind}" for kind in kinds[:MOST_REASONS])
-    more = f"; and {len(kinds) - MOST_REASONS} other reasons" if len(kinds) > MOST_REASONS else ""
-    advice = rejected[0].reason
-    if read:
-        said = (
-            f"{len(rejected)} of {listed} images were quarantined, more than {max_quarantined:.0%}"
-        )
-        choice = ", or allow a larger share with --max-quarantined"
-    else:
-        said, choice = f"none of {listed} images could be read", ""
-    raise InputRejected(
-        f"{said}: {shown}{more}. The first: {rejected[0].path or rejected[0].image_id}: {advice}. "
-        f"Mend them and run this again{choice}; all reasons: {path}"
-    )
 
 
 def _refuse_leniency(remarks: Mapping[str, int]) -> None:
@@ -164,12 +145,28 @@ def _request(machine: Machine, dataset: str, source: Dataset, listed: list[Item]
         "classes": hashlib.sha256(
             "\n".join((*source.classes, *source.class_keys)).encode()
         ).hexdigest(),
-        "options": source.options.model_dump(mode="json"),
+        "options": _placeless(source.options.model_dump(mode="json"), source.root),
         "root": str(absolute(source.root)),
         "listing": _digest(listed),
         "shard_mb": machine.resources.ingest.shard_mb,
         "limits": machine.images.model_dump(mode="json"),
     }
+
+
+def _placeless(options: dict[str, Any], root: Path) -> dict[str, Any]:
+    """Options of which absolute paths say no longer where something is.
+
+    A file's stands for its content, a folder's for its place as seen from the data set.
+    """
+
+    def changed(value: Any) -> Any:
+        if not isinstance(value, str) or not Path(value).is_absolute():
+            return value
+        if Path(value).is_file():
+            return sha256(Path(value))
+        return os.path.relpath(Path(value).resolve(), root.resolve())
+
+    return {name: changed(value) for name, value in options.items()}
 
 
 def _digest(items: Iterable[Item], how: str = "") -> str:

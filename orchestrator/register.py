@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from orchestrator.config.settings import Machine
 from orchestrator.config.workspace import RunPaths
 from orchestrator.tracking.mlflow_store import MlflowStore
@@ -27,9 +29,14 @@ def register_run(
     if not is_sealed(paths.tuned_model):
         raise NotFound(f"run '{paths.name}' is not tuned; first: wsol tune {paths.name}")
     measured = read_json(paths.search)["values"]
-    tags = {"recipe": spec.recipe.name, **{f"val.{k}": v for k, v in measured.items()}}
+    tags = {"recipe": spec.recipe.name, **_measured(measured)}
     version = register(machine, paths.tuned_model, name, tags, _tracked(machine, paths))
     return set_champion(machine, name, version.version, alias) if alias else version
+
+
+def _measured(values: Mapping[str, float | None]) -> dict[str, float]:
+    """Tags of the metrics that had a case on the validation split."""
+    return {f"val.{name}": value for name, value in values.items() if value is not None}
 
 
 def _tracked(machine: Machine, paths: RunPaths) -> str | None:

@@ -16,34 +16,38 @@ import numpy as np
 import psutil
 from PIL import Image
 
+from workloads.benchmarks.extent import Extent
 from workloads.datasets.voc import IMAGES, Voc2007
 from workloads.records import GroundTruth, Record
 from workloads.shards.shards import Shards
 
-FEW, MANY = 2_000, 20_000
+FEW: dict[Extent, int] = {"quick": 100, "usual": 400, "full": 2_000}
+TIMES = 10  # as many images
 DIFFERENT = 100  # images that are really different; the others are links to them
 WIDTH, HEIGHT = 500, 375
 SAMPLE_S = 0.5
 
 
-def compare_ingest_memory() -> dict[str, object]:
-    """Peak memory of `wsol ingest` for 20,000 images over that for 2,000; 1 is flat.
+def compare_ingest_memory(extent: Extent = "usual") -> dict[str, object]:
+    """Peak memory of `wsol ingest` for ten times as many images over that for some; 1 is flat.
 
     Images of VOC's usual 500x375 pixels (about 85 kB as JPEG) in VOC's layout, ingested by the
     command itself with its defaults. Memory is the proportional set size (shared pages counted
     once) of the command and every process below it, Ray's own included, sampled twice a second.
+    The full extent has 20,000 images and 2,000, the usual one 4,000 and 400.
 
     Returns:
         `ratio` many / few; the peaks in MiB, images per second and shards of both.
     """
     with tempfile.TemporaryDirectory(prefix="wsol-bench-") as folder:
-        few = _measure(Path(folder) / "few", FEW)
-        many = _measure(Path(folder) / "many", MANY)
+        images = FEW[extent]
+        few = _measure(Path(folder) / "few", images)
+        many = _measure(Path(folder) / "many", TIMES * images)
     return {
         "name": "ingest-memory",
         "ratio": many["peak_mb"] / few["peak_mb"],
-        **{f"{key}_of_{FEW}": value for key, value in few.items()},
-        **{f"{key}_of_{MANY}": value for key, value in many.items()},
+        **{f"{key}_of_{images}": value for key, value in few.items()},
+        **{f"{key}_of_{TIMES * images}": value for key, value in many.items()},
     }
 
 

@@ -16,14 +16,18 @@ from orchestrator.proposals import propose
 from orchestrator.train.initial import pretraining
 from orchestrator.train.spec import needs_proposals
 from workloads.artifacts import read_json, write_json
+from workloads.benchmarks.extent import Extent
 from workloads.comparison.places import Places
 from workloads.comparison.plan import Data, Reading, Trial, load_plan, recipe_of
 from workloads.recipes.load import load_recipe
 from workloads.shards.shards import Shards
 
 
-def compare_methods() -> dict[str, object]:
-    """Every training of `workloads/comparison/plan.yaml`, two at a time on two cores.
+def compare_methods(extent: Extent = "usual") -> dict[str, object]:
+    """A campaign of hours (quick: minutes): every training of the comparison, two at a time.
+
+    The plan is `workloads/comparison/plan.yaml`. Quick is one epoch of few images from one seed,
+    which shows that it runs and nothing about methods.
 
     Each finished trial is kept in the workspace, so a bench that was stopped goes on where it
     was. Cut-offs are searched on the validation split, values are of the test split.
@@ -36,7 +40,10 @@ def compare_methods() -> dict[str, object]:
     from workloads.comparison.summary import table, verdicts
 
     settings, plan = load_settings(), load_plan()
-    folder = Workspace(settings.workspace).benchmark("methods")
+    name = "methods"
+    if extent == "quick":
+        plan, name = plan.quick(), "methods-quick"
+    folder = Workspace(settings.workspace).benchmark(name)
     places, started = Places(folder, plan), time.monotonic()
     with connect(settings) as engine:
         _prepare(settings, engine, places)

@@ -8,12 +8,15 @@ from orchestrator.config.settings import load_settings
 from orchestrator.engine.connect import connect
 from orchestrator.engine.progress import Progress
 from orchestrator.pipeline.reproduce import DIGITS, reproduce
+from workloads.benchmarks.extent import Extent
 from workloads.errors import WsolError
 from workloads.recipes.load import load_recipe, recipe_names
 
 
-def run_recipes() -> dict[str, object]:
-    """Reproduce every row that can run, at scale smoke, from made digits to the numbers.
+def run_recipes(extent: Extent = "usual") -> dict[str, object]:
+    """A campaign of an hour (quick: one row): every row that can run, from made digits on.
+
+    Each is reproduced at scale smoke, to its numbers.
 
     A row that was finished before is not repeated, so a bench that was stopped goes on.
 
@@ -22,6 +25,7 @@ def run_recipes() -> dict[str, object]:
     """
     settings = load_settings()
     names = [name for name in recipe_names() if load_recipe(name).published]
+    names = names[:1] if extent == "quick" else names
     failed: dict[str, str] = {}
     seconds: dict[str, float] = {}
     with connect(settings), Progress(len(names), "recipes", "reproduce") as progress:

@@ -1,21 +1,20 @@
 """All benchmarks: those of the library, and those that run whole verbs.
 
-A benchmark is a function without arguments that returns plain JSON: "name", "ratio" to its
+A benchmark is a function of how much to measure that returns plain JSON: "name", "ratio" to its
 baseline, and what it measured.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from orchestrator.benchmarks.evaluate_maps import measure_evaluation
 from orchestrator.benchmarks.ingest_memory import compare_ingest_memory
 from orchestrator.benchmarks.methods import compare_methods
 from orchestrator.benchmarks.recipes import run_recipes
+from workloads.benchmarks.extent import Benchmark
 from workloads.benchmarks.registry import BENCHMARKS as OF_THE_LIBRARY
 from workloads.registry import Registry
 
-BENCHMARKS: Registry[Callable[[], dict[str, object]]] = Registry(
+BENCHMARKS: Registry[Benchmark] = Registry(
     "benchmark",
     {
         **dict(OF_THE_LIBRARY.items()),

@@ -10,6 +10,7 @@ import typer
 from orchestrator.cli.common import (
     ConfigOption,
     OutputOption,
+    QuarantinedOption,
     SetOption,
     champion,
     read_settings,
@@ -36,6 +37,7 @@ def annotate(
             "--format", help="See `wsol list formats`; repeat for more.", show_default="all"
         ),
     ] = None,
+    max_quarantined: QuarantinedOption = None,
     config: ConfigOption = None,
     overrides: SetOption = None,
     output: OutputOption = Output.TABLE,
@@ -43,11 +45,13 @@ def annotate(
     """Annotate a whole image collection with a registered model.
 
     A stopped annotation continues where it was; a finished one is a no-op. Exit code 3 if any image
-    was quarantined.
+    was quarantined, 2 if none could be read or more than --max-quarantined were.
     """
     settings = read_settings(context, config, overrides)
     from orchestrator.annotate import annotate as work
 
     with working():
-        result = work(settings, folder, model or champion(settings), out, formats=formats)
+        share = settings.annotate.max_quarantined if max_quarantined is None else max_quarantined
+        name = model or champion(settings)
+        result = work(settings, folder, name, out, formats=formats, max_quarantined=share)
     report(result, output)

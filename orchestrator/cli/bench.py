@@ -8,6 +8,7 @@ import typer
 
 from orchestrator.cli.common import OutputOption
 from orchestrator.cli.output import Output, emit, facts_table, make_table, note, plain, working
+from workloads.errors import ConfigError
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -17,9 +18,19 @@ def bench(
     name: Annotated[
         str | None, typer.Argument(help="A name from `wsol list benchmarks`; without it: names.")
     ] = None,
+    quick: Annotated[
+        bool, typer.Option("--quick", help="As little as shows that it runs.")
+    ] = False,
+    full: Annotated[
+        bool, typer.Option("--full", help="As much as the documentation's numbers were taken from.")
+    ] = False,
     output: OutputOption = Output.TABLE,
 ) -> None:
-    """Run a benchmark; `ratio` above 1 means faster than its baseline."""
+    """Run a benchmark; `ratio` above 1 means faster than its baseline.
+
+    It takes less than a minute, on a busy machine too, unless `wsol list benchmarks` calls it a
+    campaign. A campaign goes on where it was stopped.
+    """
     from orchestrator.listing import benchmarks
 
     if name is None:
@@ -28,10 +39,12 @@ def bench(
         return
     from orchestrator.benchmarks.registry import BENCHMARKS
 
+    if quick and full:
+        raise ConfigError("--quick and --full are two extents; give one of them")
     measure = BENCHMARKS[name]
     note(f"bench {name} ...")
     with working():
-        result = {"name": name, **measure()}
+        result = {"name": name, **measure("quick" if quick else "full" if full else "usual")}
     emit(result, output, lambda: _answer(plain(result)))
 
 

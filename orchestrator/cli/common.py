@@ -49,6 +49,17 @@ RecipeSetOption = Annotated[
         show_default=False,
     ),
 ]
+QuarantinedOption = Annotated[
+    float | None,
+    typer.Option(
+        "--max-quarantined",
+        min=0,
+        max=1,
+        metavar="SHARE",
+        help="Fail if more of the images, 0 to 1, cannot be used; else the settings' share.",
+        show_default=False,
+    ),
+]
 OutputOption = Annotated[
     Output,
     typer.Option("--output", "-o", help="Form of the answer on stdout.", rich_help_panel="Output"),

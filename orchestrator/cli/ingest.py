@@ -10,6 +10,7 @@ import typer
 from orchestrator.cli.common import (
     ConfigOption,
     OutputOption,
+    QuarantinedOption,
     SetOption,
     read_settings,
     report,
@@ -43,16 +44,7 @@ def ingest(
             show_default=False,
         ),
     ] = None,
-    max_quarantined: Annotated[
-        float | None,
-        typer.Option(
-            min=0,
-            max=1,
-            metavar="SHARE",
-            help="Fail if more of the images, 0 to 1, cannot be used; else ingest.max_quarantined.",
-            show_default=False,
-        ),
-    ] = None,
+    max_quarantined: QuarantinedOption = None,
     config: ConfigOption = None,
     overrides: SetOption = None,
     output: OutputOption = Output.TABLE,

@@ -225,10 +225,13 @@ class Registry(Options):
 
 
 class Annotate(Options):
-    """Images that `wsol run` annotates with the winner."""
+    """Annotation of folders, and which of them `wsol run` annotates with the winner."""
 
     folder: Path | None = Field(
         default=None, description="a folder of images; null: the test images without labels"
+    )
+    max_quarantined: float = Field(
+        default=0.1, ge=0, le=1, description="share of files that may be quarantined, 0 to 1"
     )
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from orchestrator.engine.leases import LEASE, lease
-from workloads.artifacts import contents, exists, is_sealed, read_json, write_json
+from workloads.artifacts import contents, exists, finite, is_sealed, read_json, write_json
 from workloads.errors import Conflict
 from workloads.storage import storage_of
 
@@ -28,11 +28,14 @@ class Verb:
         name: as on the command line.
         makes: what it leaves in the folder.
         advice: what its user can do if the folder holds something else.
+        places: keys of a request that say where things are. They are kept for people and decide
+            nothing: what moved is still the same.
     """
 
     name: str
     makes: str
     advice: str
+    places: tuple[str, ...] = ()
 
 
 @contextmanager
@@ -100,8 +103,9 @@ def agree(
     """
     if not exists(folder / REQUEST):
         return
+    left_out = {*may_change, *verb.places}
     found = differences(
-        _without(read_json(folder / REQUEST), may_change), _without(request, may_change)
+        _without(read_json(folder / REQUEST), left_out), _without(request, left_out)
     )
     if found:
         more = len(found) - MOST_DIFFERENCES
@@ -113,7 +117,7 @@ def agree(
 
 def differences(old: Any, new: Any, where: str = "") -> list[str]:
     """Differences between two JSON values, a line for each key: `tune.trials: 30 -> 20`."""
-    old, new = (json.loads(json.dumps(value)) for value in (old, new))  # tuples are lists
+    old, new = (json.loads(json.dumps(finite(value))) for value in (old, new))  # tuples are lists
     if isinstance(old, dict) and isinstance(new, dict):
         return [
             line

@@ -221,7 +221,10 @@ class _Pipeline(Steps):
     def annotate(self, champion: Champion, shards: Shards) -> AnnotateResult:
         """The user's images, or test images without their labels."""
         folder = self.settings.annotate.folder or self._unlabelled(shards)
-        return annotate(self.settings, folder, champion.reference, self.paths.annotations)
+        return annotate(
+            self.settings, folder, champion.reference, self.paths.annotations,
+            max_quarantined=self.settings.annotate.max_quarantined,
+        )  # fmt: skip
 
     def _unlabelled(self, shards: Shards) -> Path:
         """Test images as plain files, without anything that tells what is in them."""

@@ -7,6 +7,7 @@ from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 
+from orchestrator.config.places import stored
 from orchestrator.config.settings import Data, Evaluate, Settings, Tune
 from orchestrator.config.workspace import PipelinePaths, Workspace
 from orchestrator.data.make import MadeData, make
@@ -107,7 +108,8 @@ class Steps:
 
     def _ingested(self, dataset: str, root: Path, splits: Sequence[str]) -> IngestResult:
         """Shards in the workspace, one folder for each data set on disk and choice of splits."""
-        key = digest({"root": str(root), "dataset": dataset, "splits": list(splits)})[:12]
+        place = stored(str(root), self.paths.place)  # a workspace that moved has the same
+        key = digest({"root": place, "dataset": dataset, "splits": list(splits)})[:12]
         out = Workspace(self.settings.workspace).shards(f"{dataset}-{key}")
         how = self.settings.ingest
         return ingest(

@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import io
 import json
+import math
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -16,6 +17,8 @@ from typing import Any
 
 from workloads.errors import IntegrityError, ResourceError
 from workloads.storage import storage_of
+
+_NAMES = {"nan": "NaN", "inf": "Infinity", "-inf": "-Infinity"}
 
 
 class EventLog:
@@ -30,13 +33,15 @@ class EventLog:
     def append(self, event: Mapping[str, Any]) -> None:
         """Write one event; `time_ms` (UTC, since 1970) is added when it is missing.
 
-        NaN and infinities are kept as Python's JSON writes them: a diverged loss is news.
+        A metric may be NaN or infinite: a diverged loss is news. JSON has no such numbers, so the
+        log has their names as text; they are numbers again when it is read.
 
         Raises:
             ResourceError: the disk is full.
         """
         body = {"time_ms": time.time_ns() // 1_000_000, **event}
-        line = json.dumps(body, ensure_ascii=False, default=float).encode() + b"\n"
+        text = json.dumps(_named(body), ensure_ascii=False, allow_nan=False)
+        line = text.encode() + b"\n"
         try:
             storage_of(self.path).append(self.path, line)
         except OSError as error:
@@ -85,7 +90,25 @@ def _parse(path: Path, line: bytes) -> dict[str, Any]:
         event = None
     if not isinstance(event, dict):
         raise IntegrityError(f"{path}: not an event: {line[:80]!r}; remove that line")
+    if isinstance(event.get("metrics"), dict):
+        event["metrics"] = {k: _number(v) for k, v in event["metrics"].items()}
     return event
+
+
+def _named(value: Any) -> Any:
+    """JSON, with names for numbers that are none, and floats for those of other libraries."""
+    if isinstance(value, Mapping):
+        return {key: _named(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_named(inner) for inner in value]
+    if value is None or isinstance(value, str | int):
+        return value
+    number = float(value)
+    return number if math.isfinite(number) else _NAMES[str(number)]
+
+
+def _number(value: Any) -> Any:
+    return float(value) if value in _NAMES.values() else value
 
 
 def learning_curves(events: Path) -> list[dict[str, float]]:

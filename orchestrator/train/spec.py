@@ -12,7 +12,7 @@ from orchestrator.config.workspace import RunPaths
 from orchestrator.engine.connect import training_workers
 from orchestrator.train.initial import InitialWeights, initial_weights
 from workloads.artifacts import digest, exists, is_sealed, read_json, write_json
-from workloads.errors import NotFound, unknown_name
+from workloads.errors import ConfigError, NotFound, unknown_name
 from workloads.images.decode import ImageLimits
 from workloads.options import Options
 from workloads.proposals.options import ProposalOptions
@@ -77,8 +77,8 @@ def make_spec(
         proposals: for methods that learn from them.
 
     Raises:
-        ConfigError: a part's weights are neither given nor named by the recipe; an unknown part; or
-            no image to learn from has a class.
+        ConfigError: a part's weights are neither given nor named by the recipe; an unknown part; no
+            image to learn from has a class; or the proposals are not those that the recipe wants.
         NotFound: no such split or weights.
     """
     chosen = load_recipe(recipe) if isinstance(recipe, str) else recipe
@@ -92,6 +92,8 @@ def make_spec(
                 f"name one with --set data.{key}=NAME"
             )
     shards.require_positives(splits[0])
+    if proposals is not None:
+        _check_proposals(chosen, proposals, shards)
     return TrainSpec(
         recipe=chosen,
         shards=shards.folder,
@@ -106,6 +108,23 @@ def make_spec(
         proposals=proposals.folder if proposals else None,
         proposals_digest=proposals.digest if proposals else None,
     )
+
+
+def _check_proposals(recipe: Recipe, proposals: Proposals, shards: Shards) -> None:
+    """Refuse proposals that were made with other options than the recipe's own.
+
+    Raises:
+        ConfigError: the first option, with both values and the command that makes the right ones.
+    """
+    wanted = ProposalOptions.parse(recipe.proposals, f"proposals of recipe {recipe.name}")
+    for name in recipe.proposals:
+        value, found = getattr(wanted, name), proposals.options.get(name)
+        if found != value:
+            sets = " ".join(f"--set proposals.{key}={v}" for key, v in recipe.proposals.items())
+            raise ConfigError(
+                f"{proposals.folder}: made with {name} {found}, recipe '{recipe.name}' wants "
+                f"{value}; make them with: wsol proposals {shards.folder} {sets}"
+            )
 
 
 def build(spec: TrainSpec) -> Method:

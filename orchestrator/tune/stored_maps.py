@@ -5,7 +5,9 @@ from __future__ import annotations
 import math
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
+
+from pydantic import BeforeValidator
 
 from orchestrator.config.workspace import RunPaths
 from orchestrator.tracking.mlflow_store import RUN_TAG
@@ -19,6 +21,14 @@ from workloads.search.random_search import MEASURED
 from workloads.search.tune import tune as search_cutoffs
 
 
+def _or_nan(value: Any) -> Any:
+    return math.nan if value is None else value
+
+
+Value = Annotated[float, BeforeValidator(_or_nan)]
+"""A metric's value; NaN without any case, for which JSON has null."""
+
+
 @dataclass(frozen=True, slots=True)
 class Tuned:
     """The best parameters of a search, and all metrics at them; see `TuneResult`."""
@@ -27,7 +37,7 @@ class Tuned:
     alpha: float
     score_threshold: float
     class_cutoffs: tuple[float, ...]
-    values: dict[str, float]
+    values: dict[str, Value]
 
 
 @dataclass(frozen=True, slots=True)

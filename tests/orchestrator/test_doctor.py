@@ -5,9 +5,11 @@ from __future__ import annotations
 import http.server
 import json
 import os
+import re
 import socket
 import sqlite3
 import threading
+from base64 import b64encode
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -202,6 +204,50 @@ def test_a_tracking_server_that_answers(settings, monkeypatch, answer, status):
         server.shutdown()
 
 
+class Experiments(http.server.BaseHTTPRequestHandler):
+    """An MLflow server that asks for a login and knows one experiment, deleted or not."""
+
+    stage = "deleted"
+
+    def do_GET(self) -> None:
+        if self.path == "/ml/health":
+            self.send_response(200)
+            self.end_headers()
+            return
+        path, _, query = self.path.partition("?")
+        known = path == "/ml/api/2.0/mlflow/experiments/get-by-name"
+        known = known and query == "experiment_name=my+own%26"
+        known = known and self.headers["Authorization"] == "Basic " + b64encode(b"me:s@").decode()
+        self.send_response(200 if known else 404)
+        self.end_headers()
+        if known:
+            experiment = {"experiment_id": "7", "lifecycle_stage": self.stage}
+            self.wfile.write(json.dumps({"experiment": experiment}).encode())
+
+    def log_message(self, *_: object) -> None: ...
+
+
+@pytest.mark.parametrize(
+    ("stage", "name", "status"),
+    [("deleted", "my own&", "fail"), ("active", "my own&", "ok"), ("deleted", "another", "ok")],
+)
+def test_a_deleted_experiment_of_a_server_is_seen(settings, monkeypatch, stage, name, status):
+    monkeypatch.setattr(Experiments, "stage", stage)
+    monkeypatch.setenv("MLFLOW_TRACKING_USERNAME", "me")
+    monkeypatch.setenv("MLFLOW_TRACKING_PASSWORD", "s@")
+    tracking = settings.tracking.model_copy(update={"experiment": name})
+    with http.server.HTTPServer(("127.0.0.1", 0), Experiments) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        uri = f"http://127.0.0.1:{server.server_port}/ml"
+        check = track(changed(settings, tracking=tracking), uri)
+        server.shutdown()
+    assert check.status == status
+    if status == "fail":
+        assert check.detail == "experiment 'my own&' was deleted"
+        assert f"MLFLOW_TRACKING_URI='{uri}' mlflow experiments restore" in check.fix
+        assert "--experiment-id 7" in check.fix
+
+
 def test_a_tracking_server_that_does_not(settings):
     check = track(settings, f"http://user:secret@127.0.0.1:{free_port()}")
     assert check.status == "fail"
@@ -218,6 +264,14 @@ def test_a_tracking_database_is_not_asked(settings):
 def track(settings: Settings, uri: str) -> doctor.Check:
     tracking = settings.tracking.model_copy(update={"uri": uri, "timeout_s": 5.0})
     return doctor.check_tracking(changed(settings, tracking=tracking))
+
+
+def test_the_page_on_environments_has_every_check_in_their_order(settings):
+    page = Path(__file__).parents[2] / "docs" / "environment.md"
+    rows = re.findall(r"^\| `([^`]+)` \|(.*)\|$", page.read_text(), re.MULTILINE)
+    assert [name for name, _ in rows] == [check.name for check in doctor.examine()]
+    for name, row in rows:
+        assert all(cell.strip() for cell in row.split("|")[:3]), name
 
 
 @pytest.mark.parametrize(("mode", "status"), [(0o600, "ok"), (0o400, "ok"), (0o644, "warn")])

@@ -11,11 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from prediction_cases import random_predictions
 
-from orchestrator.evaluate import Measured, _blocks, measure_parts, merge_measured
+from orchestrator.evaluate import Measured, _blocks, measure_parts, merge_measured, stored_maps
 from workloads.localization.cutoffs import Cutoffs
 from workloads.metrics.evaluation import results_json
 from workloads.metrics.options import MetricOptions
-from workloads.metrics.registry import METRICS
+from workloads.metrics.registry import METRICS, build_metrics
 from workloads.models.card import ModelCard, Preprocessing
 from workloads.predictions.store import part_files, write_predictions
 
@@ -65,6 +65,17 @@ def test_blocks_hold_about_as_many_images_as_asked(parts):
     assert [len(block) for block in _blocks(parts, 8)] == [2, 2, 2]
     assert [len(block) for block in _blocks(parts, 1)] == [1] * PARTS
     assert _blocks(parts, 10_000) == [parts]
+
+
+@pytest.mark.parametrize(("wanted", "stored"), [(2, 5), (5, 5), (9, 9)])
+def test_the_maps_of_all_classes_are_stored_where_a_metric_needs_them(wanted, stored, capsys):
+    options = MetricOptions(pointing_score="response")
+    metrics = build_metrics(["gt_known", "pointing_map"], 5, options)
+    assert stored_maps(metrics.values(), 5, wanted) == stored
+    said = capsys.readouterr().err
+    assert ("pointing_map: the options need the maps of all 5 classes" in said) == (wanted < 5)
+    plain = build_metrics(tuple(METRICS), 5, MetricOptions())
+    assert stored_maps(plain.values(), 5, wanted) == wanted
 
 
 def test_nothing_to_merge():

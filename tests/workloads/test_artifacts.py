@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import tempfile
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -175,3 +177,22 @@ def test_a_file_that_is_no_text_is_no_json(tmp_path: Path) -> None:
         read_json(tmp_path / "x.json")
     with pytest.raises(NotFound, match=r"y\.json: no such file"):
         read_json(tmp_path / "y.json")
+
+
+def test_json_has_null_for_numbers_that_json_does_not_have(tmp_path: Path) -> None:
+    value = {"a": [math.nan, (1.5, math.inf)], "b": {"c": -math.inf, "d": np.float64("nan")}}
+    write_json(tmp_path / "x.json", value)
+    text = (tmp_path / "x.json").read_text()
+
+    def refuse(constant: str) -> None:
+        raise AssertionError(f"{constant} is no JSON")
+
+    assert json.loads(text, parse_constant=refuse) == {
+        "a": [None, [1.5, None]],
+        "b": {"c": None, "d": None},
+    }
+
+
+def test_a_manifest_with_a_value_without_any_case_verifies(artifact: Path) -> None:
+    seal(artifact, kind="test", value=math.nan)
+    assert verify(artifact, "test")["value"] is None

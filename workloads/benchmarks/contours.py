@@ -11,6 +11,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from workloads.benchmarks.extent import Extent
+from workloads.benchmarks.interleaved import interleaved
 from workloads.benchmarks.samples import (
     BLOB_FIELDS,
     RANDOM_FIELDS,
@@ -18,7 +20,6 @@ from workloads.benchmarks.samples import (
     SIZE,
     Sample,
     make_samples,
-    ms_per_map,
     one_thread,
 )
 from workloads.localization.boxes import best_iou_per_box
@@ -47,7 +48,7 @@ class Contours(NamedTuple):
     largest: int
 
 
-def compare_contours() -> dict[str, object]:
+def compare_contours(extent: Extent = "usual") -> dict[str, object]:
     """MaxBoxAcc and MaxBoxAccV2 of `wsolevaluation` at 1,000 thresholds: one pass against its loop.
 
     Both run on one thread over the maps and boxes of the benchmark "cutoffs", as uint8 and int.
@@ -65,13 +66,17 @@ def compare_contours() -> dict[str, object]:
     with one_thread():
         sweeps = [contour_sweep(*one, taus) for one in inputs]  # compiles, too
         loops = [loop_sweep(*one, taus) for one in inputs]
-        sweep_ms = ms_per_map(lambda one: contour_sweep(*one, taus), inputs, REPEATS)
-        loop_ms = ms_per_map(lambda one: loop_sweep(*one, taus), inputs, REPEATS)
+        rounds = interleaved(
+            {
+                "sweep": lambda: [contour_sweep(*one, taus) for one in inputs],
+                "loop": lambda: [loop_sweep(*one, taus) for one in inputs],
+            },
+            REPEATS[extent],
+        )
     return {
         "name": "contours",
-        "ratio": loop_ms / sweep_ms,
-        "sweep_ms": sweep_ms,
-        "loop_ms": loop_ms,
+        "ratio": rounds.ratio("loop", "sweep"),
+        **{f"{way}_ms": ms / len(inputs) for way, ms in rounds.ms().items()},
         "maps": len(inputs),
         "max_difference": max(map(_difference, sweeps, loops)),
         "identical_counts": all(map(_same_hits, sweeps, loops)),

@@ -8,13 +8,14 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from workloads.benchmarks.extent import Extent
+from workloads.benchmarks.interleaved import interleaved
 from workloads.benchmarks.samples import (
     BLOB_FIELDS,
     RANDOM_FIELDS,
     REPEATS,
     Sample,
     make_samples,
-    ms_per_map,
     one_thread,
 )
 from workloads.localization.boxes import iou_matrix
@@ -23,13 +24,13 @@ from workloads.localization.component_tree import best_iou, even_thresholds
 Scorer = Callable[[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]], NDArray]
 
 
-def compare_cutoffs() -> dict[str, object]:
+def compare_cutoffs(extent: Extent = "usual") -> dict[str, object]:
     """Best IoU of any component at 1,000 cut-offs: one-pass tree against an OpenCV loop.
 
     Both run on one thread over the same 12 maps of 224x224, upsampled from 14x14: six random
     fields (many components) and six of one to three blobs over faint noise (like a CAM), with
-    one to three boxes each. A time is the best of three runs over all maps, in CPU time of the
-    thread, so that other work on the machine disturbs it least.
+    one to three boxes each. They take turns, each over all maps, in CPU time of the thread,
+    so that other work on the machine disturbs the ratio least.
 
     Returns:
         `ratio` loop / tree; `tree_ms` and `loop_ms` per map; `maps`; `max_difference` of the
@@ -39,14 +40,18 @@ def compare_cutoffs() -> dict[str, object]:
     thresholds = even_thresholds()
     with one_thread():
         best_iou(samples[0].map01, thresholds, samples[0].boxes_xyxy)  # compile
-        tree_ms = _ms_per_map(best_iou, samples, thresholds)
-        loop_ms = _ms_per_map(loop_best_iou, samples, thresholds)
+        rounds = interleaved(
+            {
+                "tree": lambda: _score(best_iou, samples, thresholds),
+                "loop": lambda: _score(loop_best_iou, samples, thresholds),
+            },
+            REPEATS[extent],
+        )
         difference = max(_difference(sample, thresholds) for sample in samples)
     return {
         "name": "cutoffs",
-        "ratio": loop_ms / tree_ms,
-        "tree_ms": tree_ms,
-        "loop_ms": loop_ms,
+        "ratio": rounds.ratio("loop", "tree"),
+        **{f"{way}_ms": ms / len(samples) for way, ms in rounds.ms().items()},
         "maps": len(samples),
         "max_difference": difference,
     }
@@ -86,8 +91,9 @@ def labelled_best_iou(
     return best
 
 
-def _ms_per_map(scorer: Scorer, samples: list[Sample], thresholds: NDArray[np.float32]) -> float:
-    return ms_per_map(lambda s: scorer(s.map01, thresholds, s.boxes_xyxy), samples, REPEATS)
+def _score(scorer: Scorer, samples: list[Sample], thresholds: NDArray[np.float32]) -> None:
+    for sample in samples:
+        scorer(sample.map01, thresholds, sample.boxes_xyxy)
 
 
 def _difference(sample: Sample, thresholds: NDArray[np.float32]) -> float:

@@ -11,7 +11,8 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from workloads.benchmarks.interleaved import interleaved_ms, one_torch_thread
+from workloads.benchmarks.extent import Extent
+from workloads.benchmarks.interleaved import interleaved, one_torch_thread
 from workloads.methods.base import Method
 from workloads.methods.registry import build_method
 
@@ -23,12 +24,12 @@ BACKBONES = {"tiny": ("tiny", 100), "vgg16": ("paper", 7)}
 BASELINES = {"spg": "spg-plain", "saliency-aware": "cam"}
 
 
-def compare_inference_cost() -> dict[str, object]:
+def compare_inference_cost(extent: Extent = "usual") -> dict[str, object]:
     """Localization by SPG and saliency-aware models against CAM on the same backbone.
 
     Measured is `localize` and the map of one class, for one image on one thread, of networks
-    without their training parts, as model versions hold them. They take turns; the best run
-    counts. The CAM of SPG's layers is SPG-plain. On tiny, SPG and CAM have the same layers; on
+    without their training parts, as model versions hold them. They take turns. The CAM
+    of SPG's layers is SPG-plain. On tiny, SPG and CAM have the same layers; on
     vgg16, SPG-A has one 3x3 convolution more, so SPG is also compared with ordinary CAM.
 
     Returns:
@@ -37,7 +38,8 @@ def compare_inference_cost() -> dict[str, object]:
         ordinary CAM's.
     """
     with one_torch_thread(), torch.inference_mode():
-        rows = [row for backbone in BACKBONES for row in measure(backbone)]
+        backbones = list(BACKBONES)[:1] if extent == "quick" else list(BACKBONES)
+        rows = [row for backbone in backbones for row in measure(backbone)]
     return {
         "name": "inference-cost",
         "ratio": min(float(row["ratio"]) for row in rows),
@@ -51,7 +53,8 @@ def measure(backbone: str) -> list[dict[str, str | float]]:
     ways = {name: _localization(method) for name, method in members(backbone).items()}
     for way in ways.values():
         way()  # warms up
-    ms = interleaved_ms(ways, repeats)
+    rounds = interleaved(ways, repeats)
+    ms = rounds.ms()
     return [
         {
             "backbone": backbone,
@@ -59,8 +62,8 @@ def measure(backbone: str) -> list[dict[str, str | float]]:
             "baseline": baseline,
             "ms": ms[method],
             "baseline_ms": ms[baseline],
-            "ratio": ms[baseline] / ms[method],
-            "over_cam": ms[method] / ms["cam"],
+            "ratio": rounds.ratio(baseline, method),
+            "over_cam": rounds.ratio(method, "cam"),
         }
         for method, baseline in BASELINES.items()
     ]

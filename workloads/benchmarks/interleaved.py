@@ -1,10 +1,12 @@
-"""Interleaved timing of several ways to the same result in torch."""
+"""Interleaved timing of several ways to the same result."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from statistics import median
+from typing import NamedTuple
 
 import torch
 
@@ -20,11 +22,28 @@ def one_torch_thread() -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-def interleaved_ms(ways: Mapping[str, Callable[[], object]], repeats: int) -> dict[str, float]:
-    """Best of some runs of each way, in milliseconds of the thread's CPU time.
+class Rounds(NamedTuple):
+    """Times of some ways that took turns, in seconds, by way and round."""
 
-    The ways take turns, so that a machine that slows down meanwhile slows all of them. Call it
-    inside `one_torch_thread`: the time of other threads is not counted.
+    seconds: dict[str, list[float]]
+
+    def ms(self) -> dict[str, float]:
+        """Median of the rounds of each way, in milliseconds."""
+        return {name: 1000 * median(values) for name, values in self.seconds.items()}
+
+    def ratio(self, baseline: str, way: str) -> float:
+        """How many times as long the baseline takes: the median over rounds of their ratio.
+
+        What slows the machine for a while slows both of a round, so it changes no ratio much.
+        """
+        pairs = zip(self.seconds[baseline], self.seconds[way], strict=True)
+        return median(slow / fast for slow, fast in pairs)
+
+
+def interleaved(ways: Mapping[str, Callable[[], object]], repeats: int) -> Rounds:
+    """Time each way once in every round, in CPU time of the thread.
+
+    Call it inside `one_torch_thread`: the time of other threads is not counted.
     """
     seconds: dict[str, list[float]] = {name: [] for name in ways}
     for _ in range(repeats):
@@ -32,4 +51,4 @@ def interleaved_ms(ways: Mapping[str, Callable[[], object]], repeats: int) -> di
             start = time.thread_time()
             way()
             seconds[name].append(time.thread_time() - start)
-    return {name: 1000 * min(values) for name, values in seconds.items()}
+    return Rounds(seconds)

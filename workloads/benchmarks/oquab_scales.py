@@ -11,15 +11,17 @@ from typing import cast
 import torch
 from torch import Tensor
 
-from workloads.benchmarks.interleaved import interleaved_ms, one_torch_thread
+from workloads.benchmarks.extent import Extent
+from workloads.benchmarks.interleaved import Rounds, interleaved, one_torch_thread
 from workloads.methods.multiscale import rescale
 from workloads.methods.oquab.oquab import Oquab
 from workloads.methods.registry import build_method
 
-BACKBONE, SIZE, CLASSES, REPEATS = "alexnet", 500, 20, 3
+BACKBONE, SIZE, CLASSES = "alexnet", 500, 20
+REPEATS: dict[Extent, int] = {"quick": 1, "usual": 2, "full": 5}
 
 
-def compare_oquab_scales() -> dict[str, object]:
+def compare_oquab_scales(extent: Extent = "usual") -> dict[str, object]:
     """Scores and maps of one image from six scales: time, against the bare forward passes.
 
     Network, input and number of classes are the paper's for VOC, the weights random. A bare pass
@@ -27,8 +29,8 @@ def compare_oquab_scales() -> dict[str, object]:
     resizing the image, the maxima, and one map for each class out of six.
 
     Returns:
-        `ratio` single_scales_ms / six_scales_ms, near 1 if the search adds next to nothing, and
-        both times, the first as a sum; `added` six / single - 1; `backbone`, `size` of the
+        `ratio` single / six scales, near 1 if the search adds next to nothing, and
+        both times, the first as a sum; `added` 1 / ratio - 1; `backbone`, `size` of the
         input, and `windows` that were looked at; `max_difference` between the scores.
     """
     torch.manual_seed(0)
@@ -40,15 +42,17 @@ def compare_oquab_scales() -> dict[str, object]:
     with one_torch_thread(), torch.inference_mode():
         scores = localized(method, images)  # warms up, too
         singles = [window_scores(method, one) for one in inputs]
-        times = interleaved_ms(ways, REPEATS)
-    six = times.pop("six_scales_ms")
+        rounds = interleaved(ways, REPEATS[extent]).seconds
+    six_scales = rounds.pop("six_scales_ms")
+    sums = [sum(one) for one in zip(*rounds.values(), strict=True)]
+    times = Rounds({"six_scales_ms": six_scales, "single_scales_ms": sums})
+    ratio = times.ratio("single_scales_ms", "six_scales_ms")
     expected = torch.stack([s.amax(dim=(2, 3)) for s in singles]).mean(dim=0).sigmoid()
     return {
         "name": "oquab-scales",
-        "ratio": sum(times.values()) / six,
-        "six_scales_ms": six,
-        "single_scales_ms": sum(times.values()),
-        "added": six / sum(times.values()) - 1,
+        "ratio": ratio,
+        **times.ms(),
+        "added": 1 / ratio - 1,
         "backbone": BACKBONE,
         "size": SIZE,
         "windows": sum(s.shape[2] * s.shape[3] for s in singles),

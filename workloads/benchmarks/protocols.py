@@ -13,6 +13,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from workloads.benchmarks.extent import Extent
 from workloads.benchmarks.samples import FIELD, one_thread
 from workloads.localization import contour_kernels
 from workloads.localization.boxes import best_iou_per_box
@@ -29,6 +30,7 @@ from workloads.localization.contour_protocol import (
 from workloads.localization.maps import normalize, upsample
 
 SIZES = ((500, 375), (375, 500), (500, 333), (400, 300), (640, 480), (250, 250))
+MAPS: dict[Extent, int] = {"quick": 50, "usual": 500, "full": 1000}
 V1_DELTA, V2_DELTAS = 0.5, np.array([0.3, 0.5, 0.7])
 
 
@@ -70,7 +72,7 @@ class Counts(NamedTuple):
     seconds: NDArray[np.float64]
 
 
-def compare_protocols(maps: int = 1000) -> dict[str, object]:
+def compare_protocols(extent: Extent = "usual") -> dict[str, object]:
     """MaxBoxAcc (V1) and MaxBoxAccV2 of the same maps, from the exact protocol to the toolkit's.
 
     The maps are synthetic: 14x14, most blobs about the one to three boxes of an image of some
@@ -83,6 +85,7 @@ def compare_protocols(maps: int = 1000) -> dict[str, object]:
         for V2 at .3, .5, .7) and `ms` per map from the raw map on. The same from the first rung
         to the last: the differences of the accuracies, `changed_decisions`, and `ratio` of time.
     """
+    maps = MAPS[extent]
     cases = make_cases(maps, seed=0)
     with one_thread():
         for rung in LADDER:

@@ -1,23 +1,22 @@
 """Measurements of speed, each against a baseline, with a check that both find the same.
 
-A benchmark is a function without arguments that returns plain JSON: "name", "ratio" (above 1
+A benchmark is a function of how much to measure that returns plain JSON: "name", "ratio" (above 1
 means faster than the baseline) and what it measured.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from workloads.benchmarks.bency import compare_bency
 from workloads.benchmarks.contours import compare_contours
 from workloads.benchmarks.cutoffs import compare_cutoffs
+from workloads.benchmarks.extent import Benchmark
 from workloads.benchmarks.inference_cost import compare_inference_cost
 from workloads.benchmarks.oquab_scales import compare_oquab_scales
 from workloads.benchmarks.protocols import compare_protocols
 from workloads.benchmarks.soft_proposal import compare_soft_proposal
 from workloads.registry import Registry
 
-BENCHMARKS: Registry[Callable[[], dict[str, object]]] = Registry(
+BENCHMARKS: Registry[Benchmark] = Registry(
     "benchmark",
     {
         "bency": compare_bency,

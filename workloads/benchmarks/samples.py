@@ -1,23 +1,21 @@
-"""Maps and boxes to measure with, and how time is taken."""
+"""Maps and boxes to measure with."""
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from workloads.benchmarks.extent import Extent
 from workloads.localization.maps import normalize, upsample
 
 SIZE, FIELD = 224, 14
 RANDOM_FIELDS, BLOB_FIELDS = 6, 6
-REPEATS = 3
-
-S = TypeVar("S")
+REPEATS: dict[Extent, int] = {"quick": 1, "usual": 3, "full": 5}
 
 
 class Sample(NamedTuple):
@@ -49,20 +47,6 @@ def one_thread() -> Iterator[None]:
         yield
     finally:
         cv2.setNumThreads(before)
-
-
-def ms_per_map(score: Callable[[S], object], samples: Sequence[S], repeats: int = REPEATS) -> float:
-    """Best of some runs over all samples, in CPU time of the thread.
-
-    So other work on the machine disturbs it least.
-    """
-    seconds = []
-    for _ in range(repeats):
-        start = time.thread_time()
-        for sample in samples:
-            score(sample)
-        seconds.append(time.thread_time() - start)
-    return 1000 * min(seconds) / len(samples)
 
 
 def _blobs(rng: np.random.Generator) -> NDArray[np.float32]:

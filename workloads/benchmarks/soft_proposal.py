@@ -12,7 +12,8 @@ from typing import cast
 import torch
 from torch import Tensor
 
-from workloads.benchmarks.interleaved import interleaved_ms, one_torch_thread
+from workloads.benchmarks.extent import Extent
+from workloads.benchmarks.interleaved import interleaved, one_torch_thread
 from workloads.methods.base import Targets
 from workloads.methods.registry import build_method
 from workloads.methods.spn.soft_proposal import (
@@ -25,14 +26,14 @@ from workloads.methods.spn.soft_proposal import (
 from workloads.methods.spn.spn import Spn
 
 SHAPE = (16, 1024, 14, 14)
-REPEATS = 7
+REPEATS: dict[Extent, int] = {"quick": 1, "usual": 3, "full": 7}
 # A training step of SP-VGG16 takes seconds on one core; share of time does not depend on B.
 STEP_IMAGES, STEP_SIZE, STEP_REPEATS = 1, 224, 2
 
 Distances = Callable[[Tensor], Tensor]
 
 
-def compare_soft_proposal() -> dict[str, object]:
+def compare_soft_proposal(extent: Extent = "usual") -> dict[str, object]:
     """Stationary soft proposal of 16x1024x14x14 float32 features: time, against three others.
 
     The baseline of `ratio` is the method as published, 20 batched steps on the column-normalised
@@ -40,7 +41,7 @@ def compare_soft_proposal() -> dict[str, object]:
     kernel of spatial distances is given to it.
 
     Returns:
-        `ratio` cdist_20_steps_ms / stationary_ms, and `stationary_ms`; the baselines, each
+        `ratio` cdist_20_steps / stationary, and `stationary_ms`; the baselines, each
         forward from features to proposal: `cdist_20_steps_ms`; `explicit_20_steps_ms` with
         differences formed one by one; `product_20_steps_ms` with distances from one matrix
         product, as the closed form has them, but of the whole matrix; `authors_rule_ms`, the
@@ -63,13 +64,13 @@ def compare_soft_proposal() -> dict[str, object]:
         with torch.inference_mode():
             found = ways["stationary_ms"]().flatten(1)  # warms up, too
             steps = ways["cdist_20_steps_ms"]()
-            times = interleaved_ms(ways, REPEATS)
+            rounds = interleaved(ways, REPEATS[extent])
         share = step_share()
     return {
         "name": "soft-proposal",
-        "ratio": times["cdist_20_steps_ms"] / times["stationary_ms"],
-        **times,
-        "over_matrix_product": times["stationary_ms"] / times["matrix_product_ms"],
+        "ratio": rounds.ratio("cdist_20_steps_ms", "stationary_ms"),
+        **rounds.ms(),
+        "over_matrix_product": rounds.ratio("stationary_ms", "matrix_product_ms"),
         "max_difference": float((steps / found - 1).abs().max()),
         **share,
     }
@@ -135,5 +136,5 @@ def step_share() -> dict[str, float]:
         coupled = couple(features, method.soft_proposal(features))
         torch.autograd.backward(coupled.sum(dim=(2, 3)).sum())
 
-    times = interleaved_ms({"step": step, "module": module}, STEP_REPEATS)
-    return {"step_share": times["module"] / times["step"], "step_ms": times["step"]}
+    rounds = interleaved({"step": step, "module": module}, STEP_REPEATS)
+    return {"step_share": rounds.ratio("module", "step"), "step_ms": rounds.ms()["step"]}

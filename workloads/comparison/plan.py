@@ -111,6 +111,16 @@ class Plan(Options):
             for reading in (name, *training.readings)
         }
 
+    def quick(self) -> Plan:
+        """The same trainings in miniature: one seed, one epoch, a few images of each kind."""
+        few = {"train": 64, "val": 32, "test": 32}
+        data = {
+            name: one.model_copy(update={"options": {**one.options, **few}, "budget": {}})
+            for name, one in self.data.items()
+        }
+        budget = {**self.budget, "epochs": 1, "warmup_epochs": 0}
+        return self.model_copy(update={"seeds": self.seeds[:1], "data": data, "budget": budget})
+
     def trials(self) -> list[Trial]:
         """Everything that has to be trained; seeds vary slowest."""
         return [

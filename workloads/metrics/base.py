@@ -79,6 +79,11 @@ class Metric(abc.ABC):
         """
         self.classes = tuple(classes)
 
+    @property
+    def needs_all_maps(self) -> bool:
+        """Whether it looks at the maps of classes that are not in the image, too."""
+        return False
+
     @abc.abstractmethod
     def update(self, image: Evaluated) -> Columns:
         """Count one image; what it says about each class of it, by class index.

@@ -60,6 +60,11 @@ class PointingMap(Metric):
         self._rows: list[_Row] = []
         self._blacklisted = 0
 
+    @property
+    def needs_all_maps(self) -> bool:
+        """To rank points by their response, one needs the response of every class."""
+        return self.options.pointing_score == "response"
+
     def update(self, image: Evaluated) -> Columns:
         """Keep the scores and hits of one image; the score and hit of each class in it."""
         p = image.prediction

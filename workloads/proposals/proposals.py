@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from workloads.artifacts import Artifact
 from workloads.proposals.store import ProposalStore, store_of
@@ -26,6 +26,12 @@ class Proposals(Artifact):
         """Split to its number of images."""
         images: Mapping[str, int] = self.facts["images"]
         return images
+
+    @property
+    def options(self) -> Mapping[str, Any]:
+        """What they were made with: name of an option to its value, as JSON."""
+        options: Mapping[str, Any] = self.facts["options"]
+        return options
 
     def store(self, split: str) -> ProposalStore:
         """The proposals of one split, by image id.

@@ -10,6 +10,7 @@ A checkpoint is a sealed folder (see `artifacts`):
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -178,7 +179,12 @@ def _unflatten(tensors: Mapping[str, Tensor], description: Mapping[str, Any]) ->
 
 
 def _encode(value: Any, key: str) -> Any:
-    """JSON of an optimizer setting; tuples (Adam's betas) are marked, so they come back."""
+    """JSON of an optimizer setting; what JSON lacks is marked, so it comes back.
+
+    These are tuples (Adam's betas), NaN and infinities.
+    """
+    if isinstance(value, float) and not math.isfinite(value):
+        return {"float": str(value)}
     if value is None or isinstance(value, bool | int | float | str):
         return value
     if isinstance(value, tuple):
@@ -193,6 +199,8 @@ def _encode(value: Any, key: str) -> Any:
 
 def _decode(value: Any) -> Any:
     if isinstance(value, dict):
+        if "float" in value:
+            return float(value["float"])
         return tuple(_decode(v) for v in value["tuple"])
     if isinstance(value, list):
         return [_decode(v) for v in value]

@@ -11,7 +11,7 @@ from samples import make_images, make_model
 from typer.testing import CliRunner
 
 from orchestrator.cli.main import app
-from workloads.errors import ConfigError, Conflict, NotFound
+from workloads.errors import ConfigError, Conflict, InputRejected, NotFound
 
 INLINE = ["--set", "cluster=inline", "--set", "resources.annotate.chunk_images=2"]
 
@@ -61,6 +61,43 @@ def test_a_finished_annotation_answers_again_with_the_same_code(model):
     first, again = annotate(model, "-o", "json"), annotate(model, "-o", "json")
     assert again.exit_code == first.exit_code == 3
     assert again.stdout == first.stdout
+
+
+def test_more_than_the_allowed_share_is_a_failure_and_what_was_annotated_stays(model):
+    for name in ("a", "b"):
+        Path(f"images/{name}.jpg").write_bytes(b"no image")
+    for _ in range(2):  # again from the parts that are there
+        with pytest.raises(InputRejected) as caught:
+            annotate(model)
+        listed = Path("boxes/quarantine.jsonl").resolve()
+        said = str(caught.value)
+        assert said.startswith("2 of 5 images were quarantined, more than 10%: 2 x ")
+        assert "The first: a.jpg: " in said
+        assert said.endswith(f"larger share with --max-quarantined; all reasons: {listed}")
+        assert "\n" not in said
+        assert len(listed.read_text().splitlines()) == 2
+        assert not Path("boxes/manifest.json").exists()
+    parts = {path: path.stat().st_mtime_ns for path in Path("boxes/parts").iterdir()}
+    assert len(parts) == 3
+    done = annotate(model, "--max-quarantined", "0.4", "-o", "json")
+    assert (done.exit_code, json.loads(done.stdout)["read"]) == (3, 3)
+    assert {path: path.stat().st_mtime_ns for path in Path("boxes/parts").iterdir()} == parts
+    with pytest.raises(InputRejected, match="more than 10%"):  # of a finished one too
+        annotate(model)
+    assert annotate(model, "--set", "annotate.max_quarantined=0.4").exit_code == 3
+
+
+def test_one_bad_image_is_too_many_if_none_is_allowed(model):
+    Path("images/broken.jpg").write_bytes(b"no image")
+    with pytest.raises(InputRejected, match="1 of 4 images were quarantined, more than 0%"):
+        annotate(model, "--max-quarantined", "0")
+
+
+def test_nothing_read_is_a_failure_whatever_is_allowed(model):
+    for path in Path("images").rglob("*.jpg"):
+        path.write_bytes(b"no image")
+    with pytest.raises(InputRejected, match="none of 3 images could be read: 3 x "):
+        annotate(model, "--max-quarantined", "1")
 
 
 def test_people_see_the_facts(model):

@@ -28,9 +28,9 @@ MEASURED: dict[str, Any] = {
 
 @pytest.fixture
 def bench(monkeypatch):
-    def measure() -> dict[str, Any]:
+    def measure(extent: str = "usual") -> dict[str, Any]:
         print("chatter")  # noqa: T201 - what must not reach stdout
-        return MEASURED
+        return {**MEASURED, "extent": extent}
 
     made = Registry("benchmark", {"mine": measure})
     monkeypatch.setattr(registry, "BENCHMARKS", made)
@@ -43,19 +43,30 @@ def bench(monkeypatch):
 
 def test_the_json_is_what_was_measured_with_its_name(bench):
     done = bench("mine", "-o", "json")
-    assert json.loads(done.stdout) == {"name": "mine", **MEASURED}
+    assert json.loads(done.stdout) == {"name": "mine", **MEASURED, "extent": "usual"}
     assert done.stderr == "bench mine ...\nchatter\n"
+
+
+@pytest.mark.parametrize("extent", ["quick", "full"])
+def test_less_or_more_can_be_asked_for(bench, extent):
+    assert json.loads(bench("mine", f"--{extent}", "-o", "json").stdout)["extent"] == extent
+
+
+def test_less_and_more_at_once_are_refused(bench):
+    with pytest.raises(ConfigError, match="--quick and --full are two extents"):
+        bench("mine", "--quick", "--full")
 
 
 def test_people_see_facts_and_below_them_tables(bench):
     lines = [line.rstrip() for line in bench("mine").stdout.splitlines()]
-    facts, table = lines[: lines.index("sizes       1, 2") + 1], lines[-4:]
+    facts, table = lines[: lines.index("extent      usual") + 1], lines[-4:]
     assert facts == [
         "name        mine",
         "ratio       2.5",
         "baseline s  0.1235",
         "empty       –",
         "sizes       1, 2",
+        "extent      usual",
     ]
     assert table[0].split() == ["method", "box_f1", "pxap"]
     # a mean over seeds with its deviation, which one seed does not have

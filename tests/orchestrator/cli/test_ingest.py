@@ -150,6 +150,57 @@ def test_changed_truth_is_refused_by_finished_shards():
     assert answer()["read"] == 12
 
 
+def test_data_and_shards_that_moved_together_are_still_the_same(tmp_path, monkeypatch):
+    before = answer()
+    moved = tmp_path / "moved"
+    moved.mkdir()
+    for name in ("data", "shards"):
+        Path(name).rename(moved / name)
+    monkeypatch.chdir(moved)
+    written = {p: p.stat().st_mtime_ns for p in Path("shards").rglob("*")}
+    after = answer()
+    assert after["digest"] == before["digest"]
+    assert {p: p.stat().st_mtime_ns for p in Path("shards").rglob("*")} == written
+
+
+def test_other_data_under_the_same_root_are_still_refused():
+    answer()
+    image = next(Path("data/JPEGImages").iterdir())
+    image.write_bytes(image.read_bytes() + b" ")
+    with pytest.raises(Conflict, match="listing: other content"):
+        ingest()
+
+
+def test_a_file_of_boxes_stands_for_its_content_wherever_it_is(tmp_path, monkeypatch):
+    Path("own/train/cat").mkdir(parents=True)
+    for number, path in enumerate(sorted(Path("data/JPEGImages").iterdir())[:2]):
+        shutil.copy(path, f"own/train/cat/{number}{path.suffix}")
+    name = next(Path("own").rglob("0.*")).name
+    document = {
+        "images": [{"id": 1, "file_name": f"train/cat/{name}", "width": 64, "height": 64}],
+        "annotations": [{"id": 1, "image_id": 1, "category_id": 1, "bbox": [1, 2, 20, 30]}],
+        "categories": [{"id": 1, "name": "cat"}],
+    }
+    Path("boxes.json").write_text(json.dumps(document))
+    words = ["ingest", "--root", "own", "--dataset", "folder", "--boxes", "boxes.json"]
+    words += ["--out", "shards", "--set", "cluster=inline", "-o", "json"]
+
+    def digest() -> str:
+        done = CliRunner().invoke(app, words, catch_exceptions=False)
+        return json.loads(done.stdout)["digest"]
+
+    before, moved = digest(), tmp_path / "moved"
+    moved.mkdir()
+    for entry in ("own", "shards", "boxes.json"):
+        Path(entry).rename(moved / entry)
+    monkeypatch.chdir(moved)
+    assert digest() == before
+    document["annotations"][0]["bbox"][0] = 3
+    Path("boxes.json").write_text(json.dumps(document))
+    with pytest.raises(Conflict, match=r"listing: other content; options\.boxes: other content"):
+        digest()
+
+
 def test_a_data_set_that_is_not_there():
     shutil.rmtree("data")
     with pytest.raises(NotFound) as caught:

@@ -8,13 +8,13 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
+from commands import Done, wsol
+from made_job import request
 
 from clusters.base import JOB_SLOT, Cluster
 from orchestrator.jobs.ray_jobs import Capacity, RayJob, RayState
 from orchestrator.jobs.record import Jobs, Record, Transition
 from orchestrator.jobs.states import JobState
-from tests.helpers.commands import Done, wsol
-from tests.helpers.made_job import request
 from workloads.errors import ClusterError
 
 

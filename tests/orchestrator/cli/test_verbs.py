@@ -205,11 +205,11 @@ def test_annotate(stand_in):
     called = stand_in("orchestrator.annotate.annotate")
     invoke("annotate", "images", "--out", "to")
     assert called.arguments == (Path("images"), "wsol-digits@champion", Path("to"))
-    assert called.options == {"formats": None}
-    formats = ["--format", "coco", "--format", "parquet"]
+    assert called.options == {"formats": None, "max_quarantined": 0.1}
+    formats = ["--max-quarantined", "0.5", "--format", "coco", "--format", "parquet"]
     invoke("annotate", "images", "--out", "to", "--model", "m/2", *formats)
     assert called.arguments[1] == "m/2"
-    assert called.options == {"formats": ["coco", "parquet"]}
+    assert called.options == {"formats": ["coco", "parquet"], "max_quarantined": 0.5}
 
 
 def test_serve(stand_in):

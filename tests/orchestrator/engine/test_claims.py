@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestrator.engine.claims import Verb, claim, differences, is_finished
+from orchestrator.engine.claims import REQUEST, Verb, claim, differences, is_finished
 from orchestrator.engine.leases import LEASE
-from workloads.artifacts import seal, write_json
+from workloads.artifacts import read_json, seal, write_json
 from workloads.errors import Conflict
 
 VERB = Verb("ingest", "shards", "choose another --out")
@@ -51,6 +51,20 @@ def test_another_request_is_refused_with_what_differs_and_the_verbs_advice(tmp_p
         f'{tmp_path}: holds shards of another request (data.root: "here" -> "there"; '
         "trials: 30 -> 20); choose another --out"
     )
+
+
+def test_places_are_kept_and_decide_nothing(tmp_path: Path) -> None:
+    verb = Verb("ingest", "shards", "choose another --out", places=("root",))
+    for sealed in (False, True):
+        for place in ("here", "there"):
+            with claim(tmp_path, {"root": place, "a": 1}, verb):
+                pass
+        assert read_json(tmp_path / REQUEST)["root"] == "there"
+        if not sealed:
+            seal(tmp_path)
+    assert is_finished(tmp_path, {"a": 1, "root": "elsewhere"}, verb)
+    with pytest.raises(Conflict, match="a: 1 -> 2"):
+        is_finished(tmp_path, {"a": 2, "root": "elsewhere"}, verb)
 
 
 def test_a_finished_folder_of_another_request_is_refused_too(tmp_path: Path) -> None:

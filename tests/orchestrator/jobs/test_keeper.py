@@ -12,12 +12,12 @@ import time
 from pathlib import Path
 
 import pytest
+from made_job import make_job
 
 from orchestrator.jobs.keeper import Keeper, is_lost, pause_s, words_of
 from orchestrator.jobs.logs import DRIVER, LogReader
 from orchestrator.jobs.record import Job
 from orchestrator.jobs.states import JobState
-from tests.helpers.made_job import make_job
 
 PYTHON = (sys.executable, "-S", "-c")
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from made_job import make_job
 
 from clusters.base import JOB_SLOT
 from orchestrator.jobs.ray_jobs import Capacity, RayJob, RayState, _ray_name
 from orchestrator.jobs.reconcile import lost_because, refresh, waits_for
 from orchestrator.jobs.record import Job, Jobs, Record
 from orchestrator.jobs.states import JobState
-from tests.helpers.made_job import make_job
 
 LATER = "2099-01-01T00:00:00+00:00"
 

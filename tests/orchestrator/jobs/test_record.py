@@ -6,10 +6,10 @@ import threading
 from pathlib import Path
 
 import pytest
+from made_job import make_job, request
 
 from orchestrator.jobs.record import Jobs, Record
 from orchestrator.jobs.states import NOT_STARTED, TERMINAL, JobState, exit_code
-from tests.helpers.made_job import make_job, request
 from workloads.errors import Conflict, IntegrityError, NotFound
 
 

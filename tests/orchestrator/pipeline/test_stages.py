@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -123,6 +124,15 @@ def test_every_result_of_a_stage_is_its_own_record(tmp_path: Path, record: objec
     for work in (lambda: record, again):
         stages = Stages(PipelinePaths(tmp_path), lambda: None)
         assert stages.run("one", type(record), work) == record
+
+
+def test_a_value_without_any_case_comes_back(tmp_path: Path) -> None:
+    made = Tuned(0.3, 0.0, 0.5, (), {"box_f1": math.nan, "mean_ap": 0.5})
+    for work in (lambda: made, lambda: made):
+        stages = Stages(PipelinePaths(tmp_path), lambda: None)
+        found = stages.run("one", Tuned, work).values
+        assert math.isnan(found["box_f1"])
+        assert found["mean_ap"] == 0.5
 
 
 def test_a_record_names_the_files_of_a_workspace_that_moved(tmp_path: Path, calls: Calls) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import math
 import os
 import signal
 import subprocess
@@ -40,6 +42,24 @@ def test_numbers_of_any_library_and_nan_are_kept(tmp_path: Path) -> None:
     assert metrics["a"] == 0.5
     assert metrics["b"] != metrics["b"]
     assert metrics["c"] == 3
+
+
+def test_each_line_is_json_though_a_loss_is_none(tmp_path: Path) -> None:
+    log = EventLog(tmp_path / "events.jsonl")
+    log.append({"metrics": {"a": math.inf, "b": -math.inf, "c": math.nan}, "time_ms": 7})
+
+    def refuse(constant: str) -> None:
+        raise AssertionError(f"{constant} is no JSON")
+
+    (line,) = log.path.read_text().splitlines()
+    assert json.loads(line, parse_constant=refuse)["metrics"] == {
+        "a": "Infinity",
+        "b": "-Infinity",
+        "c": "NaN",
+    }
+    (event,) = read_events(log.path)
+    assert (event["metrics"]["a"], event["metrics"]["b"]) == (math.inf, -math.inf)
+    assert math.isnan(event["metrics"]["c"])
 
 
 @pytest.mark.parametrize("torn", [b"", b"{", b'{"epoch": 2, "met', b"x" * 10_000])
@@ -113,7 +133,11 @@ def test_events_after_a_position(tmp_path: Path) -> None:
 
 
 some_json = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=9),
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(max_size=9),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=9), inner),
     max_leaves=6,
 )

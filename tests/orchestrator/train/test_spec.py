@@ -22,9 +22,10 @@ from orchestrator.train.spec import (
     save_spec,
     spec_of,
 )
-from workloads.artifacts import write_json
+from workloads.artifacts import seal, write_json
 from workloads.backbones.registry import BACKBONES
 from workloads.errors import ConfigError, NotFound
+from workloads.proposals.proposals import Proposals
 from workloads.recipes.load import load_recipe
 from workloads.recipes.schema import Recipe
 from workloads.records import GroundTruth
@@ -146,6 +147,27 @@ def test_what_has_to_be_trained_before() -> None:
         "backbone": "digits-pretrain-tiny", "perceptual": "digits-pretrain-tiny",
     }  # fmt: skip
     assert pretraining(load_recipe("spn-t2-vgg16")) == {}
+
+
+def test_proposals_of_another_kind_are_refused(
+    shards: Shards, weights: Path, tmp_path: Path
+) -> None:
+    wants_mean = recipe(proposals={"peak": "mean"})
+    initial = {"backbone": str(weights), "perceptual": str(weights)}
+
+    def spec(peak: str) -> TrainSpec:
+        made = seal(tmp_path / peak, kind="proposals", options={"mode": "fast", "peak": peak})
+        assert made["options"]["peak"] == peak
+        found = Proposals.open(tmp_path / peak)
+        return make_spec(Settings(), wants_mean, shards, SPLITS, initial=initial, proposals=found)
+
+    with pytest.raises(ConfigError) as caught:
+        spec("one")
+    assert str(caught.value) == (
+        f"{tmp_path / 'one'}: made with peak one, recipe 'digits-saliency-aware-tiny' wants mean; "
+        f"make them with: wsol proposals {shards.folder} --set proposals.peak=mean"
+    )
+    assert spec("mean").proposals == tmp_path / "mean"
 
 
 def test_only_the_map_loss_needs_proposals() -> None:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from prediction_cases import random_predictions
 from samples import CLASSES, make_model
@@ -19,6 +20,7 @@ from workloads.metrics.options import MetricOptions
 from workloads.models.model import Model
 from workloads.predictions.predictions import Predictions
 from workloads.predictions.store import write_predictions
+from workloads.records import GroundTruth, no_boxes
 from workloads.search.options import SearchOptions
 from workloads.search.random_search import MEASURED
 
@@ -78,6 +80,26 @@ def test_the_file_is_the_result(model: Model, stored: Predictions, tmp_path: Pat
     assert written == json.loads(json.dumps(asdict(result)))
     assert len(written["trials"]) == 5
     assert written["predictions"] == stored.digest
+
+
+def test_the_file_is_json_though_nothing_had_a_box(model: Model, tmp_path: Path) -> None:
+    images = [
+        replace(image, truth=GroundTruth.from_boxes(no_boxes(), np.zeros(0, np.int32)))
+        for image in random_predictions(seed=2, images=6, classes=len(CLASSES))
+    ]
+    folder = tmp_path / "boxless"
+    folder.mkdir()
+    write_predictions(folder / "part-00000.parquet", images)
+    seal(folder, kind="predictions", rows=6)
+    result = found(model, Predictions.open(folder), tmp_path / "search.json")
+
+    def refuse(constant: str) -> None:
+        raise AssertionError(f"{constant} is no JSON")
+
+    written = json.loads((tmp_path / "search.json").read_text(), parse_constant=refuse)
+    assert "gt_known" in result.unmeasured
+    assert written["values"]["gt_known"] is None
+    assert written["trials"][0]["gt_known"] is None
 
 
 def test_a_repeated_search_is_the_same_file(

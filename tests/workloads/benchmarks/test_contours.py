@@ -32,7 +32,7 @@ def test_the_loop_finds_what_the_sweep_finds():
 def test_the_report_on_speed(monkeypatch):
     monkeypatch.setattr(contours, "RANDOM_FIELDS", 1)
     monkeypatch.setattr(contours, "BLOB_FIELDS", 1)
-    monkeypatch.setattr(contours, "REPEATS", 2)
+    monkeypatch.setitem(contours.REPEATS, "usual", 1)
     threads = cv2.getNumThreads()
     report = BENCHMARKS["contours"]()
     assert report["name"] == "contours"
@@ -68,8 +68,9 @@ def test_the_ladder_goes_from_the_tree_to_the_toolkit():
         np.testing.assert_array_equal(last.best_iou, loop.best_iou)
 
 
-def test_the_report_on_the_protocols():
-    report = protocols.compare_protocols(maps=8)
+def test_the_report_on_the_protocols(monkeypatch):
+    monkeypatch.setitem(protocols.MAPS, "quick", 8)
+    report = protocols.compare_protocols("quick")
     rungs = report["rungs"]
     assert report["name"] == "protocols"
     assert report["maps"] == 8

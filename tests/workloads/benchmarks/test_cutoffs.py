@@ -24,7 +24,7 @@ def test_the_loop_finds_what_the_tree_finds():
 def test_the_report(monkeypatch):
     monkeypatch.setattr(cutoffs, "RANDOM_FIELDS", 1)
     monkeypatch.setattr(cutoffs, "BLOB_FIELDS", 1)
-    monkeypatch.setattr(cutoffs, "REPEATS", 2)
+    monkeypatch.setitem(cutoffs.REPEATS, "usual", 1)
     threads = cv2.getNumThreads()
     report = BENCHMARKS["cutoffs"]()
     assert report["name"] == "cutoffs"

@@ -29,15 +29,17 @@ def test_all_baselines_find_the_proposal_of_the_closed_form() -> None:
 def test_the_report_on_the_soft_proposal(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(benchmark, "SHAPE", (4, 256, 14, 14))
     monkeypatch.setattr(benchmark, "STEP_SIZE", 32)
+    monkeypatch.setitem(benchmark.REPEATS, "usual", 7)
     threads = torch.get_num_threads()
     report = BENCHMARKS["soft-proposal"]()
     assert torch.get_num_threads() == threads
     assert report["name"] == "soft-proposal"
     assert report["max_difference"] < 0.01
-    assert report["ratio"] == pytest.approx(report["cdist_20_steps_ms"] / report["stationary_ms"])
+    expected = report["cdist_20_steps_ms"] / report["stationary_ms"]
+    assert report["ratio"] == pytest.approx(expected, rel=0.5)  # a median of ratios, not of times
     assert report["ratio"] > 1.5  # with 1,024 channels nearly 4 on a quiet machine
     assert report["over_matrix_product"] == pytest.approx(
-        report["stationary_ms"] / report["matrix_product_ms"]
+        report["stationary_ms"] / report["matrix_product_ms"], rel=0.5
     )
     assert 0 < report["step_share"] < 0.2  # the smaller the input, the larger
 
@@ -45,6 +47,7 @@ def test_the_report_on_the_soft_proposal(monkeypatch: pytest.MonkeyPatch) -> Non
 def test_the_report_on_oquabs_scales(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(oquab_scales, "BACKBONE", "tiny")
     monkeypatch.setattr(oquab_scales, "SIZE", 96)
+    monkeypatch.setitem(oquab_scales.REPEATS, "usual", 1)
     threads = torch.get_num_threads()
     report = BENCHMARKS["oquab-scales"]()
     assert torch.get_num_threads() == threads

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from workloads.comparison.places import Places
-from workloads.comparison.plan import Data, Plan, Reading, Trial, recipe_of
+from workloads.comparison.plan import Data, Plan, Reading, Trial, load_plan, recipe_of
 from workloads.errors import ConfigError
 from workloads.recipes.load import load_recipe
 
@@ -168,3 +168,12 @@ def test_another_claim_repeats_nothing() -> None:
     before, after = changed(), changed(claims=[])
     for trial in plan().trials():
         assert before.result(trial) == after.result(trial)
+
+
+def test_the_quick_plan_has_every_training_once_for_one_epoch() -> None:
+    whole, quick = load_plan(), load_plan().quick()
+    assert len(quick.trials()) * len(whole.seeds) == len(whole.trials())
+    for trial in quick.trials():
+        assert recipe_of(quick, *trial).train.epochs == 1
+        assert quick.data[trial.data].options["train"] == 64
+        assert quick.data[trial.data].dataset == whole.data[trial.data].dataset

@@ -356,14 +356,16 @@ def test_one_class_alone_has_no_softmax() -> None:
 
 def test_the_report(monkeypatch: pytest.MonkeyPatch) -> None:
     network = bency.network
-    monkeypatch.setattr(bency, "CLASSES", 2)
+    monkeypatch.setitem(bency.CLASSES, "usual", 2)
     monkeypatch.setattr(bency, "SIZE", 32)
-    monkeypatch.setattr(bency, "network", lambda features: network(features=features, **SMALL))
+    monkeypatch.setattr(
+        bency, "network", lambda classes, features: network(classes, features=features, **SMALL)
+    )
     report = BENCHMARKS["bency"]()
     assert (report["name"], report["classes"]) == ("bency", 2)
     for suffix in ("", "_recompute"):
         expected = report[f"plain{suffix}_ms"] / report[f"batched{suffix}_ms"]
-        assert report[f"ratio{suffix}"] == pytest.approx(expected)
+        assert report[f"ratio{suffix}"] == pytest.approx(expected, rel=0.5)  # medians of two
     assert report["identical_regions"] == report["identical_boxes"] == 1
     assert report["max_difference"] == 0
     assert {"identical_regions_float32", "max_difference_float32"} <= set(report)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import pytest
@@ -134,6 +135,17 @@ def test_a_newer_schema_is_refused(tmp_path: Path) -> None:
     artifacts.seal(tmp_path / "c", kind="checkpoint", schema_version=9)
     with pytest.raises(ConfigError, match="schema 9 is newer than the known 1"):
         load_checkpoint(tmp_path / "c")
+
+
+def test_settings_that_json_does_not_have_come_back(tmp_path: Path) -> None:
+    network = torch.nn.Linear(2, 1)
+    optimizer = torch.optim.SGD(network.parameters(), lr=0.1)
+    state = optimizer.state_dict()
+    state["param_groups"][0] |= {"most": math.inf, "limits": (-math.inf, 1.0)}
+    save_checkpoint(tmp_path / "c", network.state_dict(), state, {})
+    (group,) = load_checkpoint(tmp_path / "c").optimizer["param_groups"]
+    assert (group["most"], group["limits"]) == (math.inf, (-math.inf, 1.0))
+    assert "Infinity" not in (tmp_path / "c" / "checkpoint.json").read_text()
 
 
 def test_a_state_that_is_not_json_is_refused_and_leaves_nothing(tmp_path: Path) -> None:
