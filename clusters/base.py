@@ -73,10 +73,6 @@ class Cluster(Options, ABC):
     shared: tuple[str, ...] = Field(
         default=(), description="folders that every node sees under the same path as this machine"
     )
-    python: str = Field(default="python", description="Python of its nodes, that has Ray")
-    has_code: bool = Field(
-        default=False, description="its nodes have this version of wsol; else it travels"
-    )
     job_slots: int = Field(default=1, ge=1, description="jobs at the same time; others wait")
     _given: str | None = PrivateAttr(default=None)
 
@@ -166,6 +162,15 @@ class Cluster(Options, ABC):
     def not_up(self, why: str = "is not up") -> ClusterError:
         """The error of a cluster that was to take a job."""
         return ClusterError(f"cluster '{self.name}' {why}; start it: wsol cluster up {self.given}")
+
+
+class Remote(Cluster, ABC):
+    """A cluster of other machines than this one, as far as it knows."""
+
+    python: str = Field(default="python", description="Python of its nodes, that has Ray")
+    has_code: bool = Field(
+        default=False, description="its nodes have this version of wsol; else it travels"
+    )
 
 
 def added_up(*groups: tuple[int, Mapping[str, float]]) -> dict[str, float]:

@@ -8,11 +8,11 @@ from urllib.parse import urlsplit
 
 from pydantic import Field, field_validator
 
-from clusters.base import Cluster, ClusterStatus, Say
+from clusters.base import ClusterStatus, Remote, Say
 from workloads.errors import ConfigError
 
 
-class Existing(Cluster):
+class Existing(Remote):
     """A Ray that runs already, whoever started it."""
 
     kind: Literal["existing"]

@@ -25,7 +25,7 @@ from orchestrator.config.settings import Annotate, Machine
 from orchestrator.engine.claims import Verb, claim
 from orchestrator.engine.connect import connect
 from orchestrator.engine.progress import Progress, say
-from orchestrator.quarantine import is_enough, require_enough
+from orchestrator.engine.quarantine import is_enough, require_enough
 from orchestrator.tracking.registry import fetch_model
 from workloads.addresses import absolute, check_address
 from workloads.annotation.annotation import Annotation

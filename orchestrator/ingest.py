@@ -17,7 +17,7 @@ from orchestrator.engine.claims import Verb, claim, is_finished
 from orchestrator.engine.connect import connect
 from orchestrator.engine.engine import Engine
 from orchestrator.engine.progress import Progress
-from orchestrator.quarantine import is_enough, require_enough
+from orchestrator.engine.quarantine import is_enough, require_enough
 from workloads.addresses import absolute, check_address
 from workloads.artifacts import (
     QUARANTINE,

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from clusters.base import JOB_SLOT, Cluster
+from clusters.base import JOB_SLOT, Cluster, Remote
 from orchestrator.config.settings import Settings
 from orchestrator.config.workspace import Workspace
 from orchestrator.jobs.command import Command, needs
@@ -116,7 +116,8 @@ def plan(
     wanted = needs(command.verb, command.settings)
     has, most = api.capacity(), cluster.most()
     check_fits(command.verb, wanted, has.total, most, cluster.name)
-    code = None if cluster.same_machine or cluster.has_code else package()
+    travels = isinstance(cluster, Remote) and not cluster.has_code
+    code = package() if travels else None
     settings = command.settings.model_copy(update={"cluster": JOINED})
     request = Request(
         name=name,
@@ -209,11 +210,11 @@ def slot(has: Capacity) -> dict[str, float]:
 
 def entrypoint(job: Job, cluster: Cluster) -> str:
     """What the cluster runs, as words of a shell."""
-    python = sys.executable if cluster.same_machine else cluster.python
-    words = [python, "-m", "orchestrator.jobs.keeper", shown(job.folder)]
-    if cluster.same_machine:  # this very code, wherever the cluster was started
-        words = ["env", f"PYTHONPATH={_ROOT}", *words]
-    return shlex.join(words)
+    keeper = ["-m", "orchestrator.jobs.keeper", shown(job.folder)]
+    if isinstance(cluster, Remote):
+        return shlex.join([cluster.python, *keeper])
+    # This very code, wherever the cluster was started.
+    return shlex.join(["env", f"PYTHONPATH={_ROOT}", sys.executable, *keeper])
 
 
 def check_fits(
