@@ -35,7 +35,7 @@ settings.load_profile("wsol")
 
 _MARKS = {Path(__file__).parent / name: name for name in ("integration", "long")}
 # They share one Ray, so one process runs them all; else tests of one file stay together.
-_ON_RAY = ("test_cluster_local", "test_ray", "test_serve", "test_serve_process")
+_ON_RAY = ("test_cluster_local", "test_jobs", "test_ray", "test_serve", "test_serve_process")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
