@@ -15,7 +15,7 @@ PYTHON := $(shell for python in python3.11 python3 python; do \
 # Modules are compiled once, whatever the shell says: the tests start many processes.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help demo test test-long lint fmt lock bench comparison pictures pretrained
+.PHONY: help demo test test-long lint fmt lock bench comparison pictures pretrained fidelity
 
 help: ## show the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -66,3 +66,6 @@ $(READY): requirements.lock pyproject.toml
 	$(BIN)/pip install --disable-pip-version-check --no-input --require-hashes -r requirements.lock
 	$(BIN)/pip install --disable-pip-version-check --no-input --no-deps --no-build-isolation -e .
 	@touch $@
+
+fidelity: $(READY) ## compare with the toolkit at WSOLEVALUATION and write docs/fidelity.md again
+	$(BIN)/python docs/fidelity.py
