@@ -135,7 +135,7 @@ def evaluate(
 
 
 def stored_maps(metrics: Iterable[Metric], classes: int, wanted: int) -> int:
-    """How many maps of each image are stored: as many as is wanted, or all that metrics need."""
+    """Number of maps stored of each image: as many as is wanted, or all that metrics need."""
     names = [metric.name for metric in metrics if metric.needs_all_maps]
     if not names or wanted >= classes:
         return wanted

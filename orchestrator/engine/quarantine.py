@@ -1,4 +1,4 @@
-"""How much of what was listed may be left out before the whole is a failure."""
+"""Share of what was listed that may be left out before the whole is a failure."""
 
 from __future__ import annotations
 

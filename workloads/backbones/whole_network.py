@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from workloads.backbones.base import Backbone, Stage
+from workloads.backbones.timm_network import is_timm, timm_network
 from workloads.backbones.torchvision_classifier import (
     PREFIX,
     TorchvisionClassifier,
@@ -88,16 +89,18 @@ def whole_network(name: str) -> type[WholeNetwork]:
 
 
 class Backbones(Registry[type[Backbone]]):
-    """A registry that knows torchvision's networks too, though it does not list them."""
+    """A registry that knows torchvision's and timm's networks too, though it lists none of them."""
 
     def __getitem__(self, name: str) -> type[Backbone]:
+        if is_timm(name):
+            return timm_network(name)
         return whole_network(name) if _is_whole(name) else super().__getitem__(name)
 
     def __contains__(self, name: object) -> bool:
-        if not (isinstance(name, str) and _is_whole(name)):
+        if not (isinstance(name, str) and (_is_whole(name) or is_timm(name))):
             return super().__contains__(name)
         try:
-            whole_network(name)
+            self[name]
         except ConfigError:
             return False
         return True

@@ -1,4 +1,4 @@
-"""How much a benchmark measures, and what one is."""
+"""Extent of a benchmark, and what a benchmark is."""
 
 from __future__ import annotations
 

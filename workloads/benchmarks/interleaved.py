@@ -32,7 +32,7 @@ class Rounds(NamedTuple):
         return {name: 1000 * median(values) for name, values in self.seconds.items()}
 
     def ratio(self, baseline: str, way: str) -> float:
-        """How many times as long the baseline takes: the median over rounds of their ratio.
+        """Time of the baseline over that of a way: the median of the rounds.
 
         What slows the machine for a while slows both of a round, so it changes no ratio much.
         """

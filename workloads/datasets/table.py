@@ -25,6 +25,15 @@ from workloads.datasets.boxes_file import NamedBox, write_boxes
 from workloads.datasets.drawn_splits import TRAIN, split_called
 from workloads.datasets.names import alike, shown
 from workloads.datasets.own_data import BOXES, Entry, Found, OwnData, OwnOptions, write_classes
+from workloads.datasets.remarks import remark
+from workloads.datasets.table_columns import (
+    BoxColumns,
+    box_columns,
+    class_columns,
+    classes_of,
+    given_box_columns,
+    given_class_columns,
+)
 from workloads.datasets.table_rows import (
     ENDINGS,
     Row,
@@ -61,12 +70,18 @@ class TableOptions(OwnOptions):
     image: str | None = Field(
         default=None, description="column of the images' paths or bytes; null: guessed"
     )
-    label: str | None = Field(default=None, description="column of the labels; null: guessed")
+    label: str | None = Field(
+        default=None,
+        description="column of the labels, or columns with 0 or 1 for a class each, with commas "
+        "between them; null: guessed",
+    )
     split: str | None = Field(
         default=None, description="column of the splits; null: guessed; '': there is none"
     )
     box_column: str | None = Field(
-        default=None, description="column of boxes; null: guessed; '': there is none"
+        default=None,
+        description="column of boxes, or four with the numbers of one, with commas between them; "
+        "null: guessed; '': there is none",
     )
     box_format: Literal["xywh", "xyxy"] = Field(
         default="xywh", description="boxes of that column: with width and height, or two corners"
@@ -81,7 +96,8 @@ class TableOptions(OwnOptions):
         default=None, description="null: singlelabel if every image has one label"
     )
     repeated: Literal["refuse", "merge"] = Field(
-        default="refuse", description="several rows of one image: refused, or taken together"
+        default="refuse",
+        description="several rows of one image: refused, or taken together, as with a box in each",
     )
     folder: str = Field(default="", description="folder of the images, from the table's")
     suffix: str = Field(default="", description="put behind each path, such as .jpg")
@@ -148,7 +164,8 @@ class Table(OwnData):
         entries = [entry for one in reader for entry in one.entries()]
         if not entries:
             raise NotFound(f"{files[0][0]}: the table has no rows; add some")
-        entries = _merged(entries) if self.options.repeated == "merge" else _refused(entries)
+        joined = self.options.repeated == "merge" or any(one.box_columns for one in reader)
+        entries = _merged(entries) if joined else _refused(entries)
         good = [entry for entry in entries if not entry.fault]
         single = all(len(e.labels) == 1 for e in good) and not any(one.lists for one in reader)
         task: Task = self.options.task or ("singlelabel" if single else "multilabel")
@@ -171,9 +188,14 @@ class _Reader:
         options = data.options
         self.table, self.split, self.options, self.root = table, split, options, data.root
         self.image = self._column("image", options.image, needed=True)
-        self.boxes = self._column("boxes", options.box_column)
-        self.label = self._column("label", options.label, needed=not self.boxes)
         self.splits = self._column("split", options.split)
+        self.box_columns = self._box_columns()
+        self.boxes = "" if self.box_columns else self._column("boxes", options.box_column)
+        self.class_columns = self._class_columns()
+        needed = not (self.boxes or self.class_columns)
+        self.label = (
+            "" if self.class_columns else self._column("label", options.label, needed=needed)
+        )
         self.lists = False
         paths = [row.values.get(self.image) for row in table.rows]
         # Where the rows hold bytes, their paths are mere names, and some are all alike.
@@ -186,6 +208,36 @@ class _Reader:
             except InputRejected as error:
                 name = str(row.values.get(self.image) or f"{self.table.path.name}#{row.number + 1}")
                 yield Entry(name, name, split=self._split(row) or TRAIN, fault=str(error))
+
+    def _box_columns(self) -> BoxColumns | None:
+        """Four columns with the numbers of a box, if the table has its boxes so."""
+        given, columns = self.options.box_column, self.table.columns
+        if given:
+            if given in columns:
+                return None
+            corners = self.options.box_format == "xyxy"
+            found = given_box_columns(given, columns, corners=corners)
+        elif given is None and not self._column("boxes", None):
+            found = box_columns(columns, str(self.table.path))
+        else:
+            return None
+        if found:
+            remark(f"boxes were read from the columns {found}, and rows of one image joined")
+        return found
+
+    def _class_columns(self) -> tuple[str, ...]:
+        """Columns with 0 or 1 for a class each, if the table has its labels so."""
+        given, columns = self.options.label, self.table.columns
+        if given:
+            found = () if given in columns else given_class_columns(given, columns)
+        elif self.boxes or self.box_columns or self._column("label", None):
+            return ()
+        else:
+            free = [c for c in columns if c not in (self.image, self.splits)]
+            found = class_columns(free, self.table.rows, str(self.table.path))
+        if found:
+            remark(f"classes were read from the columns {', '.join(found)}, 1 where one is there")
+        return found
 
     def _column(self, role: str, given: str | None, *, needed: bool = False) -> str:
         """The name of a column in the table; "" without one."""
@@ -214,6 +266,9 @@ class _Reader:
         if self.splits and not split:
             raise InputRejected(f"column '{self.splits}' is empty; name a split")
         boxes = self._boxes(row)
+        nothing = self.box_columns and boxes is None and is_missing(row.values.get(self.label))
+        if nothing:  # a row for an image without any object
+            return replace(self._image(row), split=split, boxes=())
         labels = self._labels(row, boxes)
         if boxes is not None:
             boxes = tuple((self._box_class(box, labels), *box[1:]) for box in boxes)
@@ -246,6 +301,8 @@ class _Reader:
         return "" if is_missing(value) else split_called(_text(value)) or shown(_text(value))
 
     def _labels(self, row: Row, boxes: Sequence[NamedBox] | None) -> tuple[str, ...]:
+        if self.class_columns:
+            return tuple(shown(name) for name in classes_of(row, self.class_columns))
         if not self.label:
             return tuple(dict.fromkeys(name for name, *_ in boxes or () if name))
         value = row.values.get(self.label)
@@ -276,6 +333,9 @@ class _Reader:
 
     def _boxes(self, row: Row) -> tuple[NamedBox, ...] | None:
         """As x, y, width and height; classes that are not stated are ""."""
+        if self.box_columns:
+            box = self.box_columns.box(row)
+            return None if box is None else (("", box, False),)
         value = row.values.get(self.boxes) if self.boxes else None
         if is_missing(value):
             return None

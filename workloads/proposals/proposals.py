@@ -29,7 +29,7 @@ class Proposals(Artifact):
 
     @property
     def options(self) -> Mapping[str, Any]:
-        """What they were made with: name of an option to its value, as JSON."""
+        """Options that they were made with: name to value, as JSON."""
         options: Mapping[str, Any] = self.facts["options"]
         return options
 

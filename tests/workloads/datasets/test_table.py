@@ -15,6 +15,7 @@ from ingesting import ingest_all, ingest_split
 from PIL import Image
 
 from workloads.datasets.registry import open_dataset
+from workloads.datasets.remarks import reading
 from workloads.errors import ConfigError, InputRejected, NotFound
 from workloads.shards.manifest import read_shard_manifest
 
@@ -234,3 +235,113 @@ def test_several_tables_are_not_guessed_from(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"several tables \(a.csv, b.csv\)"):
         open_dataset("table", tmp_path)
     assert open_dataset("table", tmp_path / "a.csv").root == tmp_path
+
+
+CORNERS = ["xmin,ymin,xmax,ymax", "X1,Y1,X2,Y2", "left,top,right,bottom"]
+SIDES = ["x,y,w,h", "x,y,width,height"]
+
+
+def boxes_of(root: Path, out: Path, **options: Any) -> dict[str, list[tuple[str, list[float]]]]:
+    """Image id to the class and corners of each of its boxes."""
+    dataset = open_dataset("table", root, options)
+    found = ingest_all(dataset, out)
+    return {
+        k: [
+            (dataset.classes[n], box.tolist())
+            for n, box in zip(r.truth.box_labels, r.truth.boxes_xyxy, strict=True)
+        ]
+        for k, r in found.items()
+    }
+
+
+@pytest.mark.parametrize("columns", CORNERS + SIDES)
+def test_a_row_for_each_box(tmp_path: Path, columns: str) -> None:
+    root = pictures(tmp_path / "raw", 3)
+    first, second, third = ("1,2,5,6", "0,0,12,8", "3,1,4,8")  # corners in images of 12x8
+    if columns in SIDES:
+        first, second, third = ("1,2,4,4", "0,0,12,8", "3,1,1,7")
+    (root / "labels.csv").write_text(
+        f"filename,class,{columns}\n"
+        f"photos/0.png,cat,{first}\n"
+        f"photos/1.png,dog,{second}\n"
+        f"photos/0.png,dog,{third}\n"
+        "photos/2.png,,,,,\n"
+    )
+    with reading() as remarks:
+        found = boxes_of(root, tmp_path / "out")
+    assert found == {
+        "photos/0.png": [("cat", [1, 2, 5, 6]), ("dog", [3, 1, 4, 8])],
+        "photos/1.png": [("dog", [0, 0, 12, 8])],
+        "photos/2.png": [],
+    }
+    meaning = "two corners" if columns in CORNERS else "a corner, width and height"
+    (said,) = remarks
+    assert said == (
+        f"boxes were read from the columns {columns.replace(',', ', ')} ({meaning}), and rows of "
+        "one image joined"
+    )
+    assert task_of(tmp_path / "out") == "multilabel"
+
+
+def test_box_columns_in_parquet_beside_the_size_of_the_image(tmp_path: Path) -> None:
+    root = pictures(tmp_path / "raw", 1)
+    row = {"filename": "photos/0.png", "width": 12, "height": 8, "class": "cat"}
+    row |= {"xmin": 1, "ymin": 2, "xmax": 5, "ymax": 6}
+    pq.write_table(pa.Table.from_pylist([row]), root / "labels.parquet")
+    assert boxes_of(root, tmp_path / "out") == {"photos/0.png": [("cat", [1, 2, 5, 6])]}
+
+
+def test_boxes_that_can_be_read_in_two_ways_are_refused(tmp_path: Path) -> None:
+    root = pictures(tmp_path / "raw", 1)
+    (root / "labels.csv").write_text(
+        "image,class,x1,y1,x2,y2,x,y,w,h\nphotos/0.png,cat,1,2,5,6,1,2,3,3\n"
+    )
+    with pytest.raises(ConfigError, match=r"box_column=x1,y1,x2,y2, or '' for no boxes"):
+        open_dataset("table", root)
+    named = boxes_of(root, tmp_path / "corners", box_column="x1,y1,x2,y2")
+    assert named == {"photos/0.png": [("cat", [1, 2, 5, 6])]}
+    named = boxes_of(root, tmp_path / "sides", box_column="x,y,w,h")
+    assert named == {"photos/0.png": [("cat", [1, 2, 4, 5])]}
+    assert boxes_of(root, tmp_path / "none", box_column="") == {"photos/0.png": []}
+
+
+def test_half_a_box_costs_its_image(tmp_path: Path) -> None:
+    root = pictures(tmp_path / "raw", 2)
+    (root / "labels.csv").write_text(
+        "image,class,x,y,w,h\nphotos/0.png,cat,1,2,,3\nphotos/1.png,cat,1,2,3,3\n"
+    )
+    (fault,) = faults(root).values()
+    assert fault == "row 1: box ['1', '2', '', '3']: give four numbers, or none"
+
+
+def test_a_column_for_each_class(tmp_path: Path) -> None:
+    root = pictures(tmp_path / "raw", 3)
+    (root / "labels.csv").write_text(
+        "image,split,cat,a dog\nphotos/0.png,train,1,1\nphotos/1.png,train,0,1\n"
+        "photos/2.png,train,0,0\n"
+    )
+    with reading() as remarks:
+        assert labels_of(root, tmp_path / "out") == {
+            "photos/0.png": ("a dog", "cat"),
+            "photos/1.png": ("a dog",),
+            "photos/2.png": (),
+        }
+    (said,) = remarks
+    assert said == "classes were read from the columns cat, a dog, 1 where one is there"
+    assert task_of(tmp_path / "out") == "multilabel"
+
+
+def test_class_columns_beside_others_have_to_be_named(tmp_path: Path) -> None:
+    root = pictures(tmp_path / "raw", 2)
+    rows = [
+        {"image": "photos/0.png", "cat": 1, "dog": 0, "age": 3.5},
+        {"image": "photos/1.png", "cat": 0, "dog": 1, "age": 1.0},
+    ]
+    (root / "labels.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    with pytest.raises(ConfigError, match=r"cat, dog hold 0 and 1, age .*options.label=cat,dog"):
+        open_dataset("table", root)
+    found = labels_of(root, tmp_path / "out", label="cat,dog")
+    assert found == {"photos/0.png": ("cat",), "photos/1.png": ("dog",)}
+    assert faults(root, label="cat,age") == {
+        "photos/0.png": "row 1: column 'age' has 3.5; give 0 or 1"
+    }
