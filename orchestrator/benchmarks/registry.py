@@ -10,6 +10,7 @@ from orchestrator.benchmarks.evaluate_maps import measure_evaluation
 from orchestrator.benchmarks.ingest_memory import compare_ingest_memory
 from orchestrator.benchmarks.methods import compare_methods
 from orchestrator.benchmarks.recipes import run_recipes
+from orchestrator.benchmarks.submit import compare_submission
 from workloads.benchmarks.extent import Benchmark
 from workloads.benchmarks.registry import BENCHMARKS as OF_THE_LIBRARY
 from workloads.registry import Registry
@@ -22,5 +23,6 @@ BENCHMARKS: Registry[Benchmark] = Registry(
         "ingest-memory": compare_ingest_memory,
         "methods": compare_methods,
         "recipes": run_recipes,
+        "submit": compare_submission,
     },
 )
