@@ -11,9 +11,13 @@ from typing import Any
 
 import yaml
 
+from clusters.aws import Aws
 from clusters.base import Cluster
 from clusters.existing import Existing
+from clusters.gcp import Gcp
+from clusters.hosts import Hosts
 from clusters.inline import Inline
+from clusters.kubernetes import Kubernetes
 from clusters.local import Local
 from workloads.errors import ConfigError, NotFound, one_line, unknown_name
 from workloads.registry import Registry
@@ -24,6 +28,10 @@ KINDS: Registry[type[Cluster]] = Registry(
         "inline": Inline,
         "local": Local,
         "existing": Existing,
+        "hosts": Hosts,
+        "aws": Aws,
+        "gcp": Gcp,
+        "kubernetes": Kubernetes,
     },
 )
 
