@@ -19,6 +19,7 @@ from clusters.hosts import Hosts
 from clusters.inline import Inline
 from clusters.kubernetes import Kubernetes
 from clusters.local import Local
+from clusters.slurm import Slurm
 from workloads.errors import ConfigError, NotFound, one_line, unknown_name
 from workloads.registry import Registry
 
@@ -32,6 +33,7 @@ KINDS: Registry[type[Cluster]] = Registry(
         "aws": Aws,
         "gcp": Gcp,
         "kubernetes": Kubernetes,
+        "slurm": Slurm,
     },
 )
 
