@@ -197,7 +197,7 @@ class Launched(Cluster):
         return {
             "image": self.image,
             "container_name": _CONTAINER,
-            "run_options": list(self.run_options),
+            "run_options": ["--user=root", *self.run_options],  # files come there as root's
         }
 
     def _token_there(self) -> str:

@@ -23,6 +23,7 @@ from workloads.errors import ClusterError, ConfigError
 _FOLDER = r"^/[\w.@+/-]*$"  # a directive of a batch file has no quotes that all versions read
 _OPTION = r"^--[a-z][a-z-]*(=[\w.:,@+/*%\[\]-]+)?$"
 _WARN_S = 120  # before the time limit: steps end as they do after `down`
+_AGAIN_S = 10  # before a node that was lost, or that did not start, is asked again
 _STATE = "slurm.json"
 
 
@@ -42,9 +43,7 @@ class Slurm(Cluster):
     object_store_mb: int | None = Field(
         default=None, ge=80, description="Ray's shared memory on each, MiB; null: as Ray decides"
     )
-    hours: float = Field(
-        gt=0, description="time limit; what runs then goes on in the next one"
-    )
+    hours: float = Field(gt=0, description="time limit; what runs then goes on in the next one")
     options: tuple[Annotated[str, Field(pattern=_OPTION)], ...] = Field(
         default=(), description="further options of sbatch, as --partition=gpu, --account=me"
     )
@@ -247,10 +246,14 @@ class Slurm(Cluster):
             f'{srun}="$head" bash {file} step {" ".join(head)} &',
             "first=$!",
             *_WAIT_FOR_HEAD,
-            'for node in "${nodes[@]:1}"; do',
-            f'    {srun}="$node" bash {file} step --address="$ip:$port" '
-            '--node-ip-address="$(address_of "$node")" &',
-            "done",
+            "keep_joined() {",
+            f'    until {srun}="$1" bash {file} step --address="$ip:$port" '
+            '--node-ip-address="$(address_of "$1")"; do',
+            '        echo "$1 has left; it is asked again" >&2',
+            f"        sleep {_AGAIN_S}",
+            "    done",
+            "}",
+            'for node in "${nodes[@]:1}"; do keep_joined "$node" & done',
             'printf \'{"job": "%s", "address": "http://%s:%s"}\\n\' '
             f'"$SLURM_JOB_ID" "$ip" "$dashboard" > {address}.new',
             f"mv {address}.new {address}",

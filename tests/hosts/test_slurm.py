@@ -52,9 +52,11 @@ def two_hosts() -> Iterator[Hosts]:
 
 @pytest.fixture(scope="module")
 def running(two_hosts: Hosts) -> Iterator[Slurm]:
-    with tempfile.TemporaryDirectory(prefix="ws-", dir="/tmp") as folder:
-        with slurm(two_hosts, Path(folder)) as found:
-            yield found
+    with (
+        tempfile.TemporaryDirectory(prefix="ws-", dir="/tmp") as folder,
+        slurm(two_hosts, Path(folder)) as found,
+    ):
+        yield found
 
 
 @pytest.fixture
@@ -116,16 +118,17 @@ def finished(cluster: Cluster, job: str, seconds: float = 120) -> str:
     return logs
 
 
-def ray_processes() -> set[int]:
-    """Of clusters of this kind, by the folders that only those have."""
-    done = subprocess.run(["pgrep", "-f", "/tmp/wsol-.*session_"], capture_output=True, text=True)
-    return set(map(int, done.stdout.split()))
+def ray_processes(net: Hosts) -> list[str]:
+    """Of the hosts: Ray's processes are told their address."""
+    pattern = "|".join(f"ray.*{host.address}" for host in net.hosts)
+    done = subprocess.run(["pgrep", "-f", pattern], capture_output=True, text=True)
+    return done.stdout.split()
 
 
 def test_a_cluster_over_two_hosts_comes_is_requeued_and_goes(
     cluster: Cluster, running: Slurm, two_hosts: Hosts, tmp_path: Path
 ) -> None:
-    before, said = ray_processes(), list[str]()
+    said = list[str]()
     assert cluster.status().state is State.DOWN
     cluster.up(said.append)
     job = json.loads((tmp_path / "state/wsol/clusters/mine/slurm.json").read_text())["job"]
@@ -143,6 +146,8 @@ def test_a_cluster_over_two_hosts_comes_is_requeued_and_goes(
     # Tasks run on both hosts.
     addresses = sorted(host.address for host in two_hosts.hosts)
     assert f"seen {' '.join(addresses)}" in finished(cluster, submit(cluster, tmp_path, WHERE))
+
+    assert ray_processes(two_hosts)
 
     # Requeued while something runs: the same job of SLURM, and the work goes on where it was.
     submit(cluster, tmp_path, COUNT, str(tmp_path))
@@ -165,7 +170,7 @@ def test_a_cluster_over_two_hosts_comes_is_requeued_and_goes(
     cluster.down(said.append)
     assert said[-1] == f"cluster 'mine' is down: job {job} was cancelled"
     until = time.monotonic() + 90
-    while ray_processes() - before:
+    while ray_processes(two_hosts):
         assert time.monotonic() < until
         time.sleep(0.5)
     assert cluster.status().state is State.DOWN
