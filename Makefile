@@ -15,19 +15,25 @@ PYTHON := $(shell for python in python3.11 python3 python; do \
 # Modules are compiled once, whatever the shell says: the tests start many processes.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help demo test test-long lint fmt lock bench comparison pictures pretrained fidelity
+.PHONY: help demo test test-long test-cluster lint fmt lock bench comparison pictures pretrained \
+	fidelity
 
 help: ## show the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: $(READY) ## run the whole pipeline on the embedded data and say where the report is
 	$(BIN)/wsol run
 
 test: $(READY) ## run all tests: those that start Ray or a server one by one, the others beside
-	$(BIN)/pytest -n 2 --dist loadgroup -m "not long"
+	$(BIN)/pytest -n 2 --dist loadgroup -m "not long and not cluster"
 
 test-long: $(READY) ## run the campaigns: kills at random, races; figures go to docs/reliability.md
 	$(BIN)/pytest -m long -s
+
+test-cluster: $(READY) ## run what needs several hosts, as network namespaces (root; SLURM and sshd)
+	@test "$$(id -u)" -eq 0 || { echo "make: hosts are network namespaces, which only root may" \
+		"make; run it as root" >&2; exit 1; }
+	$(BIN)/pytest -m cluster -s
 
 lint: $(READY) ## check style, types, the direction of imports and the lock
 	$(BIN)/ruff check

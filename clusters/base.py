@@ -159,6 +159,10 @@ class Cluster(Options, ABC):
         reason = f"{why}; start it: wsol cluster up {self.given}"
         return ClusterStatus(self.name, self.kind, State.DOWN, reason=reason)
 
+    def is_unreachable(self, why: str) -> ClusterStatus:
+        """The status of a cluster that is there but cannot be asked."""
+        return ClusterStatus(self.name, self.kind, State.UNREACHABLE, reason=why)
+
     def not_up(self, why: str = "is not up") -> ClusterError:
         """The error of a cluster that was to take a job."""
         return ClusterError(f"cluster '{self.name}' {why}; start it: wsol cluster up {self.given}")

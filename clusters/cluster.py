@@ -11,11 +11,16 @@ from typing import Any
 
 import yaml
 
+from clusters.aws import Aws
 from clusters.base import Cluster
 from clusters.existing import Existing
+from clusters.gcp import Gcp
+from clusters.hosts import Hosts
 from clusters.inline import Inline
 from clusters.joined import Joined
+from clusters.kubernetes import Kubernetes
 from clusters.local import Local
+from clusters.slurm import Slurm
 from workloads.errors import ConfigError, NotFound, one_line, unknown_name
 from workloads.registry import Registry
 
@@ -26,6 +31,11 @@ KINDS: Registry[type[Cluster]] = Registry(
         "local": Local,
         "existing": Existing,
         "joined": Joined,
+        "hosts": Hosts,
+        "aws": Aws,
+        "gcp": Gcp,
+        "kubernetes": Kubernetes,
+        "slurm": Slurm,
     },
 )
 

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import os
 import shutil
-import socket
 import tempfile
 import time
 from collections.abc import Mapping
-from contextlib import suppress
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
@@ -19,7 +17,8 @@ from clusters.processes import Leader
 from clusters.ray_command import NODE_VARIABLES, STOP_S, job_slot_option, ray_command
 from clusters.state import changing, read_state, state_folder, write_state
 from clusters.tokens import default_token_file, make_token, with_token_of
-from workloads.errors import ClusterError, ConfigError, one_line
+from clusters.tunnel import free_port, last_line
+from workloads.errors import ClusterError, ConfigError
 
 _START_S = 120.0  # a busy machine with two cores takes 25 s
 _DASHBOARD_PORT = 8265
@@ -110,7 +109,7 @@ class Local(Cluster):
         return default_token_file(os.environ)
 
     def _start(self, folder: Path) -> None:
-        port, temporary = _free_port(_DASHBOARD_PORT), _temporary_folder()
+        port, temporary = free_port(_DASHBOARD_PORT), _temporary_folder()
         environment = _environment(self.token_file())
         leader = Leader.start(self._words(port, temporary), environment, folder / _LOG)
         state = {"address": f"http://127.0.0.1:{port}", "temporary": str(temporary)}
@@ -124,7 +123,7 @@ class Local(Cluster):
             *("--port=0", "--min-worker-port=0", "--max-worker-port=0"),
             *("--dashboard-host=127.0.0.1", f"--dashboard-port={port}"),
             *("--include-dashboard=true", "--dashboard-agent-listen-port=0"),
-            *(f"--ray-client-server-port={_free_port()}", f"--temp-dir={temporary}"),
+            *(f"--ray-client-server-port={free_port()}", f"--temp-dir={temporary}"),
             *(f"--num-cpus={self.logical_cpus}", *gpus),
             f"--object-store-memory={self.object_store_mb * 2**20}",
             job_slot_option(self.job_slots),
@@ -142,7 +141,7 @@ class Local(Cluster):
         if now.state is not State.UP:
             self._clean(folder)
             log = folder / _LOG
-            why = _last_line(log) if now.state is State.DOWN else f"{now.reason}; see {log}"
+            why = last_line(log) if now.state is State.DOWN else f"{now.reason} (see {log})"
             raise ClusterError(f"cluster '{self.name}': Ray does not start: {why}")
 
     def _clean(self, folder: Path) -> None:
@@ -193,17 +192,3 @@ def _remove_temporary(state: Mapping[str, Any] | None) -> None:
     folder = Path(str((state or {}).get("temporary", "")))
     if folder.name.startswith("wsol-") and folder.is_absolute() and not folder.is_symlink():
         shutil.rmtree(folder, ignore_errors=True)
-
-
-def _free_port(wanted: int = 0) -> int:
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        with suppress(OSError):
-            probe.bind(("127.0.0.1", wanted))
-            return int(probe.getsockname()[1])
-    return _free_port()
-
-
-def _last_line(log: Path) -> str:
-    lines = log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
-    return one_line(lines[-1]) if lines else f"it said nothing; see {log}"

@@ -33,16 +33,16 @@ os.environ.pop("WSOL_DEBUG", None)
 settings.register_profile("wsol", deadline=None)
 settings.load_profile("wsol")
 
-_MARKS = {Path(__file__).parent / name: name for name in ("integration", "long")}
+_MARKS = {"integration": "integration", "long": "long", "hosts": "cluster"}
 # They share one Ray, so one process runs them all; else tests of one file stay together.
 _ON_RAY = ("test_cluster_local", "test_jobs", "test_ray", "test_serve", "test_serve_process")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Everything in tests/integration and in tests/long is marked as such."""
+    """Everything in tests/integration, in tests/long and in tests/hosts has its mark."""
     for item in items:
         for folder, mark in _MARKS.items():
-            if folder in item.path.parents:
+            if Path(__file__).parent / folder in item.path.parents:
                 group = "ray" if item.path.stem in _ON_RAY else item.path.stem
                 item.add_marker(mark)
                 item.add_marker(pytest.mark.xdist_group(group))

@@ -103,15 +103,13 @@ def manifest(
     output: OutputOption = Output.TABLE,
 ) -> None:
     """Print what `up` would apply."""
-    from rich.text import Text
-
     texts = _cluster(context, name, config, overrides).manifest()
-    if not texts and output is Output.TABLE:
+    if output is Output.JSON:
+        emit(texts, output, lambda: facts_table(texts))
+    elif not texts:
         note("nothing is applied for this kind of cluster")
-        return
-    parts = [f"# {file}\n{text}" if len(texts) > 1 else text for file, text in texts.items()]
-    shown = "\n".join(part.rstrip("\n") for part in parts)
-    emit(texts, output, lambda: Text(shown, no_wrap=True, overflow="ignore"))
+    else:  # as it is, to be saved to a file
+        typer.echo("".join(texts.values()), nl=False)
 
 
 def _cluster(context: typer.Context, name: str | None, *settings: Any) -> Cluster:

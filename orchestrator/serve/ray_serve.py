@@ -61,6 +61,26 @@ def deployed(folder: Path, name: str, serving: Serving, limits: ImageLimits) -> 
         _stop()
 
 
+def build(arguments: dict[str, Any]) -> Any:
+    """The application of a model, for a Serve whose configuration names this function.
+
+    Args:
+        arguments: `model`, a folder, NAME@ALIAS or NAME/VERSION; `overrides`, settings as
+            KEY.PATH=VALUE. The workspace is seen by all replicas under the same path.
+
+    Raises:
+        ConfigError, NotFound, IntegrityError: wrong settings, no such model, or a changed one.
+    """
+    from orchestrator.config.settings import load_settings
+    from orchestrator.serve.serve import public_name
+    from orchestrator.tracking.registry import fetch_model
+
+    settings = load_settings(None, tuple(arguments.get("overrides", ())))
+    model = str(arguments["model"])
+    folder = fetch_model(settings, model).folder
+    return _application(folder, public_name(model), settings.serve, settings.images)
+
+
 def _refuse_second() -> None:
     """Ray has one Serve at most; a second start would quietly replace what runs there."""
     import ray

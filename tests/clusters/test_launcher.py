@@ -1,0 +1,118 @@
+"""What Ray's launcher is given, against the launcher's own schema; nothing is started."""
+
+from __future__ import annotations
+
+import copy
+import re
+from typing import Any
+
+import pytest
+import yaml
+
+from clusters.base import JOB_SLOT
+from clusters.cluster import KINDS, load_cluster, parse_cluster
+from clusters.launcher import Launched
+from workloads.errors import ConfigError
+
+LAUNCHED = [name for name, kind in KINDS.items() if issubclass(kind, Launched)]
+
+
+def given_to_ray(name: str) -> dict[str, Any]:
+    return yaml.safe_load(load_cluster(name).manifest()["cluster.yaml"])
+
+
+@pytest.mark.filterwarnings("ignore:::ray")
+@pytest.mark.parametrize("name", LAUNCHED)
+def test_the_launcher_takes_it(name: str) -> None:
+    from ray.autoscaler._private.util import prepare_config, validate_config
+
+    prepared = prepare_config(copy.deepcopy(given_to_ray(name)))
+    validate_config(prepared)
+    # Ray's defaults would install its nightly build.
+    assert "ray-wheels" not in str(prepared)
+    with pytest.raises(Exception, match="Additional properties"):
+        validate_config({**prepared, "job_slots": 1})
+
+
+@pytest.mark.parametrize("name", LAUNCHED)
+def test_every_node_has_the_token_from_a_file_and_only_the_head_has_slots(name: str) -> None:
+    values = given_to_ray(name)
+    (there,) = values["file_mounts"]
+    assert there == f"~/.ray/wsol-{name}-token"
+    assert values["setup_commands"][0] == f"chmod 600 {there}"
+    head, worker = (values[f"{k}_start_ray_commands"][-1] for k in ("head", "worker"))
+    for line in (head, worker):
+        assert "export RAY_AUTH_MODE=token " in line
+        assert re.search(rf" RAY_AUTH_TOKEN_PATH=\$HOME/\.ray/wsol-{name}-token[ ;]", line)
+        assert " RAY_JOB_START_TIMEOUT_SECONDS=604800 " in line
+        assert " RAY_AUTH_TOKEN=" not in line
+    slots = load_cluster(name).job_slots
+    assert f"""'--resources={{"{JOB_SLOT}": {slots}}}'""" in head
+    assert JOB_SLOT not in worker
+    assert "--dashboard-host=127.0.0.1" in head
+    assert worker.endswith("ray start --address=$RAY_HEAD_IP:6379")
+
+
+def test_hosts_outside_of_containers_are_started_without_a_ray_stop() -> None:
+    """It would end every Ray of that user there."""
+    values = given_to_ray("hosts")
+    commands = [*values["head_start_ray_commands"], *values["worker_start_ray_commands"]]
+    assert "ray stop" not in " ".join(commands)
+    assert values["provider"]["worker_ips"] == ["192.0.2.11", "192.0.2.12", "192.0.2.13"]
+    assert (values["min_workers"], values["max_workers"]) == (3, 3)
+    text = yaml.safe_dump({**load_cluster("hosts").model_dump(mode="json"), "image": "wsol:cpu"})
+    boxed = yaml.safe_load(parse_cluster(text, "x").manifest()["cluster.yaml"])
+    assert boxed["head_start_ray_commands"][0] == "ray stop"
+    assert boxed["docker"]["image"] == "wsol:cpu"
+
+
+@pytest.mark.parametrize("name", ["aws", "gcp"])
+def test_a_cloud_can_grow_to_four_machines_with_eight_gpus(name: str) -> None:
+    cluster = load_cluster(name)
+    each = {"aws": 192, "gcp": 96}[name]
+    assert cluster.most() == {"CPU": 8 + 4 * each, "GPU": 32}
+    types = given_to_ray(name)["available_node_types"]
+    assert types["head"]["resources"] == {"CPU": 8, JOB_SLOT: 2}
+    assert types["gpu"]["resources"] == {"CPU": each, "GPU": 8}
+    assert (types["gpu"]["min_workers"], types["gpu"]["max_workers"]) == (0, 4)
+
+
+def test_machines_in_the_words_of_each_cloud() -> None:
+    values = load_cluster("aws").model_dump(mode="json")
+    values["workers"]["gpu"]["spot"] = True
+    values |= {"machine_image": "ami-1", "instance_profile": "arn:aws:iam::1:instance-profile/x"}
+    node = parse_cluster(yaml.safe_dump(values), "x").node_types()["available_node_types"]["gpu"]
+    assert node["node_config"] == {
+        "InstanceType": "g5.48xlarge",
+        "BlockDeviceMappings": [
+            {"DeviceName": "/dev/sda1", "Ebs": {"VolumeSize": 500, "VolumeType": "gp3"}}
+        ],
+        "ImageId": "ami-1",
+        "IamInstanceProfile": {"Arn": "arn:aws:iam::1:instance-profile/x"},
+        "InstanceMarketOptions": {"MarketType": "spot"},
+    }
+    gcp = given_to_ray("gcp")["available_node_types"]
+    assert gcp["gpu"]["node_config"]["scheduling"] == [{"onHostMaintenance": "TERMINATE"}]
+    assert "scheduling" not in gcp["head"]["node_config"]
+
+
+@pytest.mark.parametrize(
+    ("name", "change", "message"),
+    [
+        ("aws", {"zoen": "a"}, "x: unknown key 'zoen'; did you mean 'zone'"),
+        (
+            "gcp",
+            {"head": {"instance": "a", "cpus": 1, "cpu": 1}},
+            "x.head: unknown key 'cpu'; did.*'cpus'",
+        ),
+        ("aws", {"head": {"instance": "a", "cpus": 0}}, "x: head.cpus: .*given 0"),
+        ("aws", {"workers": {"g": {"instance": "a", "cpus": 1, "most": 0}}}, "workers.g.most: "),
+        ("hosts", {"workers": "a,b"}, "x: workers: "),
+        ("hosts", {"idle_minutes": 0}, "x: idle_minutes: "),
+    ],
+)
+def test_wrong_settings_are_one_line(name: str, change: dict[str, Any], message: str) -> None:
+    values = {**load_cluster(name).model_dump(mode="json"), **change}
+    with pytest.raises(ConfigError, match=message) as caught:
+        parse_cluster(yaml.safe_dump(values), "x")
+    assert "\n" not in str(caught.value)
