@@ -21,7 +21,7 @@ _BUCKET = re.compile(r"[a-z0-9][a-z0-9._-]{1,61}[a-z0-9]")
 
 
 class Place(NamedTuple):
-    """Where an address leads.
+    """Parts of an address.
 
     Attributes:
         key: names in the bucket, with slashes between them; empty for the bucket itself.

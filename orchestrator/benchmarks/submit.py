@@ -75,7 +75,7 @@ class _Place:
         self._shards = ingest(here, "digits", raw, folder / "shards").folder
 
     def wsol(self, *words: str) -> str:
-        """What a command of ours prints."""
+        """Output of a command of ours."""
         return self._run(sys.executable, "-m", "orchestrator.cli", *words)
 
     def ours(self, name: str) -> str:

@@ -19,7 +19,7 @@ ASK_S = 10.0  # between two questions to the cluster whether it still has the jo
 
 
 class Asked(Protocol):
-    """What is asked of a cluster."""
+    """The question to a cluster."""
 
     def known(self) -> dict[str, RayJob]:
         """All submissions that it remembers."""
@@ -27,7 +27,7 @@ class Asked(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Watch:
-    """How a job is followed.
+    """Settings of following a job.
 
     Attributes:
         connect: the cluster's API; it may fail while the cluster is gone.

@@ -23,7 +23,7 @@ def current_job() -> Job | None:
 
 
 def current_attempt() -> int:
-    """Which start of the verb this is, from 1."""
+    """Number of this start of the verb, from 1."""
     return int(os.environ.get(ATTEMPT_VARIABLE, "1"))
 
 

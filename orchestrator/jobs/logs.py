@@ -88,7 +88,7 @@ class LogReader:
         self._segment, self._read = "", 0
 
     def new(self) -> Iterator[bytes]:
-        """What has come since the last call."""
+        """Pieces that have come since the last call."""
         storage = storage_of(self._folder)
         for path in storage.files(self._folder):
             if path.suffix != ".log" or path.name < self._segment:
@@ -103,7 +103,7 @@ class LogReader:
 
 
 def sources(folder: Path) -> list[str]:
-    """Whose logs there are."""
+    """Names of all who have a log."""
     return sorted({path.parent.name for path in storage_of(folder).files(folder)})
 
 

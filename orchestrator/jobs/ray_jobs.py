@@ -20,7 +20,7 @@ _REFUSED = re.compile(r"\b(401|403)\b|[Uu]nauthorized|[Ff]orbidden|[Aa]uthentica
 
 
 class RayState(StrEnum):
-    """What Ray says of a job."""
+    """Status of a job, as Ray names it."""
 
     PENDING = "PENDING"
     RUNNING = "RUNNING"
@@ -45,7 +45,7 @@ class Capacity:
     used: Mapping[str, float]
 
     def free(self, resource: str) -> float:
-        """What nobody uses."""
+        """The share that nobody uses."""
         return self.total.get(resource, 0.0) - self.used.get(resource, 0.0)
 
 
@@ -117,7 +117,7 @@ class RayJobs:
             self._client.delete_job(submission)
 
     def capacity(self) -> Capacity:
-        """What the cluster has at this moment, and what of it is in use."""
+        """Resources of the cluster at this moment, and those in use."""
         with self._plain_errors("ask for its resources"):
             answer = self._client._do_request("GET", "/api/cluster_status")
             status = (answer.json().get("data") or {}).get("clusterStatus") or {}

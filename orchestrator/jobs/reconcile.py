@@ -1,4 +1,4 @@
-"""What a record and a cluster say together about a job. Pure, but for `refresh`."""
+"""Records and clusters together: jobs that are lost, and what waiting ones wait for."""
 
 from __future__ import annotations
 

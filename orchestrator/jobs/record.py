@@ -42,7 +42,7 @@ class Transition(Options):
 
 
 class Request(Options):
-    """What was submitted.
+    """A submission: the words, and how they are to be run.
 
     Attributes:
         words: the command line behind `wsol`.
@@ -139,7 +139,7 @@ class Job:
 
     @property
     def result(self) -> Path:
-        """What the verb answered on stdout."""
+        """The verb's answer on stdout."""
         return self.folder / "result.json"
 
     @property

@@ -1,4 +1,4 @@
-"""What a cluster can see of this machine: refused before submission, not found missing at night."""
+"""Places that only this machine can see: refused before submission, not found missing at night."""
 
 from __future__ import annotations
 

@@ -8,7 +8,7 @@ from workloads.errors import EXIT_STOPPED, EXIT_TIMED_OUT, ClusterError
 
 
 class JobState(StrEnum):
-    """Where a job is between its submission and its end."""
+    """State of a job between its submission and its end."""
 
     SUBMITTED = "submitted"  # recorded; the cluster has not taken it yet
     WAITING = "waiting"  # the cluster has it, and starts it when there is room

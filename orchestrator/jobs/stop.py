@@ -15,7 +15,7 @@ _LOOK_S = 0.2
 
 
 class Stops(Protocol):
-    """What is asked of a cluster."""
+    """The order to a cluster."""
 
     def stop(self, submission: str) -> None:
         """Tell a running one to end."""

@@ -32,10 +32,10 @@ _ROOT = Path(__file__).resolve().parents[2]
 
 
 class JobsApi(Protocol):
-    """What is asked of a cluster; see `RayJobs`."""
+    """Questions to a cluster; see `RayJobs`."""
 
     def capacity(self) -> Capacity:
-        """What it has, and what is in use."""
+        """Resources that it has, and those in use."""
 
     def submit(
         self,
@@ -68,7 +68,7 @@ class Plan:
     could_have: Mapping[str, float] | None
 
     def as_json(self) -> dict[str, Any]:
-        """What `--dry-run` shows; it holds no token and no password."""
+        """The request as `--dry-run` shows it; it holds no token and no password."""
         code = (
             None
             if self.code is None
@@ -106,7 +106,7 @@ def plan(
     time_limit_s: float | None,
     api: JobsApi,
 ) -> Plan:
-    """What a submission would ask of a cluster.
+    """The request that a submission would make.
 
     Raises:
         ConfigError: a place or a server that the cluster cannot see.
@@ -204,12 +204,12 @@ def hand_over(
 
 
 def slot(has: Capacity) -> dict[str, float]:
-    """What a job takes to start: a slot, so that others wait; nothing where there are none."""
+    """Resources that a job takes to start: a slot, so that others wait; none without slots."""
     return {JOB_SLOT: 1.0} if has.total.get(JOB_SLOT) else {}
 
 
 def entrypoint(job: Job, cluster: Cluster) -> str:
-    """What the cluster runs, as words of a shell."""
+    """The command that the cluster runs, as words of a shell."""
     keeper = ["-m", "orchestrator.jobs.keeper", shown(job.folder)]
     if isinstance(cluster, Remote):
         return shlex.join([cluster.python, *keeper])

@@ -1,4 +1,4 @@
-"""What one training worker says, kept in the log of the job around it, if there is one."""
+"""The log of one training worker, kept with the job around it, if there is one."""
 
 from __future__ import annotations
 
@@ -57,6 +57,6 @@ def say_here(line: str) -> None:
 
 
 def say_epoch(metrics: Mapping[str, float]) -> None:
-    """What an epoch came to, in one line."""
+    """Metrics of an epoch, in one line."""
     said = ", ".join(f"{name}={value:.4g}" for name, value in metrics.items() if name != "epoch")
     say_here(f"epoch {metrics['epoch']:g}: {said}")
