@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import pwd
 import shutil
 import subprocess
 import sys
@@ -41,6 +42,11 @@ def places(two_hosts: Hosts, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
             words = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(folder / key)]
             subprocess.run(words, check=True)
         (folder / "home").mkdir()
+        # SSH looks in the home of the user's entry for the key that the launcher copies to $HOME.
+        copied = Path(pwd.getpwuid(0).pw_dir) / "ray_bootstrap_key.pem"
+        if copied.exists():
+            pytest.skip(f"{copied} is somebody's")
+        copied.symlink_to(folder / "key")
         Path("/run/sshd").mkdir(exist_ok=True)
         for index, host in enumerate(two_hosts.hosts):
             options = {
@@ -49,6 +55,7 @@ def places(two_hosts: Hosts, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
                 "AuthorizedKeysFile": folder / "key.pub",
                 "PasswordAuthentication": "no",
                 "PermitRootLogin": "prohibit-password",
+                "StrictModes": "no",  # its folder is below /tmp
                 "UsePAM": "no",
                 "SetEnv": f"HOME={folder / 'home'}",
                 "PidFile": folder / f"{index}.pid",
@@ -56,7 +63,10 @@ def places(two_hosts: Hosts, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
             words = ["/usr/sbin/sshd", "-D", "-e", "-f", "/dev/null"]
             words += [word for name, value in options.items() for word in ("-o", f"{name}={value}")]
             host.start(words, folder / f"sshd-{index}.log")
-        yield folder
+        try:
+            yield folder
+        finally:
+            copied.unlink()
 
 
 @pytest.fixture
