@@ -10,6 +10,7 @@ import os
 import shlex
 import subprocess
 import sys
+import time
 from abc import abstractmethod
 from collections.abc import Mapping
 from pathlib import Path
@@ -29,6 +30,7 @@ from workloads.options import Options
 _GCS_PORT = 6379
 _DASHBOARD_PORT = 8265
 _CONTAINER = "wsol"
+_ANSWER_S = 300.0
 _MANIFEST, _STATE = "cluster.yaml", "launched.json"
 
 
@@ -99,13 +101,17 @@ class Launched(Remote):
             "docker": self._docker(),
             "file_mounts": {self._token_there(): str(self.token_file())},
             "setup_commands": [f"chmod 600 {self._token_there()}", *self.setup],
-            "head_start_ray_commands": [*self.before_start(), self._start_head()],
-            "worker_start_ray_commands": [*self.before_start(), self._start_worker()],
+            "head_start_ray_commands": self.head_commands(),
+            "worker_start_ray_commands": self.worker_commands(),
         }
 
-    def before_start(self) -> list[str]:
-        """Commands that end an earlier Ray of ours; nobody else's is on machines of a cloud."""
-        return ["ray stop"]
+    def head_commands(self) -> list[str]:
+        """Start the head. An earlier Ray is ended: nobody else's is on machines of a cloud."""
+        return ["ray stop", self.started(*self.head_words())]
+
+    def worker_commands(self) -> list[str]:
+        """Start a worker, likewise."""
+        return ["ray stop", self.started("ray", "start") + f" --address=$RAY_HEAD_IP:{_GCS_PORT}"]
 
     def manifest(self) -> dict[str, str]:
         """What `ray up` is given."""
@@ -124,7 +130,8 @@ class Launched(Remote):
             make_token(self.token_file())
             file = self._written(folder)
             write_state(folder / _STATE, {"file": str(file)})
-            self._launcher(folder, "up", "--yes", "--no-config-cache", str(file))
+            self.launcher(folder, "up", "--yes", "--no-config-cache", str(file))
+            self._wait()
             say(f"cluster '{self.name}' is up; its dashboard is at {self.submit_address()}")
 
     def down(self, say: Say) -> None:
@@ -135,9 +142,13 @@ class Launched(Remote):
             if read_state(folder / _STATE) is None:
                 say(f"cluster '{self.name}' was not started from here, or is down already")
                 return
-            self._launcher(folder, "down", "--yes", str(folder / _MANIFEST))
+            self.stop(folder)
             (folder / _STATE).unlink()
             say(f"cluster '{self.name}' is down")
+
+    def stop(self, folder: Path) -> None:
+        """End all machines of the cluster."""
+        self.launcher(folder, "down", "--yes", str(folder / _MANIFEST))
 
     def status(self) -> ClusterStatus:
         """By its dashboard, to which a tunnel is opened if it was started from here."""
@@ -172,7 +183,18 @@ class Launched(Remote):
         file.write_text(self.manifest()[_MANIFEST], encoding="utf-8")
         return file
 
-    def _launcher(self, folder: Path, *words: str) -> None:
+    def _wait(self) -> None:
+        """Until the head answers."""
+        address, until = self.submit_address(), time.monotonic() + _ANSWER_S
+        while not (status := self.asked(address)).nodes:
+            if time.monotonic() > until:
+                raise ClusterError(
+                    f"cluster '{self.name}' was started but is of no use: {status.reason}; end it: "
+                    f"wsol cluster down {self.given}"
+                )
+            time.sleep(1.0)
+
+    def launcher(self, folder: Path, *words: str) -> None:
         """The launcher's own words go to stderr as they come: it works for minutes."""
         code = subprocess.run(
             [ray_command(), *words], stdin=subprocess.DEVNULL, stdout=sys.stderr, check=False
@@ -203,20 +225,23 @@ class Launched(Remote):
     def _token_there(self) -> str:
         return f"~/.ray/wsol-{self.name}-token"
 
-    def _start_head(self) -> str:
-        return self._started(
+    def head_words(self) -> list[str]:
+        """The command that starts the head."""
+        return [
             *("ray", "start", "--head", f"--port={_GCS_PORT}", "--dashboard-host=127.0.0.1"),
             *("--include-dashboard=true", f"--dashboard-port={_DASHBOARD_PORT}"),
             "--autoscaling-config=~/ray_bootstrap_config.yaml",
             job_slot_option(self.job_slots),
-        )
+        ]
 
-    def _start_worker(self) -> str:
-        return self._started("ray", "start") + f" --address=$RAY_HEAD_IP:{_GCS_PORT}"
+    def started(self, *words: str, **more: str) -> str:
+        """A command as one line for the shell of a node, whose home is not known here.
 
-    def _started(self, *words: str) -> str:
-        """One line for the shell of a node, whose home is not known here."""
-        variables = [f"{name}={shlex.quote(value)}" for name, value in NODE_VARIABLES.items()]
+        Args:
+            more: variables beside those of every node.
+        """
+        named = {**NODE_VARIABLES, **more}
+        variables = [f"{name}={shlex.quote(value)}" for name, value in named.items()]
         variables.append(f"RAY_AUTH_TOKEN_PATH=$HOME/{self._token_there().removeprefix('~/')}")
         if self.commands:
             variables.append(f"PATH={shlex.quote(self.commands)}:$PATH")

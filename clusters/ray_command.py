@@ -16,11 +16,15 @@ QUEUE_S = 7 * 24 * 3600
 STOP_S = 120
 """Between the request to stop and the kill: time to write a checkpoint."""
 
+START_S = 300
+"""For a node to be known by the head: on a busy machine Ray's 30 s are too few."""
+
 NODE_VARIABLES = {
     "RAY_AUTH_MODE": "token",
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_JOB_START_TIMEOUT_SECONDS": str(QUEUE_S),
     "RAY_JOB_STOP_WAIT_TIME_S": str(STOP_S),
+    "RAY_raylet_start_wait_time_s": str(START_S),
 }
 """Of every process of Ray's on every node, beside where its token is."""
 

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import copy
+import os
 import re
+import subprocess
+import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -53,7 +57,7 @@ def test_every_node_has_the_token_from_a_file_and_only_the_head_has_slots(name: 
     assert worker.endswith("ray start --address=$RAY_HEAD_IP:6379")
 
 
-def test_hosts_outside_of_containers_are_started_without_a_ray_stop() -> None:
+def test_hosts_outside_of_containers_know_no_ray_stop() -> None:
     """It would end every Ray of that user there."""
     values = given_to_ray("hosts")
     commands = [*values["head_start_ray_commands"], *values["worker_start_ray_commands"]]
@@ -64,6 +68,30 @@ def test_hosts_outside_of_containers_are_started_without_a_ray_stop() -> None:
     boxed = yaml.safe_load(parse_cluster(text, "x").manifest()["cluster.yaml"])
     assert boxed["head_start_ray_commands"][0] == "ray stop"
     assert boxed["docker"]["image"] == "wsol:cpu"
+
+
+def test_a_head_is_ended_by_its_number_and_no_other_process(tmp_path: Path) -> None:
+    """A number that belongs to something else by now is left alone."""
+    line = given_to_ray("hosts")["head_start_ray_commands"][0]
+    kept = tmp_path / ".ray/wsol-hosts.pid"
+    kept.parent.mkdir()
+    sleeper = "import time; time.sleep(60)"
+    for words, ended in (([], False), (["ray start --head"], True)):
+        with subprocess.Popen([sys.executable, "-c", sleeper, *words]) as process:
+            kept.write_text(str(process.pid))
+            shell = subprocess.Popen(
+                ["bash", "-c", line], env={**os.environ, "HOME": str(tmp_path)}
+            )
+            try:
+                process.wait(timeout=10 if ended else 1)
+            except subprocess.TimeoutExpired:
+                assert not ended
+            else:
+                assert ended
+            process.kill()
+            process.wait()
+            assert shell.wait(timeout=10) == 0
+        assert not kept.exists()
 
 
 @pytest.mark.parametrize("name", ["aws", "gcp"])

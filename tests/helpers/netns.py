@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -66,11 +67,21 @@ class Host:
         """Put the cable back."""
         _ip("link", "set", f"{self.name}b", "up")
 
+    def processes(self) -> list[int]:
+        """All that runs in the host, whoever started it."""
+        done = subprocess.run(
+            ["ip", "netns", "pids", self.name], capture_output=True, text=True, check=False
+        )
+        return [int(pid) for pid in done.stdout.split()]
+
     def end(self) -> None:
-        """Kill what was started here, with all of its session."""
+        """Kill all that runs in the host; nothing else of this machine is in its namespace."""
+        while found := self.processes():
+            for pid in found:
+                with suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+            time.sleep(0.1)
         for process in self._started:
-            with suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)
             process.wait()
         self._started.clear()
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
 import sys
 import tempfile
 import time
@@ -77,7 +76,7 @@ def cluster(running: Slurm, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     found.down(print)
 
 
-def wait_for(cluster: Cluster, right: Callable[[ClusterStatus], bool], seconds: float = 180) -> Any:
+def wait_for(cluster: Cluster, right: Callable[[ClusterStatus], bool], seconds: float = 300) -> Any:
     until = time.monotonic() + seconds
     while not right(status := cluster.status()):
         logs = [p.read_text()[-3000:] for p in cluster.token_file().parent.glob("*.log")]
@@ -119,10 +118,11 @@ def finished(cluster: Cluster, job: str, seconds: float = 120) -> str:
 
 
 def ray_processes(net: Hosts) -> list[str]:
-    """Of the hosts: Ray's processes are told their address."""
-    pattern = "|".join(f"ray.*{host.address}" for host in net.hosts)
-    done = subprocess.run(["pgrep", "-f", pattern], capture_output=True, text=True)
-    return done.stdout.split()
+    """What there is of Ray on the hosts."""
+    pids = [pid for host in net.hosts for pid in host.processes()]
+    names = [Path(f"/proc/{pid}/cmdline") for pid in pids]
+    said = [name.read_text().replace("\0", " ") for name in names if name.exists()]
+    return [words for words in said if "ray" in words]
 
 
 def test_a_cluster_over_two_hosts_comes_is_requeued_and_goes(

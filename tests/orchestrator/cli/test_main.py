@@ -135,7 +135,7 @@ def test_wrong_usage_names_the_option_and_the_help_of_the_verb(wsol, words, name
     assert err.endswith(f" (see 'wsol {verb} --help')\n")
 
 
-@pytest.mark.parametrize("words", [[], ["config"], ["data"]])
+@pytest.mark.parametrize("words", [[], ["cluster"], ["config"], ["data"]])
 def test_alone_a_verb_with_verbs_shows_its_help(wsol, words):
     code, out, err = wsol(*words)
     assert (code, err) == (0, "")
