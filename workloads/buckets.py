@@ -16,19 +16,24 @@ import time
 from collections.abc import Callable
 from datetime import timedelta
 from functools import lru_cache
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from obstore import exceptions
 from obstore.store import GCSStore, S3Store
 
+from workloads.addresses import is_address, place_of
 from workloads.errors import StorageError
 
 if TYPE_CHECKING:
     from obstore.store import ClientConfig, ObjectStore, RetryConfig, S3Config
+    from pyarrow import fs
 
 PATIENCE_S = 120.0  # from the first failure of a request to giving up
 FIRST_WAIT_S, LONGEST_WAIT_S = 0.1, 5.0
 CONNECT_S, REQUEST_S = 5, 60
+ARROW_ATTEMPTS = 10  # of Arrow's own access, with waits that double
+DEFAULT_REGION = "us-east-1"
 _CODE = re.compile(r"<Code>(\w+)</Code>")
 _STATUS = re.compile(r"status code: (\d{3})")
 _NO_BUCKET = "NoSuchBucket"
@@ -136,7 +141,7 @@ def _s3(address: str, name: str) -> ObjectStore:
     session = boto3.Session()
     if session.get_credentials() is None:
         raise StorageError(f"{address}: {_NO_CREDENTIALS['s3']}")
-    config: S3Config = {"region": session.region_name or "us-east-1"}
+    config: S3Config = {"region": session.region_name or DEFAULT_REGION}
     endpoint = s3_endpoint()
     if endpoint:
         config["endpoint"] = endpoint
@@ -159,6 +164,29 @@ def s3_endpoint() -> str | None:
     profile = boto3.Session()._session.get_scoped_config()
     found: str | None = profile.get("endpoint_url")
     return found
+
+
+def arrow_place(path: Path) -> tuple[str, fs.FileSystem | None]:
+    """A folder as libraries on Arrow's file systems take it: its name there, and its system.
+
+    For those that keep files of their own, as Ray Train does; None is the local one. The SDK
+    below finds the same credentials, but no endpoint by itself.
+    """
+    if not is_address(path):
+        return str(path), None
+    from pyarrow import fs
+
+    place = place_of(path)
+    name = f"{place.bucket}/{place.key}"
+    if place.scheme == "gs":
+        return name, fs.GcsFileSystem()
+    import boto3
+
+    retries = fs.AwsStandardS3RetryStrategy(max_attempts=ARROW_ATTEMPTS)
+    region = boto3.Session().region_name or DEFAULT_REGION
+    return name, fs.S3FileSystem(
+        region=region, endpoint_override=s3_endpoint(), retry_strategy=retries
+    )
 
 
 def _gs(address: str, name: str) -> ObjectStore:

@@ -16,7 +16,7 @@ from typing import Protocol
 import pyarrow as pa
 
 from workloads.addresses import is_address
-from workloads.local_storage import LocalStorage
+from workloads.local_storage import Listed, LocalStorage
 
 
 class Storage(Protocol):
@@ -28,6 +28,13 @@ class Storage(Protocol):
 
     def files(self, folder: Path) -> list[Path]:
         """All files below a folder, at any depth, in order; none if there is no such folder."""
+
+    def listing(self, folder: Path, *, deep: bool = True) -> list[Listed]:
+        """As `files`, with sizes and times: one request for a thousand in object storage.
+
+        Args:
+            deep: at any depth, not only directly in the folder.
+        """
 
     def entries(self, folder: Path) -> list[Path]:
         """Files and folders directly in a folder, in order; none if there is no such folder."""

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 import typer
 
+from workloads.addresses import with_slashes
 from workloads.compile_cache import REMEDY
 from workloads.errors import (
     EXIT_INTERRUPTED,
@@ -72,7 +73,7 @@ def explain(error: BaseException) -> Failure:
         or _not_compiled(chain)
     )
     if known:
-        return Failure(known.exit_code, one_line(str(known)))
+        return Failure(known.exit_code, with_slashes(one_line(str(known))))
     return Failure(1, one_line(_internal(chain)))
 
 
