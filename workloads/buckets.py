@@ -19,6 +19,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from botocore.exceptions import BotoCoreError
 from obstore import exceptions
 from obstore.store import GCSStore, S3Store
 
@@ -55,10 +56,14 @@ class Bucket:
         """Contacts nobody, but may ask this machine for its role.
 
         Raises:
-            StorageError: no credentials.
+            StorageError: no credentials, or what names them is wrong.
         """
         self.name = f"{scheme}://{name}"
-        self.store: ObjectStore = _OPEN[scheme](self.name, name)
+        try:
+            self.store: ObjectStore = _OPEN[scheme](self.name, name)
+        except (exceptions.BaseError, BotoCoreError) as error:  # a profile or key file is not there
+            reason = type(error).__name__
+            raise StorageError(f"{self.name}: {_NO_CREDENTIALS[scheme]} ({reason})") from None
 
     def ask(self, request: Callable[..., _T], *args: Any, **options: Any) -> _T:
         """The answer to `request(store, *args, **options)`.
@@ -195,9 +200,9 @@ def _gs(address: str, name: str) -> ObjectStore:
 
 _OPEN: dict[str, Callable[[str, str], ObjectStore]] = {"s3": _s3, "gs": _gs}
 _NO_CREDENTIALS = {
-    "s3": "no credentials for S3; set AWS_PROFILE, or AWS_ACCESS_KEY_ID and "
+    "s3": "no credentials for S3 that can be used; set AWS_PROFILE, or AWS_ACCESS_KEY_ID and "
     "AWS_SECRET_ACCESS_KEY, or give the machine a role",
-    "gs": "no credentials for Google Cloud Storage; set GOOGLE_APPLICATION_CREDENTIALS to a key "
+    "gs": "no credentials for Google Cloud Storage that can be used; set GOOGLE_APPLICATION_CREDENTIALS to a key "
     "file, run 'gcloud auth application-default login', or give the machine a role",
 }
 

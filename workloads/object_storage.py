@@ -41,16 +41,17 @@ class ObjectStorage:
     def listing(self, folder: Path, *, deep: bool = True) -> list[Listed]:
         store, key = _at(folder)
         found = store.ask(_listed_deep if deep else _listed_here, f"{key}/" if key else None)
-        return sorted(
+        listed = (
             Listed(_below(folder, key, meta["path"]), int(meta["size"]), _changed_ns(meta))
             for meta in found
         )
+        return sorted(one for one in listed if one.num_bytes or self._is_file(one.path, folder))
 
     def entries(self, folder: Path) -> list[Path]:
         store, key = _at(folder)
         found = store.ask(obstore.list_with_delimiter, f"{key}/" if key else None)
-        names = [*found["common_prefixes"], *(page["path"] for page in found["objects"])]
-        return sorted(_below(folder, key, name) for name in names)
+        names = {*found["common_prefixes"], *(meta["path"] for meta in found["objects"])}
+        return sorted(_below(folder, key, name) for name in names - {key})
 
     def exists(self, path: Path) -> bool:
         return self._head(path) is not None
@@ -141,6 +142,13 @@ class ObjectStorage:
                     return
             else:
                 return
+
+    def _is_file(self, path: Path, folder: Path) -> bool:
+        """Whether something empty in a listing is no mark of a folder, as consoles leave them.
+
+        The name of a mark ends in a slash, which listings of the library leave out.
+        """
+        return path != folder and self.exists(path)
 
     def _head(self, path: Path) -> Any:
         store, key = _at(path)

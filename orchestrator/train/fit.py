@@ -14,7 +14,6 @@ from orchestrator.tracking.events import EventLog
 from orchestrator.train.spec import TrainSpec
 from orchestrator.train.worker import new_training, train_worker
 from workloads.artifacts import is_sealed, remove, unseal
-from workloads.buckets import arrow_place
 from workloads.errors import WsolError
 from workloads.storage import storage_of
 
@@ -27,6 +26,8 @@ def fit_on_ray(resources: TrainResources, spec: TrainSpec, paths: RunPaths) -> I
     """
     from ray.train import CheckpointConfig, FailureConfig, RunConfig, ScalingConfig
     from ray.train.torch import TorchTrainer
+
+    from workloads.buckets import arrow_place
 
     place, filesystem = arrow_place(paths.ray_storage)
     use_gpu = resources.gpus_per_worker > 0

@@ -75,7 +75,9 @@ def test_no_credentials_are_said_at_once(elsewhere: pytest.MonkeyPatch, tmp_path
         elsewhere.delenv(name)
     for name in ("AWS_SHARED_CREDENTIALS_FILE", "AWS_CONFIG_FILE"):
         elsewhere.setenv(name, str(tmp_path / "none"))
-    with pytest.raises(StorageError, match="s3://bucket: no credentials for S3; set AWS_PROFILE"):
+    with pytest.raises(
+        StorageError, match="s3://bucket: no credentials for S3 .*; set AWS_PROFILE"
+    ):
         write_json(Path("s3://bucket/x.json"), {})
 
 
@@ -92,6 +94,17 @@ def test_a_profile_names_credentials_and_endpoint(
     elsewhere.setenv("AWS_PROFILE", "lab")
     write_json(bucket / "x.json", {"a": 1})
     assert read_json(bucket / "x.json") == {"a": 1}
+
+
+def test_a_wrong_profile_and_a_wrong_key_file_are_said(
+    elsewhere: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    elsewhere.setenv("AWS_PROFILE", "nobody")
+    with pytest.raises(StorageError, match=r"s3://bucket: no cred.*\(ProfileNotFound\)"):
+        write_json(Path("s3://bucket/x.json"), {})
+    elsewhere.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(tmp_path / "none"))
+    with pytest.raises(StorageError, match="gs://bucket: no credentials for Google"):
+        write_json(Path("gs://bucket/x.json"), {})
 
 
 def test_google_without_credentials_is_refused_within_seconds(
