@@ -34,9 +34,12 @@ PATIENCE_S = 120.0  # from the first failure of a request to giving up
 FIRST_WAIT_S, LONGEST_WAIT_S = 0.1, 5.0
 CONNECT_S, REQUEST_S = 5, 60
 ARROW_ATTEMPTS = 10  # of Arrow's own access, with waits that double
+# All patience is `Bucket.ask`'s: it has to know whether a request may have been carried out.
+NO_RETRIES: RetryConfig = {"max_retries": 0, "retry_timeout": timedelta(seconds=1)}
 DEFAULT_REGION = "us-east-1"
 _CODE = re.compile(r"<Code>(\w+)</Code>")
 _STATUS = re.compile(r"status code: (\d{3})")
+_PASSING = ("408", "409", "429")  # too slow, at the same time as another write, too often
 _NO_BUCKET = "NoSuchBucket"
 _REFUSED = (exceptions.PermissionDeniedError, exceptions.UnauthenticatedError)
 # What a caller asked about and got its answer to; trying again would not change it.
@@ -155,7 +158,7 @@ def _s3(address: str, name: str) -> ObjectStore:
         config=config,
         credential_provider=Boto3CredentialProvider(session),
         client_options={**_client(), "allow_http": (endpoint or "").startswith("http:")},
-        retry_config=_retries(),
+        retry_config=NO_RETRIES,
     )
 
 
@@ -195,15 +198,16 @@ def arrow_place(path: Path) -> tuple[str, fs.FileSystem | None]:
 
 
 def _gs(address: str, name: str) -> ObjectStore:
-    return GCSStore(name, client_options=_client(), retry_config=_retries())
+    return GCSStore(name, client_options=_client(), retry_config=NO_RETRIES)
 
 
 _OPEN: dict[str, Callable[[str, str], ObjectStore]] = {"s3": _s3, "gs": _gs}
 _NO_CREDENTIALS = {
     "s3": "no credentials for S3 that can be used; set AWS_PROFILE, or AWS_ACCESS_KEY_ID and "
     "AWS_SECRET_ACCESS_KEY, or give the machine a role",
-    "gs": "no credentials for Google Cloud Storage that can be used; set GOOGLE_APPLICATION_CREDENTIALS to a key "
-    "file, run 'gcloud auth application-default login', or give the machine a role",
+    "gs": "no credentials for Google Cloud Storage that can be used; set "
+    "GOOGLE_APPLICATION_CREDENTIALS to a key file, run 'gcloud auth application-default login', "
+    "or give the machine a role",
 }
 
 
@@ -214,18 +218,12 @@ def _client() -> ClientConfig:
     }
 
 
-def _retries() -> RetryConfig:
-    """Few and soon, of single requests; `Bucket.ask` is the one that has patience."""
-    backoff = {"init_backoff": timedelta(seconds=0.1), "max_backoff": timedelta(seconds=0.4)}
-    return {"max_retries": 2, "retry_timeout": timedelta(seconds=10), "backoff": backoff}  # type: ignore[typeddict-item]
-
-
 def _may_pass(error: Exception) -> bool:
     """Whether trying again can help: not after a refusal, which has a status of 4xx."""
     if isinstance(error, _REFUSED) or _asks_for_role(error):
         return False
     status = _STATUS.search(str(error))
-    return status is None or status[1][0] == "5" or status[1] in ("408", "429")
+    return status is None or status[1][0] == "5" or status[1] in _PASSING
 
 
 def _asks_for_role(error: Exception) -> bool:
