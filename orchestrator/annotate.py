@@ -27,7 +27,6 @@ from orchestrator.engine.connect import connect
 from orchestrator.engine.progress import Progress, say
 from orchestrator.engine.quarantine import is_enough, require_enough
 from orchestrator.tracking.registry import fetch_model
-from workloads.addresses import absolute, check_address
 from workloads.annotation.annotation import Annotation
 from workloads.annotation.changes import follow
 from workloads.annotation.chunk import annotate_chunk
@@ -49,6 +48,7 @@ from workloads.images.decode import ImageLimits
 from workloads.models.localizer import Localizer
 from workloads.models.model import Model
 from workloads.shards.quarantine import Quarantined
+from workloads.storage.addresses import absolute, check_address
 
 VERB = Verb(
     "annotate",

@@ -36,7 +36,9 @@ from orchestrator.provenance import requirements
 from orchestrator.tracking.mlflow_store import sqlite_uri
 from orchestrator.tracking.remedies import LOGIN, newer_schema, restore_experiment, upgrade_schema
 from workloads import compile_cache
-from workloads.errors import WsolError, one_line
+from workloads.errors import StorageError, WsolError, one_line
+from workloads.files import entries
+from workloads.storage.addresses import is_address, shown
 
 _PYTHON = (3, 11)
 _EXPERIMENT = "/api/2.0/mlflow/experiments/get-by-name"
@@ -154,6 +156,8 @@ def check_shared_memory(settings: Settings) -> Check:
 
 def check_workspace(settings: Settings) -> Check:
     """The workspace can be written and holds enough free space."""
+    if is_address(settings.workspace):
+        return _check_bucket(settings.workspace)
     folder = _existing(settings.workspace)
     if not folder.is_dir():
         return Check("workspace", "fail", f"{folder} is not a folder", "set another workspace")
@@ -166,6 +170,15 @@ def check_workspace(settings: Settings) -> Check:
     if free < _GOOD_DISK_GB:
         return Check("workspace", "warn", detail, "large data sets will not fit")
     return Check("workspace", "ok", detail)
+
+
+def _check_bucket(workspace: Path) -> Check:
+    """A workspace in object storage answers; nothing is written to try."""
+    try:
+        entries(workspace)
+    except StorageError as error:
+        return Check("workspace", "fail", str(error), "see docs/storage.md")
+    return Check("workspace", "ok", f"{shown(workspace)} answers")
 
 
 def check_gpu(settings: Settings) -> Check:
@@ -330,6 +343,10 @@ def _request(address: str) -> urllib.request.Request:
 
 def _check_database(settings: Settings) -> Check:
     """The database of the workspace, read without MLflow, which would change it."""
+    try:
+        settings.check_tracking()
+    except WsolError as error:
+        return Check("tracking", "fail", str(error), "see docs/storage.md")
     path = Workspace(settings.workspace).tracking_database
     if not path.exists():
         return Check("tracking", "ok", "SQLite in the workspace")

@@ -18,7 +18,6 @@ from orchestrator.engine.connect import connect
 from orchestrator.engine.engine import Engine
 from orchestrator.engine.progress import Progress
 from orchestrator.engine.quarantine import is_enough, require_enough
-from workloads.addresses import absolute, check_address
 from workloads.artifacts import (
     QUARANTINE,
     contents,
@@ -42,6 +41,7 @@ from workloads.shards.write import (
     plan_shards,
     split_duplicates,
 )
+from workloads.storage.addresses import absolute, check_address
 
 VERB = Verb("ingest", "shards", "choose another --out or remove the folder", places=("root",))
 FOLLOWED = ("listing", "classes", "options")

@@ -13,7 +13,6 @@ from orchestrator.engine.claims import Verb, claim, is_finished
 from orchestrator.engine.connect import connect
 from orchestrator.engine.engine import Engine
 from orchestrator.engine.progress import Progress
-from workloads.addresses import absolute
 from workloads.artifacts import exists, seal
 from workloads.errors import ConfigError, IntegrityError
 from workloads.files import is_folder
@@ -26,6 +25,7 @@ from workloads.predictions.predictions import Predictions
 from workloads.predictions.store import SCHEMA_VERSION, write_predictions
 from workloads.shards.read import RowGroup
 from workloads.shards.shards import Shards
+from workloads.storage.addresses import absolute
 
 
 @dataclass(frozen=True, slots=True)

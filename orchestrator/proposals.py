@@ -16,7 +16,6 @@ from orchestrator.engine.claims import Verb, claim, is_finished
 from orchestrator.engine.connect import connect
 from orchestrator.engine.engine import Engine
 from orchestrator.engine.progress import Progress
-from workloads.addresses import absolute
 from workloads.artifacts import digest, exists
 from workloads.images.decode import ImageLimits
 from workloads.proposals.make import Part, plan_parts, seal_proposals, write_part
@@ -25,6 +24,7 @@ from workloads.proposals.proposals import Proposals
 from workloads.proposals.store import SCHEMA_VERSION
 from workloads.shards.read import RowGroup
 from workloads.shards.shards import Shards
+from workloads.storage.addresses import absolute
 
 VERB = Verb("proposals", "object proposals", "choose another --out or remove the folder")
 

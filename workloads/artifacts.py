@@ -17,9 +17,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
-from workloads.addresses import absolute
 from workloads.errors import ConfigError, IntegrityError, NotFound
-from workloads.storage import storage_of
+from workloads.storage.addresses import absolute
+from workloads.storage.storage import storage_of
 
 MANIFEST = "manifest.json"
 QUARANTINE = "quarantine.jsonl"  # what was listed and left out, one {path, reason, ...} a line

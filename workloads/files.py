@@ -11,8 +11,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO, TextIO
 
-from workloads.addresses import is_address
-from workloads.storage import storage_of
+from workloads.storage.addresses import is_address
+from workloads.storage.local import Listed
+from workloads.storage.storage import storage_of
 
 
 def is_file(path: Path) -> bool:
@@ -84,6 +85,11 @@ def read_text(path: Path, encoding: str = "utf-8") -> str:
 def entries(folder: Path) -> list[Path]:
     """Files and folders directly in a folder, in order; none if there is no such folder."""
     return storage_of(folder).entries(folder)
+
+
+def listing(folder: Path, *, deep: bool = True) -> list[Listed]:
+    """The files below a folder, or only those directly in it, with sizes and times, in order."""
+    return storage_of(folder).listing(folder, deep=deep)
 
 
 def matching(folder: Path, pattern: str) -> Iterator[Path]:

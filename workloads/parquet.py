@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from pyarrow.parquet import ParquetWriter as ParquetWriter
 
-from workloads.storage import storage_of
+from workloads.storage.storage import storage_of
 
 
 @contextmanager

@@ -11,7 +11,7 @@ from safetensors.torch import load, load_file, save_file
 from torch import Tensor, nn
 
 from workloads.errors import ConfigError, IntegrityError, NotFound
-from workloads.storage import storage_of
+from workloads.storage.storage import storage_of
 
 # The file of a network's parameters and buffers in checkpoints and model versions.
 WEIGHTS_FILE = "weights.safetensors"

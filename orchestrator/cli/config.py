@@ -18,6 +18,7 @@ from orchestrator.cli.common import (
     read_settings,
 )
 from orchestrator.cli.output import Output, emit, facts_table
+from workloads.storage.addresses import with_slashes
 
 if TYPE_CHECKING:
     from orchestrator.config.settings import Settings
@@ -44,7 +45,11 @@ def show(
 
     values = read_settings(context, config, overrides).model_dump(mode="json")
     text = yaml.safe_dump(values, sort_keys=False, allow_unicode=True)
-    emit(values, Output(output) if output == Form.JSON else Output.TABLE, lambda: text.rstrip())
+    emit(
+        values,
+        Output(output) if output == Form.JSON else Output.TABLE,
+        lambda: with_slashes(text.rstrip()),
+    )
 
 
 @app.command()

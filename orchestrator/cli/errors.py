@@ -21,6 +21,7 @@ from workloads.errors import (
     one_line,
     says_disk_full,
 )
+from workloads.storage.addresses import with_slashes
 
 _NO_SPACE = {errno.ENOSPC, errno.EDQUOT}
 _RAY_ERRORS: dict[str, type[WsolError]] = {
@@ -72,7 +73,7 @@ def explain(error: BaseException) -> Failure:
         or _not_compiled(chain)
     )
     if known:
-        return Failure(known.exit_code, one_line(str(known)))
+        return Failure(known.exit_code, with_slashes(one_line(str(known))))
     return Failure(1, one_line(_internal(chain)))
 
 

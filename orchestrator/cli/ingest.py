@@ -16,7 +16,7 @@ from orchestrator.cli.common import (
     report,
 )
 from orchestrator.cli.output import Output, working
-from workloads.addresses import absolute
+from workloads.storage.addresses import absolute
 
 
 def ingest(

@@ -312,7 +312,7 @@ def _waits_for(jobs: Jobs, record: Record) -> str | None:
 
 
 def _alive(job: Job, record: Record) -> str | None:
-    from workloads.storage import storage_of
+    from workloads.storage.storage import storage_of
 
     if record.is_over:
         return None

@@ -20,6 +20,8 @@ from rich.console import Console, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from workloads.storage.addresses import with_slashes
+
 EXIT_BROKEN_PIPE = 141  # as the shell reports SIGPIPE
 _PIPE_WIDTH = 200  # columns of a table that goes to a file or a pipe
 
@@ -35,8 +37,8 @@ def emit(value: Any, output: Output, table: Callable[[], RenderableType]) -> Non
     """Write the answer of a verb to stdout."""
     try:
         if output is Output.JSON:
-            json.dump(plain(value), sys.stdout, indent=2, allow_nan=False)
-            sys.stdout.write("\n")
+            text = json.dumps(plain(value), indent=2, allow_nan=False)
+            sys.stdout.write(f"{with_slashes(text)}\n")
         else:
             _console(stderr=False).print(table())
         sys.stdout.flush()
@@ -47,7 +49,7 @@ def emit(value: Any, output: Output, table: Callable[[], RenderableType]) -> Non
 
 def note(text: str) -> None:
     """One line for people, on stderr."""
-    _console(stderr=True).print(text, markup=False, highlight=False, soft_wrap=True)
+    _console(stderr=True).print(with_slashes(text), markup=False, highlight=False, soft_wrap=True)
 
 
 @contextmanager
@@ -93,7 +95,7 @@ def cell(value: object) -> str:
             return ", ".join(f"{k}={cell(v)}" for k, v in value.items()) or "–"
         case list() | tuple():
             return ", ".join(cell(v) for v in value) or "–"
-    return str(value)
+    return with_slashes(str(value))
 
 
 def plain(value: Any) -> Any:

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from workloads.addresses import is_address, shown
+from workloads.storage.addresses import is_address, shown
 
 _PATH, _ADDRESS = "here:", "file-here:"
 

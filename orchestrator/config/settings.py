@@ -16,7 +16,6 @@ import yaml
 from pydantic import Field, field_validator
 
 from orchestrator.config.renamed import refuse_renamed
-from workloads.addresses import absolute, check_address
 from workloads.datasets.digit_options import DigitsOptions, SingleDigitsOptions
 from workloads.errors import ConfigError, NotFound, one_line
 from workloads.images.decode import ImageLimits
@@ -24,6 +23,7 @@ from workloads.metrics.options import MetricOptions
 from workloads.options import Options
 from workloads.proposals.options import ProposalOptions
 from workloads.search.options import SearchMetric, SearchOptions
+from workloads.storage.addresses import absolute, check_address, is_address, shown
 
 CONFIG_VARIABLE = "WSOL_CONFIG"
 CONFIG_FILE = "ray_config.yaml"
@@ -262,6 +262,19 @@ class Machine(Options):
     tracking: Tracking = Tracking()
     resources: Resources = Resources()
     images: ImageLimits = ImageLimits()
+
+    def check_tracking(self) -> None:
+        """Refuse a workspace in object storage whose tracker would be a file in it.
+
+        Raises:
+            ConfigError: with how to start a server.
+        """
+        if self.tracking.uri is None and is_address(self.workspace):
+            raise ConfigError(
+                f"workspace {shown(self.workspace)}: tracking needs a server, since a SQLite file "
+                "cannot be in object storage; start one ('mlflow server --host HOST') and set "
+                f"tracking.uri or ${TRACKING_VARIABLE} to http://HOST:5000"
+            )
 
 
 class Settings(Machine):

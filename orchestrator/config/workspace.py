@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from workloads.artifacts import exists, write_text
-from workloads.storage import storage_of
+from workloads.storage.storage import storage_of
 
 METRICS_FILE = "metrics.json"
 PER_IMAGE_FILE = "per_image.parquet"
@@ -59,9 +59,13 @@ class RunPaths:
         return self.folder / "ray"
 
     @property
-    def checkpoint(self) -> Path:
-        """The last checkpoint of a training without Ray."""
-        return self.folder / "checkpoint"
+    def checkpoints(self) -> Path:
+        """Checkpoints of a training without Ray: the last one, and what a killed one left."""
+        return self.folder / "checkpoints"
+
+    def checkpoint(self, epoch: int) -> Path:
+        """The checkpoint after an epoch."""
+        return self.checkpoints / f"{epoch:05d}"
 
     @property
     def model(self) -> Path:

@@ -9,7 +9,6 @@ from orchestrator.config.settings import Machine
 from orchestrator.config.workspace import Workspace
 from orchestrator.engine.progress import Progress
 from orchestrator.pages.data.page import write_data_page
-from workloads.addresses import absolute
 from workloads.artifacts import atomic_folder
 from workloads.errors import Conflict
 from workloads.files import entries, there
@@ -18,6 +17,7 @@ from workloads.shards.inspection import inspect_shards
 from workloads.shards.sampling import sample
 from workloads.shards.shards import Shards
 from workloads.shards.statistics import Inspection
+from workloads.storage.addresses import absolute
 
 PAGE = "inspect.html"
 CONTACT_SHEET = "contact_sheet.png"

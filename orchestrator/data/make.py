@@ -9,7 +9,6 @@ from pathlib import Path
 from orchestrator.config.settings import Machine
 from orchestrator.config.workspace import Workspace
 from orchestrator.engine.progress import Progress
-from workloads.addresses import absolute
 from workloads.artifacts import digest
 from workloads.datasets.base import Dataset
 from workloads.datasets.digit_options import SPLITS, DigitsOptions
@@ -17,6 +16,7 @@ from workloads.datasets.digits import Digits, made_with, make_digits, options_fo
 from workloads.datasets.registry import DATASETS
 from workloads.errors import ConfigError, Conflict, unknown_name
 from workloads.files import there
+from workloads.storage.addresses import absolute
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from typing import Any
 from orchestrator.engine.leases import LEASE, lease
 from workloads.artifacts import contents, exists, finite, is_sealed, read_json, write_json
 from workloads.errors import Conflict
-from workloads.storage import storage_of
+from workloads.storage.storage import storage_of
 
 REQUEST = ".request.json"  # not part of an artifact's content, so paths in it change no digest
 MOST_DIFFERENCES = 5

@@ -24,10 +24,12 @@ from pathlib import Path
 import psutil
 
 from workloads.errors import Conflict
-from workloads.storage import storage_of
+from workloads.storage.storage import storage_of
 
 LEASE = ".lease.json"  # not part of an artifact's content
 BEAT_S = 10.0
+# Set in a submitted job: its name, and which try it is, from 1.
+JOB_VARIABLE, ATTEMPT_VARIABLE = "WSOL_JOB", "WSOL_JOB_ATTEMPT"
 # Clocks of machines that share a folder must agree to well within this.
 STALE_S = 60.0
 _SIGNAL = signal.SIGUSR2
@@ -42,6 +44,8 @@ class Holder:
         started: when the process began, seconds since the epoch; a pid is used again.
         token: names this very lease.
         beat: when it was last renewed, seconds since the epoch.
+        job, attempt: the submitted job that it works for, and which try of it; empty and 0
+            without one.
     """
 
     verb: str
@@ -52,6 +56,8 @@ class Holder:
     since: str
     token: str
     beat: float
+    job: str = ""
+    attempt: int = 0
 
     @classmethod
     def of_this_process(cls, verb: str) -> Holder:
@@ -65,6 +71,8 @@ class Holder:
             since=datetime.now(UTC).isoformat(timespec="seconds"),
             token=uuid.uuid4().hex,
             beat=time.time(),
+            job=os.environ.get(JOB_VARIABLE, ""),
+            attempt=int(os.environ.get(ATTEMPT_VARIABLE, "0")),
         )
 
     @classmethod
@@ -85,6 +93,15 @@ class Holder:
         if self.machine == _machine():
             return not _runs(self.pid, self.started)
         return time.time() - self.beat > STALE_S
+
+    def is_earlier_try_of(self, other: Holder) -> bool:
+        """Whether it was left by an earlier try of the job that the other one works for.
+
+        Whoever tries a job again has seen the end of the try before. If that one is still
+        running somewhere, it stops when it finds that its lease is gone.
+        """
+        later = other.attempt > self.attempt or other.attempt == 0
+        return bool(self.job) and self.job == other.job and later
 
 
 @contextmanager
@@ -178,7 +195,7 @@ def _acquire(file: Path, own: Holder) -> None:
         except FileNotFoundError:  # given back just now
             continue
         holder = Holder.from_text(text)
-        if holder is not None and not holder.is_gone():
+        if not (holder is None or holder.is_gone() or holder.is_earlier_try_of(own)):
             raise Conflict(
                 f"{file.parent}: 'wsol {holder.verb}' works there (process {holder.pid} on "
                 f"{holder.host}, since {holder.since}); wait for it, or end it"

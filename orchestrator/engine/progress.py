@@ -12,12 +12,14 @@ from rich.markup import escape
 from rich.progress import BarColumn, TextColumn
 from rich.progress import Progress as RichProgress
 
+from workloads.storage.addresses import with_slashes
+
 SECONDS_BETWEEN_LINES = 5.0
 
 
 def say(line: str) -> None:
     """One line for people, on stderr."""
-    sys.stderr.write(f"{line}\n")
+    sys.stderr.write(f"{with_slashes(line)}\n")
     sys.stderr.flush()
 
 

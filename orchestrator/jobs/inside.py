@@ -6,14 +6,15 @@ import os
 from contextlib import suppress
 from pathlib import Path
 
+from orchestrator.engine.leases import ATTEMPT_VARIABLE, JOB_VARIABLE
 from orchestrator.jobs.record import Job
 from workloads.errors import WsolError
+from workloads.storage.addresses import shown
 
 JOB_TAG = "wsol.job"
 """The tag of an MLflow run that has the name of its job."""
 
 FOLDER_VARIABLE = "WSOL_JOB_FOLDER"
-ATTEMPT_VARIABLE = "WSOL_JOB_ATTEMPT"
 
 
 def current_job() -> Job | None:
@@ -38,4 +39,8 @@ def note_tracking_run(run_id: str) -> None:
 
 def environment(job: Job, attempt: int) -> dict[str, str]:
     """Variables by which the verb of a job, and its workers, know that they are in it."""
-    return {FOLDER_VARIABLE: str(job.folder), ATTEMPT_VARIABLE: str(attempt)}
+    return {
+        JOB_VARIABLE: job.name,
+        FOLDER_VARIABLE: shown(job.folder),
+        ATTEMPT_VARIABLE: str(attempt),
+    }

@@ -28,7 +28,7 @@ from orchestrator.jobs.record import Job, Record, now
 from orchestrator.jobs.states import JobState, exit_code
 from workloads.artifacts import write_text
 from workloads.errors import EXIT_QUARANTINED, ClusterError, WsolError, one_line
-from workloads.storage import storage_of
+from workloads.storage.storage import storage_of
 
 HEARTBEAT_S = 15.0
 LOOK_S = 2.0  # between two looks at whether the job should stop

@@ -14,7 +14,7 @@ from types import TracebackType
 from typing import Self
 
 from workloads.artifacts import atomic_file
-from workloads.storage import storage_of
+from workloads.storage.storage import storage_of
 
 DRIVER = "driver"
 FLUSH_S = 1.0  # between two writes

@@ -18,7 +18,7 @@ from orchestrator.jobs.states import NOT_STARTED, TERMINAL, JobState
 from workloads.artifacts import exists, write_json
 from workloads.errors import Conflict, IntegrityError, NotFound, WsolError
 from workloads.options import Options
-from workloads.storage import storage_of
+from workloads.storage.storage import storage_of
 
 NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
 _RECORD = "record.json"

@@ -8,8 +8,8 @@ from urllib.parse import urlsplit
 from clusters.base import Cluster
 from orchestrator.config.settings import Settings
 from orchestrator.jobs.command import Command
-from workloads.addresses import is_address
 from workloads.errors import ConfigError
+from workloads.storage.addresses import is_address
 
 _THIS_MACHINE = {"localhost", "127.0.0.1", "::1", "0.0.0.0"}  # noqa: S104 - compared, not bound
 

@@ -21,9 +21,9 @@ from orchestrator.jobs.record import Job, Jobs, Record, Request, now
 from orchestrator.jobs.sight import check_sight
 from orchestrator.jobs.states import JobState
 from orchestrator.provenance import version
-from workloads.addresses import shown
 from workloads.artifacts import copy_file
 from workloads.errors import Conflict, ResourceError
+from workloads.storage.addresses import shown
 
 JOINED = "joined"
 """The cluster of a job's settings: the one that it runs on."""

@@ -16,7 +16,6 @@ from orchestrator.evaluate import evaluate
 from orchestrator.pipeline.smoke import Scale, smoke_settings
 from orchestrator.pipeline.steps import Steps, check_weights
 from orchestrator.train.initial import pretraining
-from workloads.addresses import absolute
 from workloads.artifacts import digest, write_json
 from workloads.datasets.registry import open_dataset
 from workloads.errors import ConfigError
@@ -25,6 +24,7 @@ from workloads.recipes.load import load_recipe
 from workloads.recipes.miniature import PIXELS, miniature
 from workloads.recipes.schema import Published, Recipe
 from workloads.shards.shards import Shards
+from workloads.storage.addresses import absolute
 
 DIGITS = "digits"
 VERB = Verb("reproduce", "a reproduction", "remove the folder to start over")

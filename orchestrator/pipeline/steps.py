@@ -21,7 +21,6 @@ from orchestrator.train.spec import make_spec, needs_proposals, proposals_of
 from orchestrator.train.train import TrainResult, train
 from orchestrator.tune.stored_maps import Tuned
 from orchestrator.tune.tune import tune_run
-from workloads.addresses import absolute
 from workloads.artifacts import digest
 from workloads.datasets.registry import DATASETS
 from workloads.errors import ConfigError
@@ -29,6 +28,7 @@ from workloads.recipes.load import load_recipe
 from workloads.recipes.schema import Recipe
 from workloads.recipes.shipped import shipped
 from workloads.shards.shards import Shards
+from workloads.storage.addresses import absolute
 
 
 class Steps:

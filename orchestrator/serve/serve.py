@@ -17,10 +17,10 @@ from orchestrator.config.settings import Machine, Serving
 from orchestrator.engine.connect import connect, is_inline
 from orchestrator.engine.progress import say
 from orchestrator.tracking.registry import fetch_model
-from workloads.addresses import absolute
 from workloads.errors import ConfigError, ResourceError, WsolError
 from workloads.files import is_folder
 from workloads.models.model import Model
+from workloads.storage.addresses import absolute
 
 READY_TIMEOUT_S = 60.0
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from workloads.errors import IntegrityError, ResourceError
-from workloads.storage import storage_of
+from workloads.storage.storage import storage_of
 
 _NAMES = {"nan": "NaN", "inf": "Infinity", "-inf": "-Infinity"}
 

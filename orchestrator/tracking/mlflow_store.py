@@ -24,7 +24,10 @@ from typing import Any
 from orchestrator.config.settings import Machine
 from orchestrator.config.workspace import Workspace
 from orchestrator.tracking.remedies import remedy, restore_experiment
+from workloads.artifacts import copy_file
 from workloads.errors import ConfigError, WsolError, one_line
+from workloads.storage.addresses import absolute, is_address, shown
+from workloads.storage.storage import storage_of
 
 RUN_TAG = "wsol.run"
 MAX_VALUE = 500  # characters of a parameter or tag: what every version of a server takes
@@ -42,11 +45,12 @@ class MlflowStore:
 
     def __init__(self, machine: Machine) -> None:
         self._machine = machine
-        self._workspace = Workspace(machine.workspace.absolute())
+        self._workspace = Workspace(absolute(machine.workspace))
         self._lock = threading.RLock()
         self._client: Any = None
         self._experiment: str | None = None
         self._parents: dict[str, str] = {}
+        machine.check_tracking()
         self.uri = machine.tracking.uri or sqlite_uri(self._workspace.tracking_database)
         _load_mlflow(machine)
 
@@ -152,6 +156,10 @@ class MlflowStore:
 
     def log_artifact(self, run_id: str, path: Path, folder: str | None = None) -> None:
         """Store a file, or all of a folder, in `folder` among the run's artifacts."""
+        with _on_this_machine(path) as local:
+            self._log_artifact(run_id, local, folder)
+
+    def _log_artifact(self, run_id: str, path: Path, folder: str | None) -> None:
         files = [p for p in path.rglob("*") if p.is_file()] if path.is_dir() else [path]
         place = self._artifacts(run_id)
         with self.transfer(sum(p.stat().st_size for p in files)):
@@ -232,7 +240,7 @@ class MlflowStore:
 
         artifacts = self._workspace.tracking_artifacts
         is_server = urllib.parse.urlparse(self.uri).scheme in _SERVERS
-        location = None if is_server else artifacts.as_uri()
+        location = None if is_server else _uri(artifacts)
         try:
             return str(self.client.create_experiment(name, artifact_location=location))
         except MlflowException:  # another process was faster
@@ -240,6 +248,26 @@ class MlflowStore:
             if found is None:
                 raise
             return str(found.experiment_id)
+
+
+@contextmanager
+def _on_this_machine(path: Path) -> Iterator[Path]:
+    """A file or folder that MLflow can read: it takes no addresses to store from."""
+    if not is_address(path):
+        yield path
+        return
+    storage = storage_of(path)
+    with tempfile.TemporaryDirectory(prefix="wsol-") as scratch:
+        copied = Path(scratch, path.name)
+        for source in [path] if storage.exists(path) else storage.files(path):
+            target = copied / source.relative_to(path)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            copy_file(source, target)
+        yield copied
+
+
+def _uri(folder: Path) -> str:
+    return shown(folder) if is_address(folder) else folder.as_uri()
 
 
 def root_cause(error: BaseException) -> str:

@@ -26,7 +26,6 @@ from orchestrator.tracking.mlflow_store import (
     root_cause,
 )
 from orchestrator.tracking.remedies import GENERAL, remedy
-from workloads.addresses import check_address, is_address
 from workloads.artifacts import atomic_folder, is_sealed
 from workloads.errors import (
     ClusterError,
@@ -39,6 +38,7 @@ from workloads.errors import (
     unknown_name,
 )
 from workloads.models.model import Model
+from workloads.storage.addresses import check_address, is_address
 
 DIGEST_TAG = "wsol.digest"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")

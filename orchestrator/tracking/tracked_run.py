@@ -13,10 +13,10 @@ from typing import Any, Literal
 from orchestrator.config.places import restored, stored
 from orchestrator.tracking.events import events_after
 from orchestrator.tracking.mlflow_store import MlflowStore, clean_key, is_missing
-from workloads.addresses import absolute
 from workloads.artifacts import exists, read_json, write_json
 from workloads.errors import IntegrityError, NotFound, WsolError
 from workloads.files import there
+from workloads.storage.addresses import absolute
 
 Status = Literal["FINISHED", "FAILED", "KILLED"]
 

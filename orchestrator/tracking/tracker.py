@@ -21,8 +21,8 @@ from orchestrator.config.settings import Machine
 from orchestrator.jobs.inside import JOB_TAG, current_job, note_tracking_run
 from orchestrator.tracking.mlflow_store import RUN_TAG, MlflowStore, clean_key, flat, problem_of
 from orchestrator.tracking.tracked_run import Run, Status, deliver, restore
-from workloads.addresses import absolute
 from workloads.errors import one_line
+from workloads.storage.addresses import absolute, shown
 
 POLL_S = 1.0  # between two looks at the event logs
 REST_S = 30.0  # without a call after one that failed
@@ -201,8 +201,9 @@ class Tracker:
         self._warned = True
         later = "run it again when the server answers"
         if run.events:
-            command = f"wsol sync {shlex.quote(str(run.events))}"
-            later = f"metrics are kept in {run.events}; send them later with: {command}"
+            events = shown(run.events)
+            command = f"wsol sync {shlex.quote(events)}"
+            later = f"metrics are kept in {events}; send them later with: {command}"
         problem = f"tracking in {self._store.uri} failed ({self._problem}); the work goes on"
         _logger.warning("%s; %s", one_line(problem), later)
 

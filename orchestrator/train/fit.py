@@ -14,8 +14,10 @@ from orchestrator.jobs.inside import current_attempt, current_job
 from orchestrator.tracking.events import EventLog
 from orchestrator.train.spec import TrainSpec
 from orchestrator.train.worker import new_training, train_worker
-from workloads.artifacts import atomic_folder
+from workloads.artifacts import is_sealed, remove, unseal
 from workloads.errors import WsolError
+from workloads.storage.addresses import shown
+from workloads.storage.storage import storage_of
 
 
 @contextmanager
@@ -27,6 +29,9 @@ def fit_on_ray(resources: TrainResources, spec: TrainSpec, paths: RunPaths) -> I
     from ray.train import CheckpointConfig, FailureConfig, RunConfig, ScalingConfig
     from ray.train.torch import TorchTrainer
 
+    from workloads.storage.buckets import arrow_place
+
+    place, filesystem = arrow_place(paths.ray_storage)
     use_gpu, job = resources.gpus_per_worker > 0, current_job()
     per_worker = {"CPU": resources.cpus_per_worker}
     if use_gpu:
@@ -39,7 +44,7 @@ def fit_on_ray(resources: TrainResources, spec: TrainSpec, paths: RunPaths) -> I
             "progress": str(paths.progress),
             "preview": str(paths.preview),
             "threads": resources.threads,
-            "logs": None if job is None else str(job.logs),
+            "logs": None if job is None else shown(job.logs),
             "attempt": current_attempt(),
         },
         scaling_config=ScalingConfig(
@@ -47,7 +52,8 @@ def fit_on_ray(resources: TrainResources, spec: TrainSpec, paths: RunPaths) -> I
         ),
         run_config=RunConfig(
             name=paths.name,
-            storage_path=str(paths.ray_storage),
+            storage_path=place,
+            storage_filesystem=filesystem,
             callbacks=[_event_callback(paths.events)],
             checkpoint_config=CheckpointConfig(num_to_keep=2),
             failure_config=FailureConfig(
@@ -75,14 +81,31 @@ def fit_inline(resources: TrainResources, spec: TrainSpec, paths: RunPaths) -> I
     torch.set_num_threads(resources.threads)
     training = new_training(spec, torch.device("cpu"))
     preview = Preview(spec, paths.preview)
-    if paths.checkpoint.exists():
-        training.restore(paths.checkpoint)
+    last = _last_checkpoint(paths)
+    if last is not None:
+        training.restore(last)
     for metrics in training.epochs(paths.progress):
         _log(paths.events, metrics)  # first: an epoch may be told twice, but not be left out
         preview.draw(training.method)
-        with atomic_folder(paths.checkpoint) as folder:
-            training.save(folder)
-    yield paths.checkpoint
+        earlier, last = last, paths.checkpoint(int(metrics["epoch"]))
+        training.save(last)
+        if earlier is not None and earlier != last:
+            _remove(earlier)
+    if last is None:
+        raise WsolError(f"run '{paths.name}': training ended without a checkpoint")
+    yield last
+
+
+def _last_checkpoint(paths: RunPaths) -> Path | None:
+    """That of the last epoch which is whole; a killed writer may have left half of one."""
+    found = storage_of(paths.checkpoints).entries(paths.checkpoints)
+    return max(filter(is_sealed, found), default=None)
+
+
+def _remove(checkpoint: Path) -> None:
+    unseal(checkpoint)  # first: half of it must not count
+    for file in storage_of(checkpoint).files(checkpoint):
+        remove(file)
 
 
 def _event_callback(events: Path) -> Any:

@@ -6,12 +6,12 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from workloads.addresses import absolute
 from workloads.artifacts import sha256
 from workloads.errors import ConfigError, NotFound, unknown_name
 from workloads.files import is_file, is_folder
 from workloads.options import Options
 from workloads.recipes.schema import Recipe
+from workloads.storage.addresses import absolute
 
 if TYPE_CHECKING:
     from workloads.backbones.base import Backbone

@@ -20,7 +20,7 @@ from workloads.proposals.proposals import Proposals
 from workloads.recipes.load import load_recipe
 from workloads.recipes.schema import Recipe
 from workloads.shards.shards import Shards
-from workloads.storage import storage_of
+from workloads.storage.storage import storage_of
 
 if TYPE_CHECKING:
     from workloads.methods.base import Method

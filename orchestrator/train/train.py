@@ -71,6 +71,7 @@ def train(
         ResourceError: the workers do not fit on the cluster.
         WsolError: training failed; the message is the worker's.
     """
+    machine.check_tracking()
     if not resume:
         _refuse_started(paths)
     with claim(paths.folder, spec.deciding(), VERB):

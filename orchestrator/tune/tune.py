@@ -38,6 +38,7 @@ def tune_run(
         NotFound: no such run, or it is not finished.
         Conflict: another process works on the run.
     """
+    machine.check_tracking()
     spec = spec_of(paths)
     with lease(paths.folder, VERB.name):
         wanted = PredictRequest(spec.val_split, measure.stored_maps, limit=search.images)

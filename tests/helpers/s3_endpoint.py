@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import socket
+import threading
+import time
 import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 from moto.server import ThreadedMotoServer
 
 from workloads import buckets
+from workloads.storage.storage import storage_of
 
 
 class S3Endpoint:
@@ -45,6 +50,27 @@ class S3Endpoint:
         assert self._server is not None
         self._server.stop()
 
+    @contextmanager
+    def away(self, after_s: float, for_s: float) -> Iterator[threading.Event]:
+        """Nobody answers for some time, from some time on; the event says that it began."""
+        gone, ended = threading.Event(), threading.Event()
+
+        def go_away() -> None:
+            if ended.wait(after_s):
+                return
+            self.stop()
+            gone.set()
+            time.sleep(for_s)
+            self.start()
+
+        thread = threading.Thread(target=go_away)
+        thread.start()
+        try:
+            yield gone
+        finally:
+            ended.set()
+            thread.join()
+
     def new_bucket(self) -> Path:
         """An empty bucket, as a path."""
         import boto3
@@ -53,6 +79,16 @@ class S3Endpoint:
         place = {"LocationConstraint": "eu-central-1"}
         boto3.client("s3").create_bucket(Bucket=name, CreateBucketConfiguration=place)
         return Path(f"s3://{name}")
+
+
+def upload(folder: Path, place: Path) -> Path:
+    """Copy a folder into a bucket; the place."""
+    for file in folder.rglob("*"):
+        if file.is_file():
+            target = place / file.relative_to(folder)
+            with storage_of(target).publish_file(target) as temporary:
+                temporary.write_bytes(file.read_bytes())
+    return place
 
 
 def forget_buckets() -> None:

@@ -40,11 +40,12 @@ def _imported(tree: ast.AST) -> Iterator[str]:
 
 
 def test_one_module_opens_parquet() -> None:
-    assert importers("pyarrow.parquet") == {"workloads/parquet.py"}
+    measured = "workloads/benchmarks/storage.py"  # against it
+    assert importers("pyarrow.parquet") == {"workloads/parquet.py", measured}
 
 
 def test_owners_of_schemas_read_and_write_them() -> None:
-    assert importers("workloads.parquet") <= OWNERS_OF_SCHEMAS
+    assert importers("workloads.parquet") <= OWNERS_OF_SCHEMAS | {"workloads/benchmarks/storage.py"}
 
 
 def test_one_module_names_the_manifest() -> None:

@@ -11,7 +11,9 @@ from pathlib import Path
 
 from workloads.artifacts import digest
 from workloads.errors import InputRejected, NotFound
+from workloads.files import is_file, is_folder, listing
 from workloads.images.decode import ImageLimits, read_image_bytes
+from workloads.storage.addresses import is_address
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,10 +51,12 @@ def list_images(folder: Path) -> list[ListedFile]:
     Raises:
         NotFound: no such folder, or a folder in it cannot be listed.
     """
-    if folder.is_file():
+    if is_file(folder):
         raise NotFound(f"{folder}: is a file; give the folder that holds it")
-    if not folder.is_dir():
+    if not is_folder(folder):
         raise NotFound(f"{folder}: no such folder; give a folder of images")
+    if is_address(folder):
+        return sorted(_in_bucket(folder), key=lambda file: file.name)
     root = Path(os.path.realpath(folder))
     return sorted(_walk(root), key=lambda file: file.name)
 
@@ -71,6 +75,13 @@ def read_image_file(path: Path, limits: ImageLimits) -> bytes:
         raise InputRejected("removed after the folder was listed; put it back") from None
     except PermissionError:
         raise InputRejected("this user may not read it; change its permissions") from None
+
+
+def _in_bucket(folder: Path) -> Iterator[ListedFile]:
+    for found in listing(folder):
+        names = found.path.relative_to(folder).parts
+        if not any(name.startswith(".") for name in names):
+            yield ListedFile("/".join(names), found.num_bytes, found.changed_ns)
 
 
 def _walk(root: Path) -> Iterator[ListedFile]:

@@ -17,7 +17,7 @@ from workloads.annotation.parts import ChunkResult, part_path, read_part, read_p
 from workloads.artifacts import QUARANTINE, read_json, write_text
 from workloads.errors import IntegrityError
 from workloads.formats.base import AnnotatedImage
-from workloads.storage import storage_of
+from workloads.storage.storage import storage_of
 
 LISTING = "listing.json"
 PARTS = "parts"

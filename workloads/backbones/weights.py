@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import hashlib
+import io
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,6 +16,8 @@ from torch import Tensor, nn
 from workloads.backbones.base import Backbone
 from workloads.backbones.saved_weights import state_dict_in, why_unreadable, without_prefix
 from workloads.errors import ConfigError, IntegrityError, NotFound
+from workloads.files import is_file, read_bytes
+from workloads.storage.addresses import is_address
 from workloads.tensors import load_exactly, read_tensors
 
 if TYPE_CHECKING:
@@ -105,7 +108,7 @@ def read_weights(path: Path) -> dict[str, Tensor]:
         ConfigError: not a state dict.
         IntegrityError: the name says safetensors, the content does not.
     """
-    if not path.is_file():
+    if not is_file(path):
         raise NotFound(f"{path}: no such file; correct the path")
     tensors = read_tensors(path) if path.suffix == ".safetensors" else _read_state_dict(path)
     return without_prefix(tensors)
@@ -156,7 +159,8 @@ def _wanted(backbone: Backbone) -> str:
 
 def _read_state_dict(path: Path) -> dict[str, Tensor]:
     try:
-        loaded = torch.load(path, map_location="cpu", weights_only=True)
+        source = io.BytesIO(read_bytes(path)) if is_address(path) else path
+        loaded = torch.load(source, map_location="cpu", weights_only=True)
     except (OSError, MemoryError):
         raise
     except Exception as error:  # the unpickler raises almost anything on other files

@@ -14,6 +14,7 @@ from workloads.benchmarks.inference_cost import compare_inference_cost
 from workloads.benchmarks.oquab_scales import compare_oquab_scales
 from workloads.benchmarks.protocols import compare_protocols
 from workloads.benchmarks.soft_proposal import compare_soft_proposal
+from workloads.benchmarks.storage import compare_storage
 from workloads.registry import Registry
 
 BENCHMARKS: Registry[Benchmark] = Registry(
@@ -26,5 +27,6 @@ BENCHMARKS: Registry[Benchmark] = Registry(
         "oquab-scales": compare_oquab_scales,
         "protocols": compare_protocols,
         "soft-proposal": compare_soft_proposal,
+        "storage": compare_storage,
     },
 )

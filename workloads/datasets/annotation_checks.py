@@ -10,6 +10,7 @@ from workloads.datasets.names import alike
 from workloads.datasets.remarks import lenient
 from workloads.datasets.values import NO_SIZE, TEXT_NUMBER, side
 from workloads.errors import ConfigError, InputRejected, NotFound, unknown_name
+from workloads.files import is_file, open_text
 from workloads.records import Record
 
 MOST_NAMED = 100
@@ -99,9 +100,9 @@ def list_lines(path: Path) -> Iterator[str]:
     Raises:
         NotFound: there is no such file.
     """
-    if not path.is_file():
+    if not is_file(path):
         raise NotFound(f"{path}: no such list; the layout needs it")
-    with path.open(encoding="utf-8-sig", errors="replace") as stream:
+    with open_text(path, encoding="utf-8-sig", errors="replace") as stream:
         for line in stream:
             if stripped := line.replace("\0", "\ufffd").strip():
                 yield stripped

@@ -16,9 +16,11 @@ from pydantic import Field
 
 from workloads.datasets.boxes import BadBoxes, BoxRules
 from workloads.errors import NotFound, unknown_name
+from workloads.files import listing, read_bytes, there
 from workloads.images.decode import ImageLimits, read_image_bytes
 from workloads.options import Options
 from workloads.records import GroundTruth, Record, Task
+from workloads.storage.addresses import below, is_address
 
 # The path names no file: a fault of the list. Everything else is one of the machine.
 NO_FILE = (errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG)
@@ -140,7 +142,7 @@ class Dataset(abc.ABC):
             InputRejected: over the limit on bytes.
             OSError: there is no such file, or it cannot be read.
         """
-        return read_image_bytes(self.root / item.image_path, limits)
+        return read_image_bytes(below(self.root, item.image_path), limits)
 
     @classmethod
     @abc.abstractmethod
@@ -174,7 +176,7 @@ def find_tree(root: Path, below: Iterable[str], marker: str, what: str) -> Path:
         NotFound: no place holds it; the message says what is looked for.
     """
     for place in (root, *(root / name for name in below)):
-        if (place / marker).exists():
+        if there(place / marker):
             return place
     raise NotFound(f"{root}: no {what} there; give the folder that holds {marker}")
 
@@ -185,7 +187,7 @@ def file_digest(*paths: Path) -> str:
     there = False
     for path in paths:
         try:
-            data = path.read_bytes()
+            data = read_bytes(path)
         except OSError as error:
             if error.errno not in NO_FILE:
                 raise
@@ -198,6 +200,8 @@ def file_digest(*paths: Path) -> str:
 
 def file_sizes(folder: Path) -> dict[str, int]:
     """File name to bytes. One listing instead of a stat per image: lists are long."""
+    if is_address(folder):
+        return {found.path.name: found.num_bytes for found in listing(folder, deep=False)}
     try:
         with os.scandir(folder) as entries:
             return {entry.name: entry.stat().st_size for entry in entries if entry.is_file()}

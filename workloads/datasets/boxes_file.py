@@ -13,6 +13,7 @@ from workloads.artifacts import write_text
 from workloads.datasets.json_arrays import read_arrays
 from workloads.datasets.names import shown
 from workloads.errors import InputRejected, NotFound
+from workloads.files import is_file
 from workloads.records import Record
 
 NamedBox = tuple[str, list[float], bool]
@@ -48,7 +49,7 @@ def read_boxes(path: Path) -> list[BoxedImage]:
         InputRejected: it is not such a file, or an annotation has no image, no category or no
             four numbers. Names the file and the annotation.
     """
-    if not path.is_file():
+    if not is_file(path):
         raise NotFound(f"{path}: no such file of boxes; give a COCO file, as labelling tools write")
     entries: dict[str, list[dict[str, Any]]] = {name: [] for name in _KEYS}
     try:

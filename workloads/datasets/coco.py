@@ -25,6 +25,7 @@ from workloads.datasets.coco_json import (
 )
 from workloads.datasets.remarks import remark
 from workloads.errors import InputRejected, NotFound
+from workloads.files import is_file, is_folder, matching
 from workloads.records import GroundTruth, Record, Task
 
 ANNOTATIONS = "annotations"
@@ -102,8 +103,10 @@ class CocoDataset(Dataset):
         """The splits with a file of instances, ascending."""
         before, star, after = self._pattern.partition("*")
         if not star:
-            return (ONLY_SPLIT,) if (self.root / self._pattern).is_file() else ()
-        found = (path.relative_to(self.root).as_posix() for path in self.root.glob(self._pattern))
+            return (ONLY_SPLIT,) if is_file(self.root / self._pattern) else ()
+        found = (
+            path.relative_to(self.root).as_posix() for path in matching(self.root, self._pattern)
+        )
         splits = (path.removeprefix(before).removesuffix(after) for path in found)
         return tuple(sorted(split for split in splits if split))
 
@@ -164,9 +167,11 @@ class CocoDataset(Dataset):
         if options.annotations is not None:
             beside = str(PurePosixPath(options.annotations).parent)
             return options.annotations, options.images or beside
-        if not any(any((root / below).glob(self._official())) for below in ("", "coco", self.name)):
+        if not any(
+            any(matching(root / below, self._official())) for below in ("", "coco", self.name)
+        ):
             for file, images in _EXPORTS:
-                if any(root.glob(file)):
+                if any(matching(root, file)):
                     return file, options.images or images
         self.root = find_tree(root, ("coco", self.name), ANNOTATIONS, self.name)
         return self._official(), options.images
@@ -181,15 +186,15 @@ class CocoDataset(Dataset):
             return ("" if own == "." else own, "")
         usual = (f"{split}{self.year}", f"images/{split}{self.year}")
         for folder in usual:
-            if (self.root / folder).is_dir():
+            if is_folder(self.root / folder):
                 return (folder, "")
         there = [
             path.relative_to(self.root).as_posix()
             for pattern in (f"*{self.year}/", f"images/*{self.year}/", "images/")
-            for path in sorted(self.root.glob(pattern))
+            for path in sorted(matching(self.root, pattern))
         ]
         hits = {
-            folder: sum((self.root / folder / name).is_file() for name in names) for folder in there
+            folder: sum(is_file(self.root / folder / name) for name in names) for folder in there
         }
         best = max(hits, key=lambda folder: hits[folder], default=usual[0])
         return (best if hits.get(best) else usual[0], "")

@@ -16,6 +16,7 @@ from workloads.datasets.base import Dataset
 from workloads.datasets.digit_options import SPLITS, DigitsOptions, SingleDigitsOptions
 from workloads.datasets.digit_scenes import draw
 from workloads.datasets.voc import VocDataset
+from workloads.files import is_file
 from workloads.records import Record, Task
 
 CLASSES = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
@@ -88,7 +89,7 @@ def draw_all(options: DigitsOptions) -> Iterator[Record]:
 
 def made_with(root: Path) -> tuple[str, DigitsOptions] | None:
     """The layout and options of the digits in a folder; None if `make_digits` did not make it."""
-    if not (root / FACTS).is_file():
+    if not is_file(root / FACTS):
         return None
     facts = read_json(root / FACTS)
     if facts.get("schema_version") != SCHEMA_VERSION:

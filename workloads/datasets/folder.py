@@ -10,7 +10,7 @@ import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import ClassVar, Literal, NamedTuple
 
 from pydantic import Field
 
@@ -28,7 +28,9 @@ from workloads.datasets.own_data import (
     write_classes,
 )
 from workloads.errors import InputRejected, NotFound
+from workloads.files import entries, is_folder, listing
 from workloads.records import Record, Task
+from workloads.storage.addresses import is_address
 
 _NOT_CLASSES = ("__MACOSX", "@eaDir")  # what archives and file servers leave behind
 
@@ -65,7 +67,7 @@ class Folder(OwnData):
         write_boxes(root / BOXES, classes, _written(root, classes, records))
 
     def _find(self) -> Found:
-        if not self.root.is_dir():
+        if not is_folder(self.root):
             raise NotFound(f"{self.root}: no such folder; give one with a folder for each class")
         entries = [e for split, folder in self._split_folders() for e in _entries(folder, split)]
         if not any(e.labels for e in entries):
@@ -82,7 +84,7 @@ class Folder(OwnData):
         listed = _listed(self.root)
         if isinstance(listed, str):
             raise NotFound(f"{self.root}: {listed}")
-        names = [path.name for path, _ in listed if _is_folder(path)]
+        names = [found.path.name for found in listed if found.may_be_class()]
         of_splits = [name for name in names if split_called(name)]
         how = self.options.splits
         if how == "auto" and of_splits and len(of_splits) < len(names):
@@ -103,8 +105,19 @@ class Folder(OwnData):
         return [(split, self.root / name) for split, name in found.items()]
 
 
-def _is_folder(path: Path) -> bool:
-    return not path.name.startswith(".") and path.name not in _NOT_CLASSES and path.is_dir()
+class _Listed(NamedTuple):
+    """A file or folder in a folder; of folders the bytes say nothing."""
+
+    path: Path
+    num_bytes: int
+    is_folder: bool
+
+    def is_image(self) -> bool:
+        return not self.is_folder and self.path.suffix.lower() in SUFFIXES
+
+    def may_be_class(self) -> bool:
+        name = self.path.name
+        return self.is_folder and not name.startswith(".") and name not in _NOT_CLASSES
 
 
 def _entries(folder: Path, split: str) -> Iterator[Entry]:
@@ -113,14 +126,14 @@ def _entries(folder: Path, split: str) -> Iterator[Entry]:
     if isinstance(listed, str):
         yield Entry(f"{folder.name}/", str(folder), split=split, fault=listed)
         return
-    for path, size in listed:
-        if not path.is_dir() and path.suffix.lower() in SUFFIXES:
+    for found in listed:
+        if found.is_image():
             yield Entry(
-                path.name, str(path), split=split, num_bytes=size,
+                found.path.name, str(found.path), split=split, num_bytes=found.num_bytes,
                 fault="not in the folder of a class; move it into one",
             )  # fmt: skip
-        elif _is_folder(path):
-            yield from _of_class(path, split)
+        elif found.may_be_class():
+            yield from _of_class(found.path, split)
 
 
 def _of_class(folder: Path, split: str) -> Iterator[Entry]:
@@ -139,13 +152,12 @@ def _of_class(folder: Path, split: str) -> Iterator[Entry]:
             count += 1
             yield Entry(_text(f"{name}/"), str(place), split=split, fault=listed)
             continue
-        below += [path for path, _ in reversed(listed) if _is_folder(path)]
-        for path, size in listed:
-            if path.suffix.lower() in SUFFIXES and not path.name.startswith("."):
-                if path.is_dir():
-                    continue
+        below += [found.path for found in reversed(listed) if found.may_be_class()]
+        for found in listed:
+            path = found.path
+            if found.is_image() and not path.name.startswith("."):
                 count += 1
-                yield _image(path, f"{name}/{path.name}", label, split, size)
+                yield _image(path, f"{name}/{path.name}", label, split, found.num_bytes)
     if not count:
         fault = "the folder of this class has no images; add some or remove it"
         yield Entry(f"{label}/", str(folder), split=split, fault=fault)
@@ -157,14 +169,23 @@ def _image(path: Path, image_id: str, label: str, split: str, size: int) -> Entr
     return Entry(text, _text(str(path)), (label,), split, size, fault)
 
 
-def _listed(folder: Path) -> list[tuple[Path, int]] | str:
-    """Paths in natural order with their bytes, or why the folder cannot be listed."""
+def _listed(folder: Path) -> list[_Listed] | str:
+    """What is in a folder, in natural order, or why it cannot be listed."""
     try:
-        with os.scandir(folder) as entries:
-            found = [(folder / entry.name, _bytes(entry)) for entry in entries]
+        found = _in_bucket(folder) if is_address(folder) else _on_disk(folder)
     except PermissionError:
         return "this user may not list the folder; change its permissions"
-    return sorted(found, key=lambda pair: natural_key(pair[0].name))
+    return sorted(found, key=lambda one: natural_key(one.path.name))
+
+
+def _on_disk(folder: Path) -> list[_Listed]:
+    with os.scandir(folder) as found:
+        return [_Listed(Path(one), _bytes(one), Path(one).is_dir()) for one in found]
+
+
+def _in_bucket(folder: Path) -> list[_Listed]:
+    files = {one.path: one.num_bytes for one in listing(folder, deep=False)}
+    return [_Listed(path, files.get(path, 0), path not in files) for path in entries(folder)]
 
 
 def _bytes(entry: os.DirEntry[str]) -> int:

@@ -36,6 +36,7 @@ from workloads.datasets.image_files import ImageFiles
 from workloads.datasets.pascal_xml import HALF_OPEN, check_file, read_objects
 from workloads.datasets.remarks import lenient
 from workloads.errors import InputRejected, NotFound
+from workloads.files import is_file, matching
 from workloads.records import GroundTruth, Record, Task
 
 NO_OBJECT = "images of train whose XML has no object have the label of their folder and no boxes"
@@ -78,7 +79,7 @@ class Ilsvrc(Dataset):
         super().__init__(find_tree(root, ("ILSVRC",), tree.IMAGES, self.name), options)
         self._solution = tree.beside(self.root, tree.SOLUTION)
         self._blacklist = options.blacklist or tree.find_blacklist(self.root)
-        if self._blacklist is not None and not self._blacklist.is_file():
+        if self._blacklist is not None and not is_file(self._blacklist):
             raise NotFound(f"{self._blacklist}: no such blacklist; correct the option blacklist")
         names = tree.read_classes(self.root)
         self._synsets, self._classes = tuple(names), tuple(names.values())
@@ -94,8 +95,8 @@ class Ilsvrc(Dataset):
     def splits(self) -> tuple[str, ...]:
         """Train and val, as far as they are listed. The images of test have no truth."""
         there = {
-            TRAIN: (self.root / tree.LISTS[TRAIN]).is_file(),
-            VAL: (self.root / tree.LISTS[VAL]).is_file() or self._solution is not None,
+            TRAIN: is_file(self.root / tree.LISTS[TRAIN]),
+            VAL: is_file(self.root / tree.LISTS[VAL]) or self._solution is not None,
         }
         return tuple(split for split, listed in there.items() if listed)
 
@@ -202,13 +203,13 @@ class Ilsvrc(Dataset):
     def _val_folders(self) -> tuple[str, ...]:
         """The flat folder, and those of synsets below it."""
         flat = f"{tree.IMAGES}/{VAL}"
-        below = sorted(path.name for path in (self.root / flat).glob("n*/"))
+        below = sorted(path.name for path in matching(self.root / flat, "n*/"))
         return (flat, *(f"{flat}/{name}" for name in below if _SYNSET.fullmatch(name)))
 
     def _val_names(self, rows: Iterable[str]) -> Iterator[tuple[str, str]]:
         """Names on the list with what stands beside them, or those of the rows with nothing."""
         path = self.root / tree.LISTS[VAL]
-        if not path.is_file():
+        if not is_file(path):
             yield from ((name, "") for name in rows)
             return
         for line in list_lines(path):

@@ -24,6 +24,7 @@ from workloads.datasets.annotation_checks import (
 from workloads.datasets.boxes import Box, BoxRules, Objects, checked_box, corner
 from workloads.datasets.pascal_xml import HALF_OPEN, as_text, objects_xml
 from workloads.errors import InputRejected, NotFound
+from workloads.files import is_file, matching
 from workloads.records import GroundTruth, Record
 
 TRAIN, VAL = "train", "val"
@@ -41,14 +42,14 @@ _WITH_SYNSET = re.compile(r"(n\d{8}) (.+)")
 
 def beside(root: Path, name: str) -> Path | None:
     """A file in the tree or, where Kaggle puts it, in the folder above."""
-    return next((place / name for place in (root, root.parent) if (place / name).is_file()), None)
+    return next((place / name for place in (root, root.parent) if is_file(place / name)), None)
 
 
 def find_blacklist(root: Path) -> Path | None:
     """The blacklist that came with the tree: of several in a folder, the newest."""
     tops = (root, root.parent)
     for place in (*tops, *(top / DEVKIT for top in tops)):
-        found = sorted(place.glob(f"*{BLACKLIST.partition('_')[2]}"))
+        found = sorted(matching(place, f"*{BLACKLIST.partition('_')[2]}"))
         if found:
             return found[-1]
     return None
@@ -133,7 +134,7 @@ def read_classes(root: Path) -> dict[str, str]:
     mapping = beside(root, MAPPING)
     if mapping is not None:
         return _mapped(mapping)
-    folders = (root / IMAGES / TRAIN).glob("*/")
+    folders = matching(root / IMAGES / TRAIN, "*/")
     synsets = sorted(folder.name for folder in folders)
     if not synsets:
         raise NotFound(f"{root}: neither {MAPPING} nor {IMAGES}/{TRAIN}/<synset>; add the mapping")

@@ -11,6 +11,7 @@ from typing import Any, BinaryIO
 import ijson
 
 from workloads.errors import InputRejected
+from workloads.files import open_bytes
 
 Entry = dict[str, Any]
 Events = Iterator[tuple[str, Any]]
@@ -50,7 +51,7 @@ def read_arrays(
         NotJson: not JSON, or truncated. What comes before the fault is yielded first.
         InputRejected: not an object, or without one of the arrays.
     """
-    with path.open("rb") as stream:
+    with open_bytes(path) as stream:
         try:
             source = Constants(stream) if constants else stream
             yield from _arrays(ijson.basic_parse(source, use_float=True), keys, outlines)

@@ -25,8 +25,10 @@ from workloads.datasets.boxes_file import BoxedImage, NamedBox, match_images, re
 from workloads.datasets.drawn_splits import TEST, TRAIN, VAL, draw_splits
 from workloads.datasets.names import alike, ordered_classes, shown
 from workloads.errors import InputRejected, unknown_name
+from workloads.files import is_file
 from workloads.images.decode import ImageLimits, read_image_bytes
 from workloads.records import GroundTruth, Task
+from workloads.storage.addresses import below
 
 BOXES = "boxes.json"
 CLASSES = "classes.txt"
@@ -169,7 +171,7 @@ class OwnData(Dataset):
             InputRejected: too large, or this user may not read it.
         """
         try:
-            return read_image_bytes(self.root / item.image_path, limits)
+            return read_image_bytes(below(self.root, item.image_path), limits)
         except PermissionError:
             raise InputRejected("this user may not read it; change its permissions") from None
 
@@ -192,7 +194,7 @@ class OwnData(Dataset):
         """
         found = ordered_classes(names, str(self.root))
         path = self.root / CLASSES
-        if not path.is_file():
+        if not is_file(path):
             return found
         listed = tuple(shown(line) for line in list_lines(path))
         if len({alike(name) for name in listed}) < len(listed):
@@ -239,10 +241,10 @@ class OwnData(Dataset):
     def _boxes_path(self) -> Path | None:
         if self.options.boxes is None:
             default = self.root / BOXES
-            return default if default.is_file() else None
+            return default if is_file(default) else None
         if not self.options.boxes:
             return None
-        return self.root / Path(self.options.boxes).expanduser()
+        return below(self.root, str(Path(self.options.boxes).expanduser()))
 
 
 def write_classes(root: Path, classes: Sequence[str]) -> None:

@@ -26,6 +26,7 @@ from workloads.datasets.boxes import (
 from workloads.datasets.remarks import lenient
 from workloads.datasets.values import odd_flag, side
 from workloads.errors import InputRejected, TooLarge
+from workloads.files import is_file, open_bytes
 from workloads.records import GroundTruth, Record
 
 MAX_XML_BYTES = 2**20
@@ -100,7 +101,7 @@ def check_file(path: Path, width: int, height: int) -> None:
     Raises:
         InputRejected: as `read_objects` does, its objects aside.
     """
-    if path.is_file():
+    if is_file(path):
         with naming(f"{path.parent.name}/{path.name}"):
             _check_size(_parse(path), width, height)
 
@@ -143,7 +144,7 @@ def as_text(value: float) -> str:
 def _parse(path: Path) -> Element:
     """The root; names are those without a namespace."""
     try:
-        with path.open("rb") as stream:
+        with open_bytes(path) as stream:
             data = stream.read(MAX_XML_BYTES + 1)
     except OSError as error:
         if error.errno not in NO_FILE:

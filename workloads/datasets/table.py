@@ -13,6 +13,7 @@ import json
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
@@ -20,7 +21,7 @@ from pydantic import Field
 
 from workloads.artifacts import write_text
 from workloads.datasets.annotation_checks import plain_id
-from workloads.datasets.base import DatasetOptions, Item
+from workloads.datasets.base import DatasetOptions, Item, size_lookup
 from workloads.datasets.boxes_file import NamedBox, write_boxes
 from workloads.datasets.drawn_splits import TRAIN, split_called
 from workloads.datasets.names import alike, shown
@@ -43,8 +44,10 @@ from workloads.datasets.table_rows import (
     read_table_file,
 )
 from workloads.errors import ConfigError, InputRejected, NotFound, unknown_name
+from workloads.files import entries, is_file, is_folder
 from workloads.images.decode import ImageLimits, check_bytes
 from workloads.records import Record, Task
+from workloads.storage.addresses import is_address
 
 LABELS = "labels.csv"
 IMAGES = "images"
@@ -159,7 +162,7 @@ class Table(OwnData):
 
     def _find(self) -> Found:
         files = _table_files(self._given)
-        self.root = self._given.parent if self._given.is_file() else self._given
+        self.root = self._given.parent if is_file(self._given) else self._given
         reader = [_Reader(read_table_file(path), split, self) for path, split in files]
         entries = [entry for one in reader for entry in one.entries()]
         if not entries:
@@ -187,6 +190,8 @@ class _Reader:
     def __init__(self, table: TableFile, split: str, data: Table) -> None:
         options = data.options
         self.table, self.split, self.options, self.root = table, split, options, data.root
+        # In a bucket a listing for each folder, not a question for each image.
+        self.size = size_lookup(self.root) if is_address(self.root) else partial(_size, self.root)
         self.image = self._column("image", options.image, needed=True)
         self.splits = self._column("split", options.split)
         self.box_columns = self._box_columns()
@@ -292,7 +297,7 @@ class _Reader:
             raise InputRejected(f"{path!r} cannot be a path; correct it")
         path += self.options.suffix
         file = f"{self.options.folder.rstrip('/')}/{path}" if self.options.folder else path
-        return Entry(path, file, num_bytes=_size(self.root / file))
+        return Entry(path, file, num_bytes=self.size(file))
 
     def _split(self, row: Row) -> str:
         if not self.splits:
@@ -367,11 +372,11 @@ class _Reader:
 
 def _table_files(root: Path) -> list[tuple[Path, str]]:
     """The files of a table, each with its split; "" for one of all splits or of none."""
-    if root.is_file():
+    if is_file(root):
         return [(root, "")]
-    if not root.is_dir():
+    if not is_folder(root):
         raise NotFound(f"{root}: no such table; give a file, or a folder that holds one")
-    places = (folder for folder in (root, root / "data") if folder.is_dir())
+    places = (folder for folder in (root, root / "data") if is_folder(folder))
     found = next((files for folder in places if (files := _tables_in(folder))), [])
     if not found:
         raise NotFound(f"{root}: no table there; give a file that ends in {', '.join(ENDINGS)}")
@@ -385,8 +390,8 @@ def _table_files(root: Path) -> list[tuple[Path, str]]:
 
 
 def _tables_in(folder: Path) -> list[Path]:
-    paths = sorted(folder.iterdir())
-    return [p for p in paths if p.suffix.lower() in ENDINGS and p.name[0] != "." and p.is_file()]
+    paths = entries(folder)
+    return [p for p in paths if p.suffix.lower() in ENDINGS and p.name[0] != "." and is_file(p)]
 
 
 def _each(value: Any) -> list[Any]:
@@ -416,9 +421,9 @@ def _text(value: Any) -> str:
     return str(value).strip()
 
 
-def _size(path: Path) -> int:
+def _size(root: Path, file: str) -> int:
     try:
-        return path.stat().st_size
+        return (root / file).stat().st_size
     except OSError:
         return 0
 

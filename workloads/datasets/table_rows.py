@@ -15,6 +15,8 @@ import pyarrow as pa
 from pyarrow import compute
 
 from workloads.errors import InputRejected
+from workloads.files import changed_ns, open_text
+from workloads.files import size as size_of
 from workloads.parquet import open_parquet
 
 ENDINGS = (".csv", ".tsv", ".jsonl", ".ndjson", ".parquet")
@@ -87,7 +89,7 @@ def image_bytes(path: Path, row: int, leaf: str) -> bytes | None:
     Raises:
         OSError: the file is gone or cannot be read.
     """
-    changed = path.stat().st_mtime_ns
+    changed = changed_ns(path)
     starts = _group_starts(path, changed)
     group = max(n for n, start in enumerate(starts) if start <= row)
     value: bytes | None = _group_bytes(path, changed, group, leaf)[row - starts[group]].as_py()
@@ -103,7 +105,7 @@ def is_missing(value: Any) -> bool:
 
 def _read_csv(path: Path) -> TableFile:
     csv.field_size_limit(_LONGEST_CELL)
-    with path.open(encoding="utf-8-sig", newline="") as stream:
+    with open_text(path, encoding="utf-8-sig", newline="") as stream:
         head = stream.readline()
         stream.seek(0)
         delimiter = "\t" if path.suffix.lower() == ".tsv" else max(_DELIMITERS, key=head.count)
@@ -121,7 +123,7 @@ def _csv_row(number: int, columns: Sequence[str], cells: Sequence[str]) -> Row:
 
 
 def _read_json_lines(path: Path) -> TableFile:
-    with path.open(encoding="utf-8-sig") as stream:
+    with open_text(path, encoding="utf-8-sig") as stream:
         rows = [_json_row(n, line) for n, line in enumerate(filter(str.strip, stream))]
     columns = tuple(dict.fromkeys(name for row in rows for name in row.values))
     return TableFile(path, columns, rows)
@@ -144,7 +146,7 @@ def _read_parquet(path: Path) -> TableFile:
         bytes_in = {name: leaf for name, leaf in found.items() if leaf}
         bytes_in = {name: leaf for name, leaf in bytes_in.items() if _has_values(file, leaf)}
         rows = [Row(n, values) for n, values in enumerate(_parquet_rows(file, bytes_in))]
-    size = path.stat().st_size // max(len(rows), 1)
+    size = size_of(path) // max(len(rows), 1)
     names = _hugging_face_names(schema.metadata or {})
     return TableFile(path, tuple(schema.names), rows, bytes_in, names, size)
 

@@ -35,8 +35,10 @@ from workloads.datasets.toolkit_lines import (
     whole,
 )
 from workloads.errors import InputRejected, NotFound
+from workloads.files import is_file, is_folder, matching
 from workloads.images.masks import FOREGROUND, IGNORED, decode_mask, encode_mask
 from workloads.records import GroundTruth, Record, Task
+from workloads.storage.addresses import absolute
 
 IMAGE_IDS, LABELS, SIZES = "image_ids.txt", "class_labels.txt", "image_sizes.txt"
 LOCALIZATION = "localization.txt"
@@ -103,7 +105,7 @@ class ToolkitMetadata(Dataset):
 
     def splits(self) -> tuple[str, ...]:
         """The folders with a list of images, ascending."""
-        return tuple(sorted(path.parent.name for path in self.root.glob(f"*/{IMAGE_IDS}")))
+        return tuple(sorted(path.parent.name for path in matching(self.root, f"*/{IMAGE_IDS}")))
 
     def items(self, split: str) -> list[Item]:
         """All images listed for a split, in the order of the list, existing or not.
@@ -197,7 +199,7 @@ class ToolkitMetadata(Dataset):
 
     def _table(self, split: str, name: str) -> dict[str, str]:
         path = self.root / split / name
-        return by_image(path) if name == LABELS or path.is_file() else {}
+        return by_image(path) if name == LABELS or is_file(path) else {}
 
     def _truth(self, label: int, places: Places, width: int, height: int) -> GroundTruth:
         if places.masks:
@@ -219,13 +221,13 @@ class ToolkitMetadata(Dataset):
         return file_digest(*(self._masks / name for name in names)) if names else ""
 
     def _class_names(self, path: Path | None) -> tuple[str, ...]:
-        if path is None and not (self.root / CLASS_NAMES).is_file():
+        if path is None and not is_file(self.root / CLASS_NAMES):
             return tuple(str(label) for label in range(max(self._labels(), default=0) + 1))
         path = path or self.root / CLASS_NAMES
         return names_of(path)
 
     def _labels(self) -> Iterator[int]:
-        for path in self.root.glob(f"*/{LABELS}"):
+        for path in matching(self.root, f"*/{LABELS}"):
             for line in list_lines(path):
                 label = whole(line.partition(",")[2])
                 if label is not None and label < MAX_CLASSES:
@@ -233,9 +235,9 @@ class ToolkitMetadata(Dataset):
 
 
 def _folder(path: Path) -> Path:
-    if not path.is_dir():
+    if not is_folder(path):
         raise NotFound(f"{path}: no such folder; correct the data set's options")
-    return path.absolute()  # workers have another working directory
+    return absolute(path)  # workers have another working directory
 
 
 def _other_names(others: int) -> str:
@@ -256,12 +258,12 @@ def _renamed(path: Path) -> dict[str, str]:
 def _image_prefix(root: Path, given: Path | None) -> str:
     """Prefix that turns an image id into a path, relative to the root or absolute."""
     if given is not None:
-        folder, top = _folder(given), root.absolute()
+        folder, top = _folder(given), absolute(root)
         if folder == top:
             return ""
         return f"{folder.relative_to(top) if folder.is_relative_to(top) else folder}/"
-    for place in (IMAGES, f"../../dataset/{root.absolute().name}"):
-        if (root / place).is_dir():
+    for place in (IMAGES, f"../../dataset/{absolute(root).name}"):
+        if is_folder(root / place):
             return f"{place}/"
     return ""
 

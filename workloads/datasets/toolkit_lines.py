@@ -25,6 +25,7 @@ from workloads.datasets.base import NO_FILE
 from workloads.datasets.boxes import Box, checked_box, corner
 from workloads.datasets.pascal_xml import as_text
 from workloads.errors import InputRejected
+from workloads.files import open_bytes
 from workloads.images.decode import ImageLimits, decode_grey
 from workloads.images.masks import combine_masks
 
@@ -155,7 +156,7 @@ def _only(said: str) -> str:
 def _grey(folder: Path, name: str) -> NDArray[np.uint8]:
     limits = ImageLimits()
     try:
-        with (folder / name).open("rb") as stream:
+        with open_bytes(folder / name) as stream:
             return decode_grey(stream.read(limits.max_bytes + 1), limits)
     except InputRejected as error:
         raise type(error)(f"mask '{name}': {error}") from None

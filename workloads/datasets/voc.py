@@ -24,6 +24,7 @@ from workloads.datasets.pascal_xml import (
 )
 from workloads.datasets.remarks import lenient
 from workloads.errors import InputRejected, NotFound
+from workloads.files import is_folder, matching
 from workloads.records import GroundTruth, Record, Task
 
 IMAGES = "JPEGImages"
@@ -85,7 +86,7 @@ class VocDataset(Dataset):
         """
         if self._folders:
             return tuple(self._folders)
-        stems = {path.stem for path in (self.root / SPLITS).glob("*.txt")}
+        stems = {path.stem for path in matching(self.root / SPLITS, "*.txt")}
         lists = {*stems, *USUAL_SPLITS}
         of_classes = {f"{name}_{split}" for name in self.classes for split in lists}
         return tuple(sorted(stems - of_classes))
@@ -122,7 +123,7 @@ class VocDataset(Dataset):
     def _items_of_folder(self, split: str, xmls: str, images: str) -> Iterator[Item]:
         """An item for each XML of a folder."""
         files = ImageFiles(self.root, (images,))
-        for path in sorted((self.root / xmls).glob("*.xml")):
+        for path in sorted(matching(self.root / xmls, "*.xml")):
             found = files.find_id(path.stem, ".jpg")
             yield Item(
                 image_id=path.stem,
@@ -159,7 +160,7 @@ class VocDataset(Dataset):
         if given != "files":
             return names_of(Path(given))
         folders = [xmls for xmls, _ in self._folders.values()] or [ANNOTATIONS]
-        xmls = [path for name in folders for path in (self.root / name).glob("*.xml")]
+        xmls = [path for name in folders for path in matching(self.root / name, "*.xml")]
         found = tuple(sorted({name for path in xmls for name in class_names(path) if name}))
         if not found:
             raise InputRejected(f"{self.root}: no object in the XML files has a name; add some")
@@ -201,9 +202,9 @@ def _folders_without_lists(root: Path) -> dict[str, tuple[str, str]]:
     So LabelImg leaves it (one split, train), and Roboflow (a folder for each split).
     """
     for xmls, images in ((ANNOTATIONS, IMAGES), (ANNOTATIONS, "images"), ("", "")):
-        if any((root / xmls).glob("*.xml")) and (root / images).is_dir():
+        if any(matching(root / xmls, "*.xml")) and is_folder(root / images):
             return {"train": (xmls, images)}
-    names = sorted(path.name for path in root.glob("*/") if any(path.glob("*.xml")))
+    names = sorted(path.name for path in matching(root, "*/") if any(matching(path, "*.xml")))
     return {name: (name, name) for name in names}
 
 

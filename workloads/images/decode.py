@@ -23,6 +23,7 @@ from pydantic import Field
 from workloads.errors import InputRejected, NotAnImage, TooLarge
 from workloads.images.png_chunks import drop_remarks
 from workloads.options import Options
+from workloads.storage.storage import storage_of
 
 Fit = Literal["warp", "pad"]
 
@@ -62,8 +63,9 @@ def read_image_bytes(path: Path, limits: ImageLimits) -> bytes:
         TooLarge: over the limit on bytes.
         OSError: there is none, or it cannot be read.
     """
-    with path.open("rb") as stream:
-        check_bytes(os.fstat(stream.fileno()).st_size, limits)
+    with storage_of(path).open(path) as stream:
+        check_bytes(stream.seek(0, os.SEEK_END), limits)
+        stream.seek(0)
         return stream.read()
 
 

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from workloads.errors import NotFound
 from workloads.parquet import count_rows, open_parquet, write_parquet
 from workloads.records import TRUTH_FIELDS, GroundTruth, truth_columns, truth_from_row
-from workloads.storage import storage_of
+from workloads.storage.storage import storage_of
 
 SCHEMA_VERSION = 3
 PREDICTION_SCHEMA = pa.schema(

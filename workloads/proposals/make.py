@@ -27,7 +27,7 @@ from workloads.parquet import write_parquet
 from workloads.proposals.options import Peak, ProposalOptions
 from workloads.proposals.selective_search import selective_search
 from workloads.proposals.store import SCHEMA, SCHEMA_VERSION
-from workloads.storage import storage_of
+from workloads.storage.storage import storage_of
 
 if TYPE_CHECKING:
     from workloads.shards.read import RowGroup

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from workloads.artifacts import QUARANTINE, write_text
 from workloads.errors import IntegrityError
-from workloads.storage import storage_of
+from workloads.storage.storage import storage_of
 
 EXAMPLES = 3
 _QUOTED = re.compile(r"""b?'[^']*'|b?"[^"]*\"""")

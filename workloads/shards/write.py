@@ -27,7 +27,7 @@ from workloads.parquet import ParquetWriter, parquet_writer
 from workloads.records import RECORD_SCHEMA, Record, records_to_table
 from workloads.shards.manifest import ShardFile, ShardManifest, SplitInfo
 from workloads.shards.quarantine import Quarantined, write_quarantine
-from workloads.storage import storage_of
+from workloads.storage.storage import storage_of
 
 # What a reader, and the writer, holds in memory at once.
 ROWS_PER_GROUP = 256

@@ -19,9 +19,10 @@ import obstore
 import pyarrow as pa
 from obstore import exceptions
 
-from workloads.addresses import place_of, shown
-from workloads.buckets import Bucket, bucket, was_tried
 from workloads.errors import ConfigError
+from workloads.storage.addresses import place_of, shown
+from workloads.storage.buckets import Bucket, bucket, was_tried
+from workloads.storage.local import Listed
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
@@ -35,15 +36,22 @@ class ObjectStorage:
     """Artifacts in the buckets of object storage."""
 
     def files(self, folder: Path) -> list[Path]:
+        return [found.path for found in self.listing(folder)]
+
+    def listing(self, folder: Path, *, deep: bool = True) -> list[Listed]:
         store, key = _at(folder)
-        pages = store.ask(lambda s: obstore.list(s, f"{key}/" if key else None).collect())
-        return sorted(_below(folder, key, page["path"]) for page in pages)
+        found = store.ask(_listed_deep if deep else _listed_here, f"{key}/" if key else None)
+        listed = (
+            Listed(_below(folder, key, meta["path"]), int(meta["size"]), _changed_ns(meta))
+            for meta in found
+        )
+        return sorted(one for one in listed if one.num_bytes or self._is_file(one.path, folder))
 
     def entries(self, folder: Path) -> list[Path]:
         store, key = _at(folder)
         found = store.ask(obstore.list_with_delimiter, f"{key}/" if key else None)
-        names = [*found["common_prefixes"], *(page["path"] for page in found["objects"])]
-        return sorted(_below(folder, key, name) for name in names)
+        names = {*found["common_prefixes"], *(meta["path"] for meta in found["objects"])}
+        return sorted(_below(folder, key, name) for name in names - {key})
 
     def exists(self, path: Path) -> bool:
         return self._head(path) is not None
@@ -62,7 +70,7 @@ class ObjectStorage:
         found = self._head(path)
         if found is None:
             raise _missing(path)
-        return int(found["last_modified"].timestamp()) * 10**9  # listings have whole seconds
+        return _changed_ns(found)
 
     def open(self, path: Path) -> io.BufferedReader:
         return io.BufferedReader(_Object(path, _start), READ_BYTES)
@@ -134,6 +142,13 @@ class ObjectStorage:
                     return
             else:
                 return
+
+    def _is_file(self, path: Path, folder: Path) -> bool:
+        """Whether something empty in a listing is no mark of a folder, as consoles leave them.
+
+        The name of a mark ends in a slash, which listings of the library leave out.
+        """
+        return path != folder and self.exists(path)
 
     def _head(self, path: Path) -> Any:
         store, key = _at(path)
@@ -227,6 +242,14 @@ class _Object(io.RawIOBase):
             ) from None
 
 
+def _listed_deep(store: Any, prefix: str | None) -> Sequence[Any]:
+    return obstore.list(store, prefix).collect()
+
+
+def _listed_here(store: Any, prefix: str | None) -> Sequence[Any]:
+    return obstore.list_with_delimiter(store, prefix)["objects"]
+
+
 def _start(store: Any, key: str) -> _Start:
     """For reading from start to end: a small object comes at once."""
     found = obstore.get(store, key)
@@ -261,6 +284,11 @@ def _at(path: Path) -> tuple[Bucket, str]:
 
 def _below(folder: Path, key: str, name: str) -> Path:
     return folder / (name[len(key) + 1 :] if key else name)
+
+
+def _changed_ns(meta: Any) -> int:
+    """In whole seconds: that is all that every answer has."""
+    return int(meta["last_modified"].timestamp()) * 10**9
 
 
 def _files_of(folder: Path) -> Sequence[Path]:

@@ -14,7 +14,7 @@ from s3_endpoint import S3Endpoint, forget_buckets
 from workloads import buckets
 from workloads.artifacts import read_json, write_json
 from workloads.errors import StorageError
-from workloads.storage import storage_of
+from workloads.storage.storage import storage_of
 
 NOBODY = "http://127.0.0.1:9"  # the port of discard, where nobody listens
 
@@ -75,7 +75,9 @@ def test_no_credentials_are_said_at_once(elsewhere: pytest.MonkeyPatch, tmp_path
         elsewhere.delenv(name)
     for name in ("AWS_SHARED_CREDENTIALS_FILE", "AWS_CONFIG_FILE"):
         elsewhere.setenv(name, str(tmp_path / "none"))
-    with pytest.raises(StorageError, match="s3://bucket: no credentials for S3; set AWS_PROFILE"):
+    with pytest.raises(
+        StorageError, match=r"s3://bucket: no credentials for S3 .*; set AWS_PROFILE"
+    ):
         write_json(Path("s3://bucket/x.json"), {})
 
 
@@ -94,6 +96,17 @@ def test_a_profile_names_credentials_and_endpoint(
     assert read_json(bucket / "x.json") == {"a": 1}
 
 
+def test_a_wrong_profile_and_a_wrong_key_file_are_said(
+    elsewhere: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    elsewhere.setenv("AWS_PROFILE", "nobody")
+    with pytest.raises(StorageError, match=r"s3://bucket: no cred.*\(ProfileNotFound\)"):
+        write_json(Path("s3://bucket/x.json"), {})
+    elsewhere.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(tmp_path / "none"))
+    with pytest.raises(StorageError, match="gs://bucket: no credentials for Google"):
+        write_json(Path("gs://bucket/x.json"), {})
+
+
 def test_google_without_credentials_is_refused_within_seconds(
     elsewhere: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -108,31 +121,32 @@ def test_google_without_credentials_is_refused_within_seconds(
 class Lost:
     """The answer to a request that was carried out gets lost once."""
 
-    def __init__(self, request: object) -> None:
-        self.request, self.lost = request, False
+    def __init__(self, request: object, said: str) -> None:
+        self.request, self.said, self.lost = request, said, False
 
     def __call__(self, *args: object, **options: object) -> object:
         answer = self.request(*args, **options)  # type: ignore[operator]
         if not self.lost:
             self.lost = True
-            raise exceptions.GenericError("connection reset")
+            raise exceptions.GenericError(self.said)
         return answer
 
 
+@pytest.mark.parametrize("said", ["connection reset", "status code: 503", "status code: 409"])
 def test_an_answer_that_got_lost_makes_no_ghost(
-    bucket: Path, monkeypatch: pytest.MonkeyPatch
+    bucket: Path, monkeypatch: pytest.MonkeyPatch, said: str
 ) -> None:
     """Tried again, the request meets what it wrote itself."""
     storage, put = storage_of(bucket), obstore.put
-    monkeypatch.setattr(obstore, "put", Lost(put))
+    monkeypatch.setattr(obstore, "put", Lost(put, said))
     assert storage.create(bucket / "lease", "mine")
-    monkeypatch.setattr(obstore, "put", Lost(put))
+    monkeypatch.setattr(obstore, "put", Lost(put, said))
     assert not storage.create(bucket / "lease", "another's")
-    monkeypatch.setattr(obstore, "put", Lost(put))
+    monkeypatch.setattr(obstore, "put", Lost(put, said))
     assert storage.swap(bucket / "lease", "mine", "mine, renewed")
     monkeypatch.setattr(obstore, "put", put)
     storage.append(bucket / "log", b"one\n")
-    monkeypatch.setattr(obstore, "put", Lost(put))
+    monkeypatch.setattr(obstore, "put", Lost(put, said))
     storage.append(bucket / "log", b"two\n")
     with storage.open(bucket / "log") as stream:
         assert stream.read() == b"one\ntwo\n"

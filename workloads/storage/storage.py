@@ -15,8 +15,8 @@ from typing import Protocol
 
 import pyarrow as pa
 
-from workloads.addresses import is_address
-from workloads.local_storage import LocalStorage
+from workloads.storage.addresses import is_address
+from workloads.storage.local import Listed, LocalStorage
 
 
 class Storage(Protocol):
@@ -28,6 +28,13 @@ class Storage(Protocol):
 
     def files(self, folder: Path) -> list[Path]:
         """All files below a folder, at any depth, in order; none if there is no such folder."""
+
+    def listing(self, folder: Path, *, deep: bool = True) -> list[Listed]:
+        """As `files`, with sizes and times: one request for a thousand in object storage.
+
+        Args:
+            deep: at any depth, not only directly in the folder.
+        """
 
     def entries(self, folder: Path) -> list[Path]:
         """Files and folders directly in a folder, in order; none if there is no such folder."""
@@ -122,6 +129,6 @@ def storage_of(path: Path) -> Storage:
 
 @cache
 def _object_storage() -> Storage:
-    from workloads.object_storage import ObjectStorage  # a library that few need
+    from workloads.storage.objects import ObjectStorage  # a library that few need
 
     return ObjectStorage()

@@ -6,8 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from workloads.addresses import (
+from workloads.errors import ConfigError
+from workloads.storage.addresses import (
     absolute,
+    below,
     check_address,
     is_address,
     place_of,
@@ -15,7 +17,6 @@ from workloads.addresses import (
     shown,
     with_slashes,
 )
-from workloads.errors import ConfigError
 
 
 def test_an_address_is_a_path() -> None:
@@ -60,9 +61,15 @@ def test_a_bucket_must_be_one(address: str) -> None:
         place_of(Path(address))
 
 
-def test_an_address_does_not_climb() -> None:
-    with pytest.raises(ConfigError, match=r"s3://bucket/a/\.\./b: an address has no '\.\.'"):
-        check_address(Path("s3://bucket/a/../b"), "--root")
+def test_an_address_climbs_to_its_bucket_at_most() -> None:
+    assert place_of(Path("s3://bucket/a/../b")).key == "b"
+    assert place_of(Path("s3://bucket/a/../../../other/b")) == ("s3", "bucket", "other/b")
+
+
+def test_names_of_files_may_be_whole() -> None:
+    assert below(Path("s3://bucket/a"), "b/c") == Path("s3://bucket/a/b/c")
+    assert below(Path("/data"), "s3:/bucket/c") == Path("s3://bucket/c")
+    assert below(Path("/data"), "/b") == Path("/b")
 
 
 @pytest.mark.parametrize("address", ["hdfs://n/photos", "https://h/x"])

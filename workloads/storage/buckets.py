@@ -16,21 +16,30 @@ import time
 from collections.abc import Callable
 from datetime import timedelta
 from functools import lru_cache
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from botocore.exceptions import BotoCoreError
 from obstore import exceptions
 from obstore.store import GCSStore, S3Store
 
 from workloads.errors import StorageError
+from workloads.storage.addresses import is_address, place_of
 
 if TYPE_CHECKING:
     from obstore.store import ClientConfig, ObjectStore, RetryConfig, S3Config
+    from pyarrow import fs
 
 PATIENCE_S = 120.0  # from the first failure of a request to giving up
 FIRST_WAIT_S, LONGEST_WAIT_S = 0.1, 5.0
 CONNECT_S, REQUEST_S = 5, 60
+ARROW_ATTEMPTS = 10  # of Arrow's own access, with waits that double
+# All patience is `Bucket.ask`'s: it has to know whether a request may have been carried out.
+NO_RETRIES: RetryConfig = {"max_retries": 0, "retry_timeout": timedelta(seconds=1)}
+DEFAULT_REGION = "us-east-1"
 _CODE = re.compile(r"<Code>(\w+)</Code>")
 _STATUS = re.compile(r"status code: (\d{3})")
+_PASSING = ("408", "409", "429")  # too slow, at the same time as another write, too often
 _NO_BUCKET = "NoSuchBucket"
 _REFUSED = (exceptions.PermissionDeniedError, exceptions.UnauthenticatedError)
 # What a caller asked about and got its answer to; trying again would not change it.
@@ -50,10 +59,14 @@ class Bucket:
         """Contacts nobody, but may ask this machine for its role.
 
         Raises:
-            StorageError: no credentials.
+            StorageError: no credentials, or what names them is wrong.
         """
         self.name = f"{scheme}://{name}"
-        self.store: ObjectStore = _OPEN[scheme](self.name, name)
+        try:
+            self.store: ObjectStore = _OPEN[scheme](self.name, name)
+        except (exceptions.BaseError, BotoCoreError) as error:  # a profile or key file is not there
+            reason = type(error).__name__
+            raise StorageError(f"{self.name}: {_NO_CREDENTIALS[scheme]} ({reason})") from None
 
     def ask(self, request: Callable[..., _T], *args: Any, **options: Any) -> _T:
         """The answer to `request(store, *args, **options)`.
@@ -136,7 +149,7 @@ def _s3(address: str, name: str) -> ObjectStore:
     session = boto3.Session()
     if session.get_credentials() is None:
         raise StorageError(f"{address}: {_NO_CREDENTIALS['s3']}")
-    config: S3Config = {"region": session.region_name or "us-east-1"}
+    config: S3Config = {"region": session.region_name or DEFAULT_REGION}
     endpoint = s3_endpoint()
     if endpoint:
         config["endpoint"] = endpoint
@@ -145,7 +158,7 @@ def _s3(address: str, name: str) -> ObjectStore:
         config=config,
         credential_provider=Boto3CredentialProvider(session),
         client_options={**_client(), "allow_http": (endpoint or "").startswith("http:")},
-        retry_config=_retries(),
+        retry_config=NO_RETRIES,
     )
 
 
@@ -161,16 +174,40 @@ def s3_endpoint() -> str | None:
     return found
 
 
+def arrow_place(path: Path) -> tuple[str, fs.FileSystem | None]:
+    """A folder as libraries on Arrow's file systems take it: its name there, and its system.
+
+    For those that keep files of their own, as Ray Train does; None is the local one. The SDK
+    below finds the same credentials, but no endpoint by itself.
+    """
+    if not is_address(path):
+        return str(path), None
+    from pyarrow import fs
+
+    place = place_of(path)
+    name = f"{place.bucket}/{place.key}"
+    if place.scheme == "gs":
+        return name, fs.GcsFileSystem()
+    import boto3
+
+    retries = fs.AwsStandardS3RetryStrategy(max_attempts=ARROW_ATTEMPTS)
+    region = boto3.Session().region_name or DEFAULT_REGION
+    return name, fs.S3FileSystem(
+        region=region, endpoint_override=s3_endpoint(), retry_strategy=retries
+    )
+
+
 def _gs(address: str, name: str) -> ObjectStore:
-    return GCSStore(name, client_options=_client(), retry_config=_retries())
+    return GCSStore(name, client_options=_client(), retry_config=NO_RETRIES)
 
 
 _OPEN: dict[str, Callable[[str, str], ObjectStore]] = {"s3": _s3, "gs": _gs}
 _NO_CREDENTIALS = {
-    "s3": "no credentials for S3; set AWS_PROFILE, or AWS_ACCESS_KEY_ID and "
+    "s3": "no credentials for S3 that can be used; set AWS_PROFILE, or AWS_ACCESS_KEY_ID and "
     "AWS_SECRET_ACCESS_KEY, or give the machine a role",
-    "gs": "no credentials for Google Cloud Storage; set GOOGLE_APPLICATION_CREDENTIALS to a key "
-    "file, run 'gcloud auth application-default login', or give the machine a role",
+    "gs": "no credentials for Google Cloud Storage that can be used; set "
+    "GOOGLE_APPLICATION_CREDENTIALS to a key file, run 'gcloud auth application-default login', "
+    "or give the machine a role",
 }
 
 
@@ -181,18 +218,12 @@ def _client() -> ClientConfig:
     }
 
 
-def _retries() -> RetryConfig:
-    """Few and soon, of single requests; `Bucket.ask` is the one that has patience."""
-    backoff = {"init_backoff": timedelta(seconds=0.1), "max_backoff": timedelta(seconds=0.4)}
-    return {"max_retries": 2, "retry_timeout": timedelta(seconds=10), "backoff": backoff}  # type: ignore[typeddict-item]
-
-
 def _may_pass(error: Exception) -> bool:
     """Whether trying again can help: not after a refusal, which has a status of 4xx."""
     if isinstance(error, _REFUSED) or _asks_for_role(error):
         return False
     status = _STATUS.search(str(error))
-    return status is None or status[1][0] == "5" or status[1] in ("408", "429")
+    return status is None or status[1][0] == "5" or status[1] in _PASSING
 
 
 def _asks_for_role(error: Exception) -> bool:

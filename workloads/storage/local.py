@@ -11,15 +11,33 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from io import BufferedReader
 from pathlib import Path
+from typing import NamedTuple
 
 import pyarrow as pa
 
 
+class Listed(NamedTuple):
+    """A file as a listing has it.
+
+    Attributes:
+        changed_ns: when it was last written, nanoseconds since 1970 (whole seconds in a bucket).
+    """
+
+    path: Path
+    num_bytes: int
+    changed_ns: int
+
+
 class LocalStorage:
-    """Artifacts in folders that this machine sees; see `workloads.storage.Storage`."""
+    """Artifacts in folders that this machine sees; see `workloads.storage.storage.Storage`."""
 
     def files(self, folder: Path) -> list[Path]:
         return sorted(path for path in folder.rglob("*") if path.is_file())
+
+    def listing(self, folder: Path, *, deep: bool = True) -> list[Listed]:
+        files = self.files(folder) if deep else filter(Path.is_file, self.entries(folder))
+        found = ((path, path.stat()) for path in files)
+        return [Listed(path, info.st_size, info.st_mtime_ns) for path, info in found]
 
     def entries(self, folder: Path) -> list[Path]:
         return sorted(folder.iterdir()) if folder.is_dir() else []

@@ -2,11 +2,12 @@
 
 A `Path` made of an address keeps everything that a path can say without looking (`/`, `parent`,
 `name`, `relative_to`); it has lost one slash, which only printing puts back. Whoever looks at
-files goes through `workloads.storage`.
+files goes through `workloads.storage.storage`.
 """
 
 from __future__ import annotations
 
+import posixpath
 import re
 from pathlib import Path
 from typing import NamedTuple
@@ -24,7 +25,8 @@ class Place(NamedTuple):
     """Parts of an address.
 
     Attributes:
-        key: names in the bucket, with slashes between them; empty for the bucket itself.
+        key: names in the bucket, with slashes between them; empty for the bucket itself. `..`
+            leads up to the bucket at most.
     """
 
     scheme: str
@@ -41,7 +43,7 @@ def place_of(path: Path) -> Place:
     """The parts of an address.
 
     Raises:
-        ConfigError: its bucket cannot be one, or a name in it is `..`.
+        ConfigError: its bucket cannot be one.
     """
     scheme, bucket, *names = path.parts
     if not _BUCKET.fullmatch(bucket):
@@ -49,9 +51,8 @@ def place_of(path: Path) -> Place:
             f"{shown(path)}: '{bucket}' is no bucket; write {scheme}//BUCKET/FOLDER, the bucket in "
             "3 to 63 small letters, digits, dots and hyphens"
         )
-    if ".." in names:
-        raise ConfigError(f"{shown(path)}: an address has no '..'; write it without")
-    return Place(scheme.removesuffix(":"), bucket, "/".join(names))
+    key = posixpath.normpath(f"/{'/'.join(names)}")[1:]  # '..' as in a file system
+    return Place(scheme.removesuffix(":"), bucket, key)
 
 
 def shown(path: Path) -> str:
@@ -67,6 +68,11 @@ def with_slashes(text: str) -> str:
 def absolute(path: Path) -> Path:
     """The path that means the same in every process: `~` and links resolved, or the address."""
     return path if is_address(path) else path.expanduser().resolve()
+
+
+def below(folder: Path, name: str) -> Path:
+    """`folder / name`, where a name may also be a whole path or address."""
+    return Path(name) if is_address(Path(name)) else folder / name
 
 
 def check_address(path: Path, what: str) -> None:

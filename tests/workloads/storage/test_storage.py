@@ -12,9 +12,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from workloads.local_storage import LocalStorage
 from workloads.parquet import count_rows, read_columns, write_parquet
-from workloads.storage import storage_of
+from workloads.storage.local import LocalStorage
+from workloads.storage.storage import storage_of
 
 # Any name that a file system takes, with room for what a temporary name adds to it.
 NAMES = st.text(

@@ -20,7 +20,7 @@ from workloads.artifacts import (
     write_text,
 )
 from workloads.parquet import open_parquet, parquet_writer
-from workloads.storage import storage_of
+from workloads.storage.storage import storage_of
 
 AWKWARD = ["a b", "it's", 'say "x"', "Zürich 東京", "a=b", "c:d", "%20", "#1", "a+b&c?d", "~x"]
 
@@ -217,3 +217,18 @@ def test_lines_are_appended_whole(place: Path) -> None:
 def test_json_comes_back(place: Path) -> None:
     write_json(place / "x.json", {"a": ["ü", None]})
     assert read_json(place / "x.json") == {"a": ["ü", None]}
+
+
+def test_marks_of_folders_are_no_files(bucket: Path) -> None:
+    """Consoles of clouds and Arrow leave empty objects whose names end in a slash."""
+    import boto3
+
+    for name in ("place/", "place/a/", "place/empty folder/"):
+        boto3.client("s3").put_object(Bucket=bucket.name, Key=name, Body=b"")
+    write_text(bucket / "place/a/x", "x")
+    write_text(bucket / "place/nothing in it", "")
+    storage, place = storage_of(bucket), bucket / "place"
+    assert storage.files(place) == [place / "a/x", place / "nothing in it"]
+    assert storage.entries(place) == [place / "a", place / "empty folder", place / "nothing in it"]
+    assert not storage.exists(place / "a")
+    assert storage.is_folder(place / "a")
