@@ -19,7 +19,7 @@ from typing import Any, ClassVar
 import yaml
 from pydantic import Field
 
-from clusters.base import JOB_SLOT, ClusterStatus, Remote, Say, added_up
+from clusters.base import JOB_SLOT, ClusterStatus, Remote, Say, State, added_up
 from clusters.ray_command import NODE_VARIABLES, job_slot_option, ray_command
 from clusters.state import changing, read_state, state_folder, write_state
 from clusters.tokens import default_token_file, make_token
@@ -122,16 +122,17 @@ class Launched(Remote):
         self._check_needs()
         folder = state_folder(self.name)
         with changing(folder, self.name):
-            if read_state(folder / _STATE) is not None:
-                address = self.submit_address()
-                if self.asked(address).nodes:
-                    say(f"cluster '{self.name}' is up already, at {address}")
-                    return
+            state = read_state(folder / _STATE)
+            if state and state.get("complete"):
+                self._refuse_if_silent(now := self.status())
+                say(f"cluster '{self.name}' is up already, at {now.address}")
+                return
             make_token(self.token_file())
             file = self._written(folder)
-            write_state(folder / _STATE, {"file": str(file)})
+            write_state(folder / _STATE, {"file": str(file), "complete": False})
             self.launcher(folder, "up", "--yes", "--no-config-cache", str(file))
             self._wait()
+            write_state(folder / _STATE, {"file": str(file), "complete": True})
             say(f"cluster '{self.name}' is up; its dashboard is at {self.submit_address()}")
 
     def down(self, say: Say) -> None:
@@ -185,14 +186,18 @@ class Launched(Remote):
 
     def _wait(self) -> None:
         """Until the head answers."""
-        address, until = self.submit_address(), time.monotonic() + _ANSWER_S
-        while not (status := self.asked(address)).nodes:
-            if time.monotonic() > until:
-                raise ClusterError(
-                    f"cluster '{self.name}' was started but is of no use: {status.reason}; end it: "
-                    f"wsol cluster down {self.given}"
-                )
+        until = time.monotonic() + _ANSWER_S
+        while (now := self.status()).state is not State.UP and time.monotonic() < until:
             time.sleep(1.0)
+        self._refuse_if_silent(now)
+
+    def _refuse_if_silent(self, now: ClusterStatus) -> None:
+        """Its jobs may still run, so it is not started over them."""
+        if now.state is not State.UP:
+            raise ClusterError(
+                f"cluster '{self.name}' was started but is of no use: {now.reason}; end it: wsol "
+                f"cluster down {self.given}"
+            )
 
     def launcher(self, folder: Path, *words: str) -> None:
         """The launcher's own words go to stderr as they come: it works for minutes."""

@@ -254,7 +254,9 @@ class Pipeline(Options):
 class Machine(Options):
     """The machine that verbs run on; what to do is told to each of them."""
 
-    cluster: str = Field(default="local", description="a name from `wsol list clusters`")
+    cluster: str = Field(
+        default="local", description="a name from `wsol list clusters`, or the path of a file"
+    )
     workspace: Path = Field(
         default=Path("wsol-workspace"),
         description="folder, s3:// or gs:// of data, shards, runs and tracking",

@@ -7,16 +7,20 @@ import os
 import re
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
-from clusters.base import JOB_SLOT
+import clusters.launcher
+from clusters.base import JOB_SLOT, State
 from clusters.cluster import KINDS, load_cluster, parse_cluster
 from clusters.launcher import Launched
-from workloads.errors import ConfigError
+from clusters.state import STATE_VARIABLE, state_folder
+from clusters.tunnel import close_tunnel
+from workloads.errors import ClusterError, ConfigError
 
 LAUNCHED = [name for name, kind in KINDS.items() if issubclass(kind, Launched)]
 
@@ -144,3 +148,84 @@ def test_wrong_settings_are_one_line(name: str, change: dict[str, Any], message:
     with pytest.raises(ConfigError, match=message) as caught:
         parse_cluster(yaml.safe_dump(values), "x")
     assert "\n" not in str(caught.value)
+
+
+RAY = """#!{python}
+import json, pathlib, sys
+from http.server import BaseHTTPRequestHandler, HTTPServer
+folder = pathlib.Path({folder!r})
+with (folder / "asked").open("a") as stream:
+    stream.write(" ".join(sys.argv[1:]) + "\\n")
+if sys.argv[1] == "up":
+    sys.exit((folder / "fails").exists())
+if sys.argv[1] == "dashboard":
+    node = {{"state": "ALIVE", "resources_total": {{"CPU": 2.0}}}}
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self):
+            self.send_response(200)
+            self.end_headers()
+            nodes = [] if (folder / "silent").exists() else [node]
+            self.wfile.write(json.dumps({{"data": {{"result": {{"result": nodes}}}}}}).encode())
+    HTTPServer(("127.0.0.1", int(sys.argv[3].split("=")[1])), Handler).serve_forever()
+"""
+
+
+@pytest.fixture
+def fake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A `ray` that writes down what it is asked, and whose dashboard knows one node."""
+    command = tmp_path / "ray"
+    command.write_text(RAY.format(python=sys.executable, folder=str(tmp_path)))
+    command.chmod(0o755)
+    monkeypatch.setattr(clusters.launcher, "ray_command", lambda: str(command))
+    monkeypatch.setattr(clusters.launcher, "_ANSWER_S", 0.0)
+    monkeypatch.setenv(STATE_VARIABLE, str(tmp_path / "state"))
+    monkeypatch.setenv("RAY_AUTH_TOKEN_PATH", str(tmp_path / "token"))
+    yield tmp_path
+    close_tunnel(state_folder("hosts"))
+
+
+def asked(folder: Path) -> list[str]:
+    return [line.split()[0] for line in (folder / "asked").read_text().splitlines()]
+
+
+def test_up_and_down_by_the_launcher(fake: Path) -> None:
+    cluster, said = load_cluster("hosts"), list[str]()
+    cluster.up(said.append)
+    assert asked(fake) == ["up", "dashboard"]
+    file = state_folder("hosts") / "cluster.yaml"
+    assert file.read_text() == cluster.manifest()["cluster.yaml"]
+    assert f"up --yes --no-config-cache {file}" in (fake / "asked").read_text()
+    assert (fake / "token").stat().st_mode & 0o777 == 0o600
+    assert cluster.status().nodes == 1
+    cluster.up(said.append)
+    assert "is up already" in said[-1]
+    assert asked(fake) == ["up", "dashboard"]  # the tunnel is found again, too
+    # One that does not answer is not started over its jobs.
+    (fake / "silent").touch()
+    with pytest.raises(ClusterError, match="no node has joined it; end it: wsol cluster down"):
+        cluster.up(said.append)
+    cluster.down(said.append)
+    assert asked(fake)[-1] == "exec"
+    assert "kill -TERM" in (fake / "asked").read_text().splitlines()[-1]
+    assert cluster.status().state is State.DOWN
+    cluster.down(said.append)
+    assert "is down already" in said[-1]
+
+
+def test_a_start_that_failed_is_repeated_by_the_next_up(fake: Path) -> None:
+    (fake / "fails").touch()
+    with pytest.raises(ClusterError, match=r"ray up failed \(exit code 1, .*cluster\.yaml"):
+        load_cluster("hosts").up(print)
+    (fake / "fails").unlink()
+    load_cluster("hosts").up(print)
+    assert asked(fake) == ["up", "up", "dashboard"]
+
+
+def test_a_cloud_without_its_package_is_one_line(
+    fake: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(type(load_cluster("aws")), "needs", {"no_such_module": "its-package"})
+    message = r"launcher needs its-package here: .* -m pip install its-package"
+    with pytest.raises(ClusterError, match=message):
+        load_cluster("aws").up(print)
+    assert not (fake / "asked").exists()

@@ -48,10 +48,7 @@ def test_people_see_which_file_was_read():
 @pytest.mark.parametrize(
     ("setting", "line"),
     [
-        (
-            "cluster=inlien",
-            "unknown cluster 'inlien'; did you mean 'inline'? (allowed: ",
-        ),
+        ("cluster=inlien", "unknown cluster 'inlien'; did you mean 'inline'? (allowed: aws, "),
         ("data.dataset=voc207", "unknown data set 'voc207'; did you mean 'voc2007'? (allowed: "),
         ("pipeline.recipes=[digits-cam-tyny]", "unknown recipe 'digits-cam-tyny'; did you mean "),
         ("ingest.options.clip=true", "ingest.options: unknown key 'clip'"),
