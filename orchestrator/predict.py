@@ -13,7 +13,7 @@ from orchestrator.engine.claims import Verb, claim, is_finished
 from orchestrator.engine.connect import connect
 from orchestrator.engine.engine import Engine
 from orchestrator.engine.progress import Progress
-from workloads.artifacts import exists, seal
+from workloads.artifacts import contents, seal
 from workloads.errors import ConfigError, IntegrityError
 from workloads.files import is_folder
 from workloads.images.decode import ImageLimits
@@ -130,7 +130,8 @@ def _compute(
     out: Path,
 ) -> None:
     parts = [out / f"part-{index:05d}.parquet" for index in range(len(groups))]
-    missing = [i for i, part in enumerate(parts) if not exists(part)]
+    written = set(contents(out))  # one listing, as a bucket answers each question slowly
+    missing = [i for i, part in enumerate(parts) if part not in written]
     units = [
         {"path": str(groups[i].path), "index": groups[i].index, "part": str(parts[i])}
         for i in missing
@@ -151,7 +152,8 @@ def _compute(
     with Progress(total, "images", f"maps of {wanted.split}", done=before) as progress:
         for row in engine.pool(units, Predictor, options, resources, "evaluate"):
             progress.advance(row["rows"])
-    absent = [part.name for part in parts if not exists(part)]
+    written = set(contents(out))
+    absent = [part.name for part in parts if part not in written]
     if absent:
         raise IntegrityError(f"{out}: {absent[0]} was not written; run the same command again")
 

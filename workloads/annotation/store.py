@@ -55,8 +55,8 @@ class AnnotationStore:
 
     def missing(self) -> list[int]:
         """Chunks whose part is not written yet."""
-        exists = storage_of(self.folder).exists
-        return [i for i in self.listing.chunks if not exists(self._part(i))]
+        written = self._written()
+        return [i for i in self.listing.chunks if self._part(i) not in written]
 
     def write(self, index: int, result: ChunkResult) -> None:
         """Write the part of one chunk, whole or not at all."""
@@ -78,8 +78,9 @@ class AnnotationStore:
     def contents(self) -> dict[int, str]:
         """Image id to the SHA-256 of its file, of all that were read so far."""
         found: dict[int, str] = {}
+        written = self._written()
         for index in self.listing.chunks:
-            if storage_of(self.folder).exists(self._part(index)):
+            if self._part(index) in written:
                 found |= read_part(self._part(index)).contents
         return found
 
@@ -110,6 +111,10 @@ class AnnotationStore:
         for chunk in self.results():
             for file in chunk.quarantined:
                 yield json.dumps(asdict(file), ensure_ascii=False) + "\n"
+
+    def _written(self) -> set[Path]:
+        """The parts that are there: one listing, as a bucket answers each question slowly."""
+        return set(storage_of(self.folder).files(self.folder / PARTS))
 
     def _part(self, index: int) -> Path:
         return part_path(self.folder / PARTS, index)
