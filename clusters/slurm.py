@@ -265,9 +265,14 @@ _OVER = (
     "OUT_OF_MEMORY", "PREEMPTED", "TIMEOUT",
 )  # fmt: skip
 
+# SLURM kills what is left after 30 s (KillWait); Ray alone would take as long to say goodbye.
 _END_OF_STEP = [
     "    ray=$!",
-    "    trap 'kill -TERM \"$ray\" 2>/dev/null || true' TERM INT",
+    "    end_ray() {",
+    '        kill -TERM "$ray" 2>/dev/null || true',
+    '        { sleep 20; kill -KILL "$ray"; } 2>/dev/null &',
+    "    }",
+    "    trap end_ray TERM INT",
     "    code=0",
     '    while kill -0 "$ray" 2>/dev/null; do wait "$ray" || code=$?; done',
     '    rm -rf "$temporary"',

@@ -125,10 +125,15 @@ def ray_processes(net: Hosts) -> list[str]:
     return [words for words in said if "ray" in words]
 
 
+def temporary_folders() -> set[Path]:
+    """Of Ray's in steps of SLURM."""
+    return set(Path("/tmp").glob("wsol-??????"))
+
+
 def test_a_cluster_over_two_hosts_comes_is_requeued_and_goes(
     cluster: Cluster, running: Slurm, two_hosts: Hosts, tmp_path: Path
 ) -> None:
-    said = list[str]()
+    said, folders = list[str](), temporary_folders()
     assert cluster.status().state is State.DOWN
     cluster.up(said.append)
     job = json.loads((tmp_path / "state/wsol/clusters/mine/slurm.json").read_text())["job"]
@@ -173,6 +178,7 @@ def test_a_cluster_over_two_hosts_comes_is_requeued_and_goes(
     while ray_processes(two_hosts):
         assert time.monotonic() < until
         time.sleep(0.5)
+    assert temporary_folders() == folders
     assert cluster.status().state is State.DOWN
     cluster.down(said.append)
     assert "is down already" in said[-1]
