@@ -31,6 +31,7 @@ from workloads.datasets.base import Dataset, Item
 from workloads.datasets.registry import open_dataset
 from workloads.datasets.remarks import is_lenient, reading
 from workloads.errors import InputRejected, NotFound
+from workloads.files import is_file
 from workloads.images.decode import ImageLimits
 from workloads.shards.quarantine import Quarantined, quarantined, write_quarantine
 from workloads.shards.shards import Shards
@@ -162,9 +163,8 @@ def _placeless(options: dict[str, Any], root: Path) -> dict[str, Any]:
     def changed(value: Any) -> Any:
         if not isinstance(value, str) or not Path(value).is_absolute():
             return value
-        if Path(value).is_file():
-            return sha256(Path(value))
-        return os.path.relpath(Path(value).resolve(), root.resolve())
+        path = Path(value)
+        return sha256(path) if is_file(path) else os.path.relpath(absolute(path), absolute(root))
 
     return {name: changed(value) for name, value in options.items()}
 

@@ -35,7 +35,14 @@ settings.load_profile("wsol")
 
 _MARKS = {"integration": "integration", "long": "long", "hosts": "cluster"}
 # They share one Ray, so one process runs them all; else tests of one file stay together.
-_ON_RAY = ("test_cluster_local", "test_jobs", "test_ray", "test_serve", "test_serve_process")
+_ON_RAY = (
+    "test_cluster_local",
+    "test_jobs",
+    "test_ray",
+    "test_readme",
+    "test_serve",
+    "test_serve_process",
+)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -18,6 +18,7 @@ from orchestrator.config.settings import Settings
 from orchestrator.config.workspace import Workspace
 from orchestrator.data.make import make
 from orchestrator.ingest import ingest
+from workloads.artifacts import is_sealed
 from workloads.benchmarks.extent import Extent
 from workloads.datasets.digit_options import DigitsOptions
 from workloads.errors import WsolError
@@ -104,12 +105,12 @@ class _Place:
         submit(name)
         _until(paths.progress.exists)
         seconds = time.monotonic() - started
-        _until(lambda: (paths.model / "manifest.json").exists())
+        _until(lambda: is_sealed(paths.model))
         time.sleep(5.0)  # its workers end
         return seconds
 
     def _training(self, name: str) -> tuple[str, ...]:
-        training = ("train", "digits-cam-tiny", "--shards", str(self._shards))
+        training = ("train", Settings().pipeline.recipes[0], "--shards", str(self._shards))
         return (*training, "--epochs", "1", "--name", name)
 
     def _address(self) -> str:

@@ -15,6 +15,8 @@ from pathlib import Path
 import pytest
 from commands import wsol
 
+from clusters.state import STATE_VARIABLE
+
 ROOT = Path(__file__).resolve().parents[2]
 SMALL = """
 cluster: inline
@@ -58,6 +60,7 @@ def test_the_commands_of_the_readme_run(checkout: Path, monkeypatch: pytest.Monk
     monkeypatch.chdir(checkout)
     monkeypatch.setenv("PATH", f"{ROOT / '.venv/bin'}:{os.environ['PATH']}")
     monkeypatch.setenv("WSOL_CONFIG", str(checkout / "small.yaml"))
+    monkeypatch.setenv(STATE_VARIABLE, str(checkout / "state"))
     said = "".join(run(block) for block in blocks())
     assert "report.html" in said
     assert '"detections"' in said

@@ -170,7 +170,7 @@ def _image(path: Path, image_id: str, label: str, split: str, size: int) -> Entr
 
 
 def _listed(folder: Path) -> list[_Listed] | str:
-    """What is in a folder, in natural order, or why it cannot be listed."""
+    """Entries of a folder, in natural order, or why it cannot be listed."""
     try:
         found = _in_bucket(folder) if is_address(folder) else _on_disk(folder)
     except PermissionError:

@@ -58,7 +58,9 @@ class PxAP(Metric):
             return {}
         (label,) = p.truth.labels
         mask = resize_mask(decode_mask(p.truth.mask), frame)
-        pixels = pixels_by_score(score_bins(protocol_map(p.map_of(label), frame), count), mask, count)
+        pixels = pixels_by_score(
+            score_bins(protocol_map(p.map_of(label), frame), count), mask, count
+        )
         used = np.flatnonzero(pixels.any(axis=0))
         self._pixels[:, :, used] += self.weights(image)[:, None, None] * pixels[:, used]
         self._class_pixels[label] += pixels
@@ -104,7 +106,9 @@ def score_bins(map01: NDArray[np.floating], count: int) -> NDArray[np.int64]:
     return bins.reshape(map01.shape)
 
 
-def pixels_by_score(bins: NDArray[np.int64], mask: NDArray[np.uint8], count: int) -> NDArray[np.int64]:
+def pixels_by_score(
+    bins: NDArray[np.int64], mask: NDArray[np.uint8], count: int
+) -> NDArray[np.int64]:
     """(2, B) background and foreground pixels in each bin; ignored pixels in neither."""
     kinds = [bins[mask == kind] for kind in (BACKGROUND, FOREGROUND)]
     return np.array([np.bincount(found, minlength=count + 2) for found in kinds])
