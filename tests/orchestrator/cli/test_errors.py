@@ -56,7 +56,9 @@ def test_the_drawing_has_no_error_too_many():
 
 
 def test_only_kinds_of_rejected_input_share_an_exit_code_with_usage():
-    alone = [k.exit_code for k in subclasses(WsolError) if not issubclass(k, tree.InputRejected)]
+    shared = (tree.InputRejected, tree.StorageError)
+    alone = [k.exit_code for k in subclasses(WsolError) if not issubclass(k, shared)]
+    assert tree.StorageError.exit_code == tree.ClusterError.exit_code
     assert len(alone) == len(set(alone))
     assert tree.EXIT_QUARANTINED not in alone
 

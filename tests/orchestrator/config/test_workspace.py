@@ -13,7 +13,9 @@ import pytest
 from orchestrator.config.workspace import PipelinePaths, RunPaths, Workspace
 
 DIGEST = "0123456789abcdef" * 4
-ARGUMENTS = {"digest": DIGEST, "name": "first", "split": "val", "recipe": "digits-cam-tiny"}
+ARGUMENTS = {
+    "digest": DIGEST, "name": "first", "split": "val", "recipe": "digits-cam-tiny", "epoch": 3,
+}  # fmt: skip
 FOLDER = Path("ws")
 
 
