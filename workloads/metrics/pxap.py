@@ -58,11 +58,13 @@ class PxAP(Metric):
             return {}
         (label,) = p.truth.labels
         mask = resize_mask(decode_mask(p.truth.mask), frame)
-        pixels = _histograms(score_bins(protocol_map(p.map_of(label), frame), count), mask, count)
+        pixels = pixels_by_score(
+            score_bins(protocol_map(p.map_of(label), frame), count), mask, count
+        )
         used = np.flatnonzero(pixels.any(axis=0))
         self._pixels[:, :, used] += self.weights(image)[:, None, None] * pixels[:, used]
         self._class_pixels[label] += pixels
-        self._centre += _histograms(_centre_bins(frame, count), mask, count)
+        self._centre += pixels_by_score(_centre_bins(frame, count), mask, count)
         self._images += 1
         return {label: {"ap": float(pixel_ap(pixels[None])[0])}}
 
@@ -104,7 +106,9 @@ def score_bins(map01: NDArray[np.floating], count: int) -> NDArray[np.int64]:
     return bins.reshape(map01.shape)
 
 
-def _histograms(bins: NDArray[np.int64], mask: NDArray[np.uint8], count: int) -> NDArray[np.int64]:
+def pixels_by_score(
+    bins: NDArray[np.int64], mask: NDArray[np.uint8], count: int
+) -> NDArray[np.int64]:
     """(2, B) background and foreground pixels in each bin; ignored pixels in neither."""
     kinds = [bins[mask == kind] for kind in (BACKGROUND, FOREGROUND)]
     return np.array([np.bincount(found, minlength=count + 2) for found in kinds])
