@@ -65,7 +65,11 @@ def _answer(result: dict[str, Any]) -> RenderableType:
     facts = {"recipe": result["recipe"], "data": result["data"], "scale": result["scale"]}
     if not result["comparable"]:
         facts["comparable"] = "no: the paper's numbers are those of its own data set"
-    return Group(table, facts_table({**facts, "folder": Path(result["folder"])}))
+    differs = [facts_table(result["deviations"])] if result["deviations"] else []
+    heading = ["", "not as the paper has it:"] if differs else []
+    return Group(
+        table, facts_table({**facts, "folder": Path(result["folder"])}), *heading, *differs
+    )
 
 
 def _number(value: Any) -> str | None:

@@ -13,6 +13,7 @@ from orchestrator.config.settings import Data, Evaluate, Settings, Tune
 from orchestrator.config.workspace import PipelinePaths, Workspace
 from orchestrator.engine.claims import Verb, claim
 from orchestrator.evaluate import evaluate
+from orchestrator.pipeline.deviations import deviations
 from orchestrator.pipeline.smoke import Scale, smoke_settings
 from orchestrator.pipeline.steps import Steps, check_weights
 from orchestrator.train.initial import pretraining
@@ -75,6 +76,7 @@ class Reproduction:
         lines: one for each published number.
         folder: everything that was made on the way.
         seconds: time of each stage.
+        deviations: subject to how ours was not made as the paper's was.
     """
 
     recipe: str
@@ -84,6 +86,7 @@ class Reproduction:
     lines: tuple[Line, ...]
     folder: Path
     seconds: dict[str, float]
+    deviations: dict[str, str]
 
 
 def reproduce(
@@ -104,14 +107,14 @@ def reproduce(
         ConfigError: no such recipe, it only quotes a number, or a miniature of real data.
         NotFound: weights are not on this machine; said before any image is read.
     """
-    recipe = load_recipe(name)
+    asked = recipe = load_recipe(name)
     if scale == "smoke" and data != DIGITS:
         raise ConfigError(f"--scale smoke runs on made digits; use --data {DIGITS}")
     if scale == "smoke":
         recipe, settings = miniature(recipe), smoke_settings(settings)
     source = None if data == DIGITS else absolute(Path(data))
     request = {
-        "recipe": recipe.model_dump(mode="json"),
+        "recipe": recipe.model_dump(mode="json", exclude={"deviations"}),
         "data": str(source or DIGITS),
         "scale": scale,
         "initial": dict(initial or {}),
@@ -120,7 +123,9 @@ def reproduce(
     paths = Workspace(settings.workspace).reproduction(name)
     with claim(paths.folder, request, VERB), ExitStack() as leaving:
         wanted = settings.data.model_copy(update={"dataset": recipe.dataset, "root": source})
-        return _Reproduction(settings, wanted, paths, leaving, recipe, scale, initial or {}).run()
+        given = initial or {}
+        work = _Reproduction(settings, wanted, paths, leaving, recipe, scale, given)
+        return work.run(asked)
 
 
 class _Reproduction(Steps):
@@ -139,8 +144,12 @@ class _Reproduction(Steps):
         super().__init__(settings, data, paths, leaving)
         self.recipe, self.scale, self.initial = recipe, scale, initial
 
-    def run(self) -> Reproduction:
-        """Every stage in its order."""
+    def run(self, asked: Recipe) -> Reproduction:
+        """Every stage in its order.
+
+        Args:
+            asked: the recipe as it is written; what is run may be its miniature.
+        """
         self.check_weights()
         layout = None if self.recipe.dataset == DIGITS else self.recipe.dataset
         root = self.make(DIGITS, layout)
@@ -160,6 +169,7 @@ class _Reproduction(Steps):
             lines=measured.lines,
             folder=self.paths.folder,
             seconds=self.stages.seconds,
+            deviations=deviations(asked, recipe, data, self.initial),
         )
         write_json(self.paths.folder / "reproduction.json", {**asdict(result), "folder": "."})
         return result

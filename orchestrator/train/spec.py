@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from workloads.methods.base import Method
 
 # What a recipe says about its row of a paper; the model is the same without it.
-NOT_TRAINING = {"summary", "published", "row", "quoted", "splits", "metric"}
+NOT_TRAINING = {"summary", "published", "row", "quoted", "splits", "metric", "deviations"}
 
 
 class TrainSpec(Options):

@@ -13,7 +13,7 @@ import yaml
 from workloads.errors import ConfigError, NotFound, one_line
 
 ENDINGS = (".yaml", ".yml")
-OF_A_PAPER = ("row", "published", "quoted")
+OF_A_PAPER = ("row", "published", "quoted", "deviations")
 """What a recipe says about a row of a paper, which another training than that one has not."""
 
 

@@ -137,6 +137,9 @@ class Recipe(Entry):
         dataset: name of its layout.
         proposals: options of the object proposals that it learns from, over the settings'.
         metric: the one that the row is about.
+        deviations: subject (start weights, say) to where the recipe does not follow what the
+            paper did; for people, nothing depends on it. What follows from how a recipe is run
+            is not here.
     """
 
     quoted: Literal[False] = False
@@ -151,6 +154,7 @@ class Recipe(Entry):
     metric: str
     train: TrainOptions = TrainOptions()
     evaluation: Evaluation = Evaluation()
+    deviations: dict[str, str] = Field(default={})
 
     @model_validator(mode="after")
     def _check_metric(self) -> Recipe:
