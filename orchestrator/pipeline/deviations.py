@@ -1,4 +1,4 @@
-"""Where a reproduction does not follow the protocol of the paper whose number it stands beside."""
+"""Deviations of a reproduction from the protocol of the paper whose number it stands beside."""
 
 from __future__ import annotations
 
