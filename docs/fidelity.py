@@ -46,7 +46,8 @@ def circumstances(checkout: Path) -> str:
     asked = run(["git", "-C", checkout, "rev-parse", "HEAD"], capture_output=True, text=True)
     at = f" at `{asked.stdout.strip()}`" if asked.returncode == 0 else ""
     packages = ", ".join(f"{name} {version(name)}" for name in PACKAGES)
-    return f"{datetime.now(UTC):%Y-%m-%d}, {platform.machine()}, {packages}; toolkit{at}.\n"
+    machine = f"{os.cpu_count()} cores ({platform.machine()})"
+    return f"{datetime.now(UTC):%Y-%m-%d}, {machine}, {packages}; toolkit{at}.\n"
 
 
 def main() -> int:

@@ -19,9 +19,13 @@ LINES = (
     Line("loc_error top-5", None, None, 39.0, None),
 )
 
+MET = {"start weights": "a for b"}
+
 
 def reproduction(comparable: bool) -> Reproduction:
-    return Reproduction("r", "digits", "smoke", comparable, LINES, Path("made"), {"train": 2.5})
+    return Reproduction(
+        "r", "digits", "smoke", comparable, LINES, Path("made"), {"train": 2.5}, MET
+    )
 
 
 @pytest.fixture
@@ -61,6 +65,7 @@ def test_the_json_keeps_every_digit(reproduce):
         "difference": -0.144,
     }
     assert found["lines"][1]["ours"] is None
+    assert found["deviations"] == MET
     assert (found["folder"], found["seconds"]) == ("made", {"train": 2.5})
 
 
@@ -72,6 +77,7 @@ def test_the_table_has_two_decimals_and_dashes(reproduce):
     assert cells[2] == ["loc_error top-1", "43.46", "41.20 to 45.68", "43.60", "-0.14"]
     assert cells[3] == ["loc_error top-5", "–", "–", "39.00", "–"]
     assert ["folder", "made"] in cells
+    assert ["start weights", "a for b"] in cells
     assert not any("comparable" in line for line in lines)
 
 
