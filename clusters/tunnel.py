@@ -24,11 +24,10 @@ _FILE, _LOG = "tunnel.json", "tunnel.log"
 
 def free_port(wanted: int = 0) -> int:
     """A port of loopback that nobody uses: the wanted one if it is free."""
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        with suppress(OSError):
-            probe.bind(("127.0.0.1", wanted))
-            return int(probe.getsockname()[1])
+    # Without SO_REUSEADDR: a port that was closed a moment ago is not free for Ray either.
+    with socket.socket() as probe, suppress(OSError):
+        probe.bind(("127.0.0.1", wanted))
+        return int(probe.getsockname()[1])
     return free_port()
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from clusters.web import ask
 from workloads.errors import ClusterError, one_line
 
 _CONNECT_S = 5.0
@@ -62,7 +63,7 @@ class RayJobs:
     """
 
     def __init__(self, address: str, token: str | None, cluster: str) -> None:
-        self._address, self._cluster = address, cluster
+        self._address, self._token, self._cluster = address, token, cluster
         self._check_reachable()
         from ray.job_submission import JobSubmissionClient
 
@@ -117,16 +118,17 @@ class RayJobs:
             self._client.delete_job(submission)
 
     def capacity(self) -> Capacity:
-        """Resources of the cluster at this moment, and those in use."""
+        """Resources of the cluster at this moment, and those in use.
+
+        A head that is seconds old knows its nodes, and not yet what is in use.
+        """
+        total = ask(self._address, self._token or "").resources or {}
         with self._plain_errors("ask for its resources"):
             answer = self._client._do_request("GET", "/api/cluster_status")
             status = (answer.json().get("data") or {}).get("clusterStatus") or {}
         usage = (status.get("loadMetricsReport") or {}).get("usage") or {}
         named = {_ray_name(name): pair for name, pair in usage.items()}
-        return Capacity(
-            {name: float(pair[1]) for name, pair in named.items()},
-            {name: float(pair[0]) for name, pair in named.items()},
-        )
+        return Capacity(total, {name: float(pair[0]) for name, pair in named.items()})
 
     def _check_reachable(self) -> None:
         parts = urlsplit(self._address)

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from moto.server import ThreadedMotoServer
 
-from workloads import buckets
+from workloads.storage import buckets
 from workloads.storage.storage import storage_of
 
 

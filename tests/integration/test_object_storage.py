@@ -24,11 +24,11 @@ from orchestrator.tracking.events import learning_curves
 from orchestrator.tracking.mlflow_store import MlflowStore
 from orchestrator.train.spec import make_spec
 from orchestrator.train.train import train
-from workloads import buckets
 from workloads.artifacts import is_sealed, sha256
 from workloads.datasets.digit_options import DigitsOptions
 from workloads.errors import ConfigError
 from workloads.shards.shards import Shards
+from workloads.storage import buckets
 from workloads.storage.addresses import shown
 from workloads.storage.storage import storage_of
 

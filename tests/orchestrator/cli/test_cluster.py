@@ -25,7 +25,7 @@ def test_the_list_has_every_shipped_cluster() -> None:
     rows = wsol("cluster", "list", "-o", "json").answer()
     assert [row["name"] for row in rows] == cluster_names()
     states = {row["name"]: row["state"] for row in rows if row["state"]}
-    assert states == {"inline": "down", "local": "down"}
+    assert states == {"inline": "down", "joined": "down", "local": "down"}
     assert all(row["summary"] for row in rows)
     shown = wsol("cluster", "list")
     assert all(name in shown.out for name in cluster_names())

@@ -110,7 +110,7 @@ def test_what_is_shown_of_a_recipe_is_that_recipe_when_it_is_read_again(tmp_path
     done = CliRunner().invoke(app, ["list", "recipes", "--show", name], catch_exceptions=False)
     (tmp_path / "copy.yaml").write_text(done.stdout)
     own, other = load_recipe(str(tmp_path / "copy.yaml")), load_recipe(name)
-    paper = {"name", "row", "published"}
+    paper = {"name", "row", "published", "deviations"}
     assert own.model_dump(exclude=paper) == other.model_dump(exclude=paper)
     words = ["list", "recipes", "--show", name, "-o", "json"]
     shown = CliRunner().invoke(app, words, catch_exceptions=False)

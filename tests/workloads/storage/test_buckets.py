@@ -11,9 +11,9 @@ import pytest
 from obstore import exceptions
 from s3_endpoint import S3Endpoint, forget_buckets
 
-from workloads import buckets
 from workloads.artifacts import read_json, write_json
 from workloads.errors import StorageError
+from workloads.storage import buckets
 from workloads.storage.storage import storage_of
 
 NOBODY = "http://127.0.0.1:9"  # the port of discard, where nobody listens

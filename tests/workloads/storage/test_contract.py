@@ -150,7 +150,7 @@ def test_parquet_is_read_in_any_order(place: Path) -> None:
 
 
 def test_large_files_come_in_pieces(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from workloads import object_storage
+    from workloads.storage import objects as object_storage
 
     monkeypatch.setattr(object_storage, "READ_BYTES", 1000)
     data = bytes(i * i % 251 for i in range(4321))
