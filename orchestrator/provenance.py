@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import platform
 import subprocess
@@ -15,6 +16,9 @@ from typing import Any
 from pydantic import JsonValue
 
 PACKAGES = ("torch", "torchvision", "ray", "mlflow")
+TRAVELLED = "travelled.json"
+"""A file beside the packages when they are sent to a cluster: the checkout that they are from."""
+
 _GIT_TIMEOUT_S = 5.0
 _ROOT = Path(__file__).resolve().parent.parent
 _PROJECT_FILE = _ROOT / "pyproject.toml"  # says the same of a tree that was never installed
@@ -31,7 +35,7 @@ def stable_provenance() -> dict[str, JsonValue]:
     Keys: git_commit (40 hex digits, or None outside a checkout), git_dirty (uncommitted changes
     of tracked files, or None), python, packages (name to version, None if not installed).
     """
-    commit, dirty = git_state(_ROOT)
+    commit, dirty = travelled_state(_ROOT) or git_state(_ROOT)
     return {
         "git_commit": commit,
         "git_dirty": dirty,
@@ -53,6 +57,15 @@ def run_provenance() -> dict[str, JsonValue]:
         "cpus": len(os.sched_getaffinity(0)),
         "gpu": _gpu(),
     }
+
+
+def travelled_state(root: Path) -> tuple[str | None, bool | None] | None:
+    """Commit and dirty flag of the checkout that code was sent from; None if it was not sent."""
+    try:
+        found = json.loads((root / TRAVELLED).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return None
+    return found["git_commit"], found["git_dirty"]
 
 
 @cache

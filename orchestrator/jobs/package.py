@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import shutil
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
+from orchestrator.provenance import TRAVELLED, git_state, travelled_state
 from workloads.errors import ConfigError
 
 PACKAGES = ("orchestrator", "workloads", "clusters")
@@ -22,7 +24,8 @@ class Package:
     """A folder with the code, whose content decides its name.
 
     Attributes:
-        digest: SHA-256 of names and contents.
+        digest: SHA-256 of names and contents, and of the checkout that they are from, which a
+            model made with them names.
         files, size: how many there are, and their bytes.
     """
 
@@ -49,10 +52,12 @@ def package(root: Path = _ROOT, cache: Path | None = None) -> Package:
             f"the code to send is {total / 2**20:.0f} MiB, at most {MOST_BYTES / 2**20:.0f} are "
             f"sent; remove what is no code, first {largest} ({sizes[largest] / 2**20:.0f} MiB)"
         )
-    digest = _digest(root, paths)
+    state = travelled_state(root) or git_state(root)
+    origin = json.dumps(dict(zip(("git_commit", "git_dirty"), state, strict=True)))
+    digest = _digest(root, paths, origin)
     folder = (cache or _cache()) / digest[:16]
     if not folder.is_dir():
-        _copy(root, paths, folder)
+        _copy(root, paths, folder, origin)
     return Package(folder, digest, len(paths), total)
 
 
@@ -65,8 +70,8 @@ def _files(folder: Path) -> list[Path]:
     return found
 
 
-def _digest(root: Path, paths: list[Path]) -> str:
-    found = hashlib.sha256()
+def _digest(root: Path, paths: list[Path], origin: str) -> str:
+    found = hashlib.sha256(origin.encode())
     for path in paths:
         content = path.read_bytes()
         found.update(f"{path.relative_to(root).as_posix()}\0{len(content)}\0".encode())
@@ -74,7 +79,7 @@ def _digest(root: Path, paths: list[Path]) -> str:
     return found.hexdigest()
 
 
-def _copy(root: Path, paths: list[Path], folder: Path) -> None:
+def _copy(root: Path, paths: list[Path], folder: Path, origin: str) -> None:
     folder.parent.mkdir(parents=True, exist_ok=True)
     temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
     try:
@@ -82,6 +87,7 @@ def _copy(root: Path, paths: list[Path], folder: Path) -> None:
             target = temporary / path.relative_to(root)
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(path, target)
+        (temporary / TRAVELLED).write_text(origin, encoding="utf-8")
         temporary.chmod(0o755)
         if not folder.is_dir():
             temporary.rename(folder)

@@ -45,6 +45,7 @@ def code_of(address: str, token: str | None) -> int:
         return error.code
 
 
+@pytest.mark.long  # a Ray that stays is in CI, too: test_jobs.py
 def test_a_ray_that_stays_is_found_again_and_ends_alone(own_places: None, tmp_path: Path) -> None:
     with subprocess.Popen(["sleep", "600"]) as bystander:
         try:

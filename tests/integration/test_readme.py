@@ -61,7 +61,10 @@ def test_the_commands_of_the_readme_run(checkout: Path, monkeypatch: pytest.Monk
     monkeypatch.setenv("PATH", f"{ROOT / '.venv/bin'}:{os.environ['PATH']}")
     monkeypatch.setenv("WSOL_CONFIG", str(checkout / "small.yaml"))
     monkeypatch.setenv(STATE_VARIABLE, str(checkout / "state"))
-    said = "".join(run(block) for block in blocks())
+    try:
+        said = "".join(run(block) for block in blocks())
+    finally:
+        wsol("cluster", "down", "local")  # whatever the blocks left
     assert "report.html" in said
     assert '"detections"' in said
     assert (checkout / "boxes/annotations.coco.json").exists()

@@ -8,7 +8,10 @@ import pytest
 
 from orchestrator.jobs import package as module
 from orchestrator.jobs.package import PACKAGES, package
+from orchestrator.provenance import TRAVELLED, git_state, travelled_state
 from workloads.errors import ConfigError
+
+ROOT = Path(__file__).resolve().parents[3]
 
 
 def made_tree(root: Path) -> Path:
@@ -34,11 +37,16 @@ def names(folder: Path) -> list[str]:
 
 def test_only_the_packages_travel(tmp_path: Path) -> None:
     found = package(made_tree(tmp_path / "tree"), tmp_path / "cache")
-    assert names(found.folder) == sorted(
-        f"{name}/{file}" for name in PACKAGES for file in ("__init__.py", "deep/a.yaml")
-    )
+    files = [f"{name}/{file}" for name in PACKAGES for file in ("__init__.py", "deep/a.yaml")]
+    assert names(found.folder) == sorted([*files, TRAVELLED])
     assert found.files == 6
     assert found.folder.name == found.digest[:16]
+
+
+def test_sent_code_knows_its_checkout_and_is_the_same_when_it_is_sent_on(tmp_path: Path) -> None:
+    found = package(cache=tmp_path)
+    assert travelled_state(found.folder) == git_state(ROOT)
+    assert package(found.folder, tmp_path).digest == found.digest
 
 
 def test_the_same_code_is_copied_once_and_other_code_has_another_name(tmp_path: Path) -> None:
