@@ -1,9 +1,9 @@
 """Run a command and say what it cost: CPU seconds of all processes that it left, orphans too.
 
 Machines differ in speed and load, so CPU time is what a run of CI is measured by. On Linux this
-process adopts orphans (Ray's daemons, say), which is how they are counted. Ray's workers are reaped by
-nobody, so that their time is lost to their parents; where the kernel's accounting by groups can be
-used (root, cgroup v1), it counts them, too.
+process adopts orphans (Ray's daemons, say), which is how they are counted. Ray's workers are reaped
+by nobody, so that their time is lost to their parents; where the kernel's accounting by groups can
+be used (root, cgroup v1), it counts them, too.
 """
 
 from __future__ import annotations
