@@ -136,14 +136,12 @@ def parse_command(
         ),
     )
     values = {k: v for k, v in params.items() if k not in ("config", "overrides", "output")}
-    files = _recipes(values, settings)
     return Command(
         verb=verb,
         words=(verb, *_without_settings(rest), "-o", "json"),
         settings=settings,
         resumes="resume" in params,
-        places={**_places(values), **files},
-        files=files,
+        places={**_places(values), **_recipes(verb, values, settings)},
     )
 
 
@@ -172,11 +170,11 @@ def _places(values: dict[str, Any]) -> dict[str, Path]:
     return found
 
 
-def _recipes(values: dict[str, Any], settings: Any) -> dict[str, Path]:
+def _recipes(verb: str, values: dict[str, Any], settings: Any) -> dict[str, Path]:
     """Recipes that are files of the user's own."""
     from workloads.recipes.own import is_file
 
-    named = [values.get("recipe"), *settings.pipeline.recipes]
+    named = [values.get("recipe"), *(settings.pipeline.recipes if verb == "run" else ())]
     return {one: Path(one) for one in named if isinstance(one, str) and is_file(one)}
 
 

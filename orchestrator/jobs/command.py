@@ -22,8 +22,8 @@ class Command:
         words: the verb and its arguments, without options of settings and output.
         settings: what those options and the file of the submitting machine say.
         resumes: it has `--resume`.
-        places: files and folders that the words name, by the word.
-        files: those of them that are small and travel with the job, as a recipe does.
+        places: files and folders that the words and settings name, a recipe of the user's own
+            too, by the word.
     """
 
     verb: str
@@ -31,7 +31,6 @@ class Command:
     settings: Settings
     resumes: bool
     places: Mapping[str, Path]
-    files: Mapping[str, Path]
 
 
 def needs(verb: str, settings: Settings) -> dict[str, float]:

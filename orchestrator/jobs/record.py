@@ -151,10 +151,6 @@ class Job:
     def logs(self) -> Path:
         return self.folder / "logs"
 
-    def files(self) -> Path:
-        """Small files of the submitting machine that came along."""
-        return self.folder / "files"
-
     def read(self) -> Record:
         """Its record.
 

@@ -29,7 +29,7 @@ def check_sight(command: Command, cluster: Cluster) -> None:
         places["data.root"] = settings.data.root
     if settings.annotate.folder is not None and command.verb == "run":
         places["annotate.folder"] = settings.annotate.folder
-    places |= {word: path for word, path in command.places.items() if word not in command.files}
+    places |= command.places
     for what, path in places.items():
         if not is_seen(path, cluster):
             where = ", ".join(cluster.shared) or "none is named in its description"

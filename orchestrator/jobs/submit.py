@@ -21,7 +21,6 @@ from orchestrator.jobs.record import Job, Jobs, Record, Request, now
 from orchestrator.jobs.sight import check_sight
 from orchestrator.jobs.states import JobState
 from orchestrator.provenance import version
-from workloads.artifacts import copy_file
 from workloads.errors import Conflict, ResourceError
 from workloads.storage.addresses import shown
 
@@ -59,7 +58,6 @@ class Plan:
 
     request: Request
     settings: Settings
-    files: Mapping[str, Path]
     address: str
     entrypoint: str
     entrypoint_resources: dict[str, float]
@@ -87,7 +85,6 @@ class Plan:
             "runtime_env": {"working_dir": code} if code else {},
             "command": ["wsol", *self.request.words],
             "settings": self.settings.model_dump(mode="json"),
-            "files": {word: str(path) for word, path in self.files.items()},
             "retries": self.request.retries,
             "time_limit_s": self.request.time_limit_s,
             "needs": self.request.needs,
@@ -135,7 +132,6 @@ def plan(
     return Plan(
         request=request,
         settings=settings,
-        files={} if cluster.same_machine else command.files,
         address=cluster.submit_address(),
         entrypoint=entrypoint(job, cluster),
         entrypoint_resources=slot(has),
@@ -154,8 +150,6 @@ def submit(plan: Plan, api: JobsApi) -> Record:
     """
     jobs = jobs_of(plan.settings)
     job = jobs.create(plan.request, plan.settings.model_dump(mode="json"))
-    for path in plan.files.values():
-        copy_file(path, job.files() / path.name)
     return hand_over(job, plan.entrypoint, plan.entrypoint_resources, plan.code, api)
 
 

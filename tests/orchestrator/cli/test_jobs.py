@@ -114,6 +114,23 @@ def test_a_dry_run_says_all_and_does_nothing(
     assert not (tmp_path / "wsol-workspace" / "jobs").exists()
 
 
+def test_a_recipe_file_that_the_cluster_cannot_see_is_refused(
+    cluster: FakeCluster, tmp_path: Path
+) -> None:
+    shared = tmp_path / "shared"
+    (tmp_path / "far.yaml").write_text(
+        "name: far\nsummary: x\nkind: existing\naddress: http://far:8265\n"
+        f"token_path: {tmp_path / 'token'}\nshared: [{shared}]\n"
+    )
+    (tmp_path / "token").write_text("secret-of-ray")
+    (tmp_path / "my.yaml").write_text("base: digits-cam-tiny\n")
+    far = ("--cluster", "far.yaml", "--set", f"workspace={shared}")
+    server = ("--set", "tracking.uri=http://tracker:5000")
+    words = ("--", "train", "my.yaml", "--shards", str(shared / "shards"))
+    assert "my.yaml: only this machine can see" in submit(*far, *server, *words).said(2)
+    assert not cluster.taken
+
+
 def test_what_can_never_fit_is_refused_with_both_numbers(cluster: FakeCluster) -> None:
     said = submit("--set", "resources.train.workers=9", *TRAIN).said(7)
     assert "train needs 9 CPU, cluster 'local' has 2" in said

@@ -27,7 +27,6 @@ def command(places: dict[str, str] | None = None, **settings: object) -> Command
         settings=Settings.parse(values, "test"),
         resumes=True,
         places={word: Path(path) for word, path in (places or {}).items()},
-        files={},
     )
 
 
@@ -44,6 +43,7 @@ def test_object_storage_is_seen() -> None:
     [
         ({"workspace": "/home/me/w"}, r"workspace: only this machine can see /home/me/w"),
         ({"data": {"root": "/data/voc"}}, r"data\.root: only this machine can see /data/voc"),
+        ({"places": {"my.yaml": "my.yaml"}}, r"my\.yaml: only this machine can see my\.yaml"),
         ({"places": {"/tmp/s": "/tmp/s"}}, r"/tmp/s: only this machine can see /tmp/s"),
         ({"places": {"s": "/shared-not/s"}}, r"s: only this machine .*shared folders \(/shared\)"),
     ],
