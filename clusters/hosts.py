@@ -61,7 +61,7 @@ class Hosts(Launched):
         """By its number, if that is still a head's; it says goodbye to its nodes for up to 30 s."""
         return (
             f"pid=$(cat {self._kept('pid')} 2>/dev/null || true); "
-            'if [ -n "$pid" ] && ps -o args= -p "$pid" | grep -q "ray start --head"; then '
+            'if [ -n "$pid" ] && ps -ww -o args= -p "$pid" | grep -q "ray start --head"; then '
             'kill -TERM "$pid"; while kill -0 "$pid" 2>/dev/null; do sleep 0.5; done; fi; '
             f"rm -f {self._kept('pid')}"
         )

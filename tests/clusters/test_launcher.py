@@ -75,26 +75,21 @@ def test_hosts_outside_of_containers_know_no_ray_stop() -> None:
 
 
 def test_a_head_is_ended_by_its_number_and_no_other_process(tmp_path: Path) -> None:
-    """A number that belongs to something else by now is left alone."""
+    """A number that belongs to something else by now is left alone; a line may be a long one."""
     line = given_to_ray("hosts")["head_start_ray_commands"][0]
     kept = tmp_path / ".ray/wsol-hosts.pid"
     kept.parent.mkdir()
-    sleeper = "import time; time.sleep(60)"
+    sleeper = "import time; time.sleep(600)" + "  # a long path" * 20
+    environment = {**os.environ, "HOME": str(tmp_path)}
     for words, ended in (([], False), (["ray start --head"], True)):
         with subprocess.Popen([sys.executable, "-c", sleeper, *words]) as process:
             kept.write_text(str(process.pid))
-            shell = subprocess.Popen(
-                ["bash", "-c", line], env={**os.environ, "HOME": str(tmp_path)}
-            )
-            try:
-                process.wait(timeout=10 if ended else 1)
-            except subprocess.TimeoutExpired:
-                assert not ended
-            else:
-                assert ended
+            with subprocess.Popen(["bash", "-c", line], env=environment) as shell:
+                if ended:
+                    process.wait(timeout=60)  # the shell waits for its end, too
+                assert shell.wait(timeout=60) == 0
+            assert (process.poll() is not None) is ended
             process.kill()
-            process.wait()
-            assert shell.wait(timeout=10) == 0
         assert not kept.exists()
 
 

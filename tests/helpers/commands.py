@@ -75,12 +75,17 @@ def start_wsol(*words: str, said: Path) -> BaseProcess:
 def start(function: Callable[..., object], *arguments: object, said: Path) -> BaseProcess:
     """A function of a module that can be imported, in a process of its own."""
     said.touch()
-    process = _CONTEXT.Process(target=_into, args=(said, function, *arguments))
+    environment = dict(os.environ)
+    process = _CONTEXT.Process(target=_into, args=(said, environment, function, *arguments))
     process.start()
     return process
 
 
-def _into(said: Path, function: Callable[..., object], *arguments: object) -> None:
+def _into(
+    said: Path, environment: dict[str, str], function: Callable[..., object], *arguments: object
+) -> None:
+    os.environ.clear()  # of the moment at which the server that forks was started
+    os.environ.update(environment)
     with said.open("ab") as stream:
         for number in (1, 2):
             os.dup2(stream.fileno(), number)
