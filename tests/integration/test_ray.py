@@ -108,6 +108,7 @@ def test_the_same_metrics_in_blocks_and_whole(inline: Made, on_ray: Made) -> Non
     assert json.dumps(on_ray.metrics, sort_keys=True) == json.dumps(inline.metrics, sort_keys=True)
 
 
+@pytest.mark.long  # in CI in one process, in test_object_storage.py
 def test_an_annotation_killed_on_ray_and_started_again(
     joined: str, model_folder: Path, tmp_path: Path
 ) -> None:
@@ -132,6 +133,7 @@ def training(inline: Made, joined: str, tmp_path: Path) -> tuple[str, ...]:
     )
 
 
+@pytest.mark.long  # in CI a job's driver is killed, in test_jobs.py
 def test_a_training_on_two_workers_killed_and_continued(
     training: tuple[str, ...], tmp_path: Path
 ) -> None:
