@@ -6,6 +6,7 @@ import codecs
 import sys
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -16,7 +17,7 @@ from workloads.errors import EXIT_INTERRUPTED, EXIT_TIMED_OUT
 
 if TYPE_CHECKING:
     from clusters.base import Cluster
-    from orchestrator.jobs.record import Job, Jobs, Record
+    from orchestrator.jobs.record import Job, Jobs, Record, Request
     from orchestrator.jobs.states import JobState
 
 app = group("Jobs on clusters: list, status, logs, stop, resume, wait, delete.")
@@ -132,7 +133,7 @@ def stop(
     before = job.read()
     if before.is_over:
         note(f"job '{name}' is over already: {before.state}")
-    record = work(job, lambda: _connect(before))
+    record = work(job, lambda: _connect(before), say=lambda line: note(f"wsol: {line}"))
     facts = {"job": name, "state": record.state.value, "reason": record.last.reason}
     if not record.is_over:
         facts["reason"] = f"told to stop; see wsol jobs wait {name}"
@@ -327,7 +328,7 @@ def _summary(record: Record) -> dict[str, Any]:
     return {
         "job": record.name,
         "state": record.state.value,
-        "command": "wsol " + " ".join(_for_people(record.request.words)),
+        "command": "wsol " + " ".join(as_typed(record.request)),
         "cluster": record.request.cluster,
         "attempts": record.attempt,
         "submitted": record.submitted,
@@ -338,8 +339,13 @@ def _summary(record: Record) -> dict[str, Any]:
     }
 
 
-def _for_people(words: tuple[str, ...]) -> tuple[str, ...]:
-    return words[:-2] if words[-2:] == ("-o", "json") else words
+def as_typed(request: Request) -> list[str]:
+    """The words as they were typed."""
+    from orchestrator.jobs.record import Job
+
+    copies = {Job(Path(request.name)).recipe(given).parts: given for given in request.recipes}
+    words = request.words[:-2] if request.words[-2:] == ("-o", "json") else request.words
+    return [copies.get(Path(word).parts[-3:], word) for word in words]
 
 
 def _took(record: Record) -> str | None:

@@ -29,6 +29,8 @@ LIGHT = (
     ["list", "datasets"],
     ["config", "show"],
     ["config", "schema"],
+    ["jobs", "list"],
+    ["submit", "--dry-run", "--", "train", "digits-cam-tiny", "--shards", "shards"],
 )
 
 VERBS = (
