@@ -71,7 +71,8 @@ def submit(
 
     command = parse_command(context, words, config, overrides)
     place = load_cluster(cluster or command.settings.cluster)
-    api = None if dry_run and not _is_up(place) else connect(place)
+    down = _why_down(place) if dry_run else None
+    api = None if down else connect(place)
     plan = jobs.plan(
         command,
         place,
@@ -81,6 +82,8 @@ def submit(
         api=api,
     )
     if dry_run or api is None:
+        if down:
+            note(f"wsol: {down}; shown is what would be asked of it")
         typer.echo(jobs.request_text(plan))
         return
     record = jobs.submit(plan, api)
@@ -92,16 +95,15 @@ def submit(
     _answer(record, place, quiet, output)
 
 
-def _is_up(cluster: Cluster) -> bool:
-    """Whether a cluster can be asked; what is wrong is said."""
+def _why_down(cluster: Cluster) -> str | None:
+    """Why a cluster cannot be asked; None if it can, though it may not answer."""
     from workloads.errors import ClusterError
 
     try:
         cluster.submit_address()
     except ClusterError as error:
-        note(f"wsol: {error}; shown is what would be asked of it")
-        return False
-    return True
+        return str(error)
+    return None
 
 
 def connect(cluster: Cluster) -> Any:

@@ -200,7 +200,7 @@ class Job:
         try:
             with storage_of(path).open(path) as stream:
                 return stream.read().decode()
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             raise NotFound(
                 f"no job '{self.name}' in {self.folder.parent}; see `wsol jobs list`"
             ) from None
@@ -246,10 +246,7 @@ class Jobs:
 
     def read_all(self) -> Iterator[Record]:
         """Every record, latest submission last; a damaged one is left out."""
-        storage = storage_of(self.folder)
-        folders = sorted(
-            {path.parent for path in storage.files(self.folder) if path.name == _RECORD}
-        )
+        folders = storage_of(self.folder).entries(self.folder)
         with ThreadPoolExecutor(_READERS) as pool:
             found = [record for record in pool.map(_readable, folders) if record]
         return iter(sorted(found, key=lambda record: (record.submitted, record.name)))

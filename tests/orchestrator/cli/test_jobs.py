@@ -360,7 +360,7 @@ def test_a_job_that_its_cluster_forgot_is_lost(cluster: FakeCluster, tmp_path: P
 
 
 def test_a_thousand_jobs_are_listed_within_a_second(cluster: FakeCluster, tmp_path: Path) -> None:
-    """In CPU time of this process, without imports; 20 times that before it fails."""
+    """In CPU time of this process, without imports; 5 times that before it fails."""
     folder = tmp_path / "wsol-workspace" / "jobs"
     step = Transition(state=JobState.SUCCEEDED, time="2026-01-01T00:00:00+00:00", reason="x")
     for number in range(1000):
@@ -370,7 +370,7 @@ def test_a_thousand_jobs_are_listed_within_a_second(cluster: FakeCluster, tmp_pa
     wsol("jobs", "list")
     started = time.process_time()
     assert len(wsol("jobs", "list", "-o", "json", "--limit", "2000").answer()) == 1000
-    assert time.process_time() - started < 20
+    assert time.process_time() - started < 5
 
 
 def test_logs_of_a_job(cluster: FakeCluster, tmp_path: Path) -> None:
