@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -42,7 +43,7 @@ def submit(
     ] = 2,
     time_limit: Annotated[
         float | None,
-        typer.Option(metavar="HOURS", min=0.0, help="End it after so long.", show_default=False),
+        typer.Option(metavar="HOURS", help="End it after so long.", show_default=False),
     ] = None,
     wait: Annotated[
         bool, typer.Option("--wait", help="Come back when it is over, with its exit code.")
@@ -69,6 +70,7 @@ def submit(
     from orchestrator.cli.jobs import end_with, printer, watch
     from orchestrator.jobs import submit as jobs
 
+    _check_limit(time_limit)
     command = parse_command(context, words, config, overrides)
     place = load_cluster(cluster or command.settings.cluster)
     down = _why_down(place) if dry_run else None
@@ -76,9 +78,9 @@ def submit(
     plan = jobs.plan(
         command,
         place,
-        name or jobs.default_name(command),
+        jobs.default_name(command) if name is None else name,
         retries=retries,
-        time_limit_s=time_limit * 3600 if time_limit else None,
+        time_limit_s=None if time_limit is None else time_limit * 3600,
         api=api,
     )
     if dry_run or api is None:
@@ -93,6 +95,13 @@ def submit(
         end_with(watch(job, show=printer() if follow else None), output)
         return
     _answer(record, place, quiet, output)
+
+
+def _check_limit(hours: float | None) -> None:
+    from workloads.errors import ConfigError
+
+    if hours is not None and not 0 < hours < math.inf:
+        raise ConfigError(f"--time-limit {hours:g}: must be above 0 hours; leave it out for none")
 
 
 def _why_down(cluster: Cluster) -> str | None:

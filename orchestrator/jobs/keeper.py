@@ -97,7 +97,7 @@ class Keeper:
                 record = self._job.move(
                     JobState.RETRYING, f"{_why(code)}; again in {seconds:g} s", record.attempt
                 )
-                self._told.wait(seconds)
+                self._told.wait(min(seconds, max(0.0, deadline - time.time())))
         raise AssertionError("the last attempt has an end")
 
     def tell(self) -> None:
@@ -123,8 +123,9 @@ class Keeper:
 
     def _attempt(self, attempt: int, deadline: float) -> tuple[int, bool]:
         """Run the verb once: its exit code, and whether the job's time was over."""
-        if self._told.is_set():
-            return 128 + signal.SIGTERM, False
+        over = time.time() >= deadline  # in the pause before a retry
+        if over or self._told.is_set():
+            return 128 + signal.SIGTERM, over and not self._told.is_set()
         record = self._job.move(
             JobState.RUNNING, f"attempt {attempt} on {platform.node()}", attempt
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import secrets
 import shlex
 import sys
@@ -18,11 +19,11 @@ from orchestrator.jobs.command import Command, needs
 from orchestrator.jobs.package import Package, package
 from orchestrator.jobs.ray_jobs import Capacity
 from orchestrator.jobs.recipes import OwnRecipe, check_unchanged
-from orchestrator.jobs.record import Job, Jobs, Record, Request, now
+from orchestrator.jobs.record import NAME, Job, Jobs, Record, Request, now
 from orchestrator.jobs.sight import check_sight
 from orchestrator.jobs.states import JobState
 from orchestrator.provenance import version
-from workloads.errors import Conflict, ResourceError
+from workloads.errors import ConfigError, Conflict, ResourceError
 from workloads.storage.addresses import shown
 
 JOINED = "joined"
@@ -115,9 +116,10 @@ def plan(
         api: of the cluster; None if it is not up, and what it could have is all that is known.
 
     Raises:
-        ConfigError: a place or a server that the cluster cannot see.
+        ConfigError: a place or a server that the cluster cannot see, or a name that is none.
         ResourceError: it can never fit; both numbers are said.
     """
+    check_name(name)
     check_sight(command, cluster)
     wanted = needs(command.verb, command.settings)
     has, most = api.capacity() if api else None, cluster.most()
@@ -260,6 +262,19 @@ def check_fits(
                 f"{verb} needs {amount:g} {kind}, cluster '{cluster}' {grown}; lower "
                 f"resources in ray_config.yaml or use a larger cluster"
             )
+
+
+def check_name(name: str) -> None:
+    """Refuse a name that no folder may have.
+
+    Raises:
+        ConfigError: with what is allowed.
+    """
+    if not re.fullmatch(NAME, name):
+        raise ConfigError(
+            f"--name '{name}': a job is called by 1 to 64 letters, digits, dots, hyphens and "
+            "underscores, a letter or digit first"
+        )
 
 
 def default_name(command: Command) -> str:

@@ -6,6 +6,7 @@ import json
 import time
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 from commands import Done, wsol
@@ -14,7 +15,7 @@ from made_job import request
 from clusters.base import JOB_SLOT, Cluster
 from orchestrator.jobs.package import Package
 from orchestrator.jobs.ray_jobs import Capacity, RayJob, RayState
-from orchestrator.jobs.record import Jobs, Record, Transition
+from orchestrator.jobs.record import Job, Jobs, Record, Transition
 from orchestrator.jobs.states import JobState
 from workloads.errors import ClusterError
 from workloads.recipes.load import load_recipe
@@ -329,6 +330,53 @@ def test_wait_passes_on_the_jobs_own_code(
     job.change(lambda r: r.model_copy(update={"exit_code": code}))
     job.move(JobState(state), "done", 1)
     assert wsol("jobs", "wait", "night", "-o", "json").answer(code)["exit_code"] == code
+
+
+@pytest.mark.parametrize(("state", "code"), [("timed_out", 11), ("stopped", 10), ("lost", 8)])
+def test_wait_says_how_a_job_ended_that_did_not_finish(
+    cluster: FakeCluster, tmp_path: Path, state: str, code: int
+) -> None:
+    """Whatever the verb said when it was ended; `submit --wait` does the same."""
+    submit("--retries", "0", *TRAIN)
+    job = Jobs(tmp_path / "wsol-workspace" / "jobs").job("night")
+    job.change(lambda r: r.model_copy(update={"exit_code": 143}))
+    job.move(JobState(state), "over", 1)
+    assert wsol("jobs", "wait", "night", "-o", "json").answer(code)["state"] == state
+    assert wsol("jobs", "logs", "night").code == 4  # no attempt has said anything
+
+
+def test_submit_waits_for_the_end_with_the_jobs_own_code(
+    cluster: FakeCluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The cluster runs the job while it is handed over; its limit was five hours."""
+    plain = cluster.submit
+
+    def runs(
+        submission: str, entrypoint: str, resources: Any, metadata: Any, code: Package | None
+    ) -> bool:
+        folder = Path(entrypoint.split()[-1])
+        assert Job(folder).read().request.time_limit_s == 5 * 3600
+        Job(folder).change(lambda r: r.model_copy(update={"exit_code": 7}))
+        Job(folder).move(JobState.FAILED, "no room", 1)
+        return plain(submission, entrypoint, resources, metadata, code)
+
+    monkeypatch.setattr(cluster, "submit", runs)
+    answer = submit("--wait", "--time-limit", "5", *TRAIN).answer(7)
+    assert (answer["state"], answer["reason"]) == ("failed", "no room")
+
+
+@pytest.mark.parametrize("hours", ["0", "-1", "nan", "inf"])
+def test_a_limit_is_some_time(cluster: FakeCluster, hours: str) -> None:
+    assert "must be above 0 hours" in submit("--time-limit", hours, *TRAIN).said(2)
+    assert not cluster.taken
+
+
+@pytest.mark.parametrize("name", ["../x", "a/b", ".x", "", "x" * 65, "ü"])
+def test_a_name_is_one_of_a_folder(cluster: FakeCluster, name: str) -> None:
+    done = submit(*TRAIN, name=name)
+    assert "name" in done.said(2)
+    assert done.err.count("\n") == 1
+    assert not cluster.taken
 
 
 def test_jobs_are_listed_and_filtered_also_when_their_cluster_is_gone(
