@@ -21,7 +21,7 @@ from pathlib import Path
 from types import FrameType
 from typing import IO
 
-from orchestrator.config.settings import CONFIG_VARIABLE
+from orchestrator.config.variables import CONFIG_VARIABLE
 from orchestrator.jobs.inside import environment
 from orchestrator.jobs.logs import DRIVER, LogWriter, last_lines
 from orchestrator.jobs.record import Job, Record, now
