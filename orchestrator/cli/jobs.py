@@ -33,7 +33,7 @@ def list_jobs(
     ] = None,
     on: Annotated[
         str | None,
-        typer.Option("--cluster", metavar="NAME", help="On this cluster.", show_default=False),
+        typer.Option("--cluster", metavar="NAME|FILE", help="On this cluster.", show_default=False),
     ] = None,
     verb: Annotated[
         str | None, typer.Option(metavar="VERB", help="Of this verb.", show_default=False)
@@ -44,13 +44,15 @@ def list_jobs(
     output: OutputOption = Output.TABLE,
 ) -> None:
     """Show jobs, newest last; also when their cluster is gone."""
+    from clusters.cluster import lasting
+
     states = [_state(text) for text in state or []]
     jobs = _jobs(context, config, overrides)
     found = [
         record
         for record in _refreshed(jobs, list(jobs.read_all()))
         if (not states or record.state in states)
-        and (on is None or record.request.cluster == on)
+        and (on is None or record.request.cluster == lasting(on))
         and (verb is None or record.request.words[0] == verb)
     ][-limit:]
     rows = [_summary(record) for record in found]

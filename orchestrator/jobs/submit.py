@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from clusters.base import JOB_SLOT, Cluster, Remote
+from clusters.cluster import lasting
 from orchestrator.config.settings import Settings
 from orchestrator.config.workspace import Workspace
 from orchestrator.jobs.command import Command, needs
@@ -133,7 +134,7 @@ def plan(
         name=name,
         words=words,
         resumes=command.resumes,
-        cluster=cluster.given,
+        cluster=lasting(cluster.given),
         cwd=str(Path.cwd()),
         retries=retries,
         time_limit_s=time_limit_s,

@@ -151,6 +151,20 @@ def test_a_recipe_file_travels_with_its_job(
     assert listed[0]["command"].startswith("wsol train my.yaml --shards")
 
 
+def test_a_job_knows_the_file_of_its_cluster_in_every_folder(
+    cluster: FakeCluster, far: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words = ("--", "train", "digits-cam-tiny", "--shards", str(tmp_path / "shared" / "shards"))
+    submit(*far, *words).answer()
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    for file in ("../elsewhere/../far.yaml", str(tmp_path / "far.yaml")):
+        listed = wsol(*far[2:], "jobs", "list", "-o", "json", "--cluster", file)
+        assert listed.err == ""
+        assert [row["job"] for row in listed.answer()] == ["night"]
+    assert "waits_for" in wsol(*far[2:], "jobs", "status", "night", "-o", "json").answer()
+
+
 def test_recipe_files_of_a_pipeline_travel_too(
     cluster: FakeCluster, far: tuple[str, ...], tmp_path: Path
 ) -> None:
