@@ -57,7 +57,7 @@ def load_cluster(name: str) -> Cluster:
         ConfigError: no such cluster (with the nearest match), or its file is wrong.
         NotFound: no such file.
     """
-    if "/" in name or name.endswith(_ENDINGS):
+    if is_file(name):
         return _own(Path(name).expanduser(), name)
     found = next((f for f in _files() if f.name == f"{name}.yaml"), None)
     if found is None:
@@ -65,6 +65,16 @@ def load_cluster(name: str) -> Cluster:
             f"{unknown_name('cluster', name, cluster_names())}, or the path of a file of your own"
         )
     return parse_cluster(found.read_text(encoding="utf-8"), f"clusters/{found.name}", name)
+
+
+def is_file(name: str) -> bool:
+    """Whether a cluster is given as a file of the user's own, not by its name."""
+    return "/" in name or name.endswith(_ENDINGS)
+
+
+def lasting(name: str) -> str:
+    """What a cluster is given as, so that it means the same in every folder."""
+    return str(Path(name).expanduser().resolve()) if is_file(name) else name
 
 
 def parse_cluster(text: str, where: str, name: str | None = None) -> Cluster:

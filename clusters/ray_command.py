@@ -13,6 +13,9 @@ from workloads.errors import ClusterError
 QUEUE_S = 7 * 24 * 3600
 """How long Ray lets a job wait for its turn: a queue over the night, or over a week."""
 
+CODE_S = 24 * 3600
+"""How long a head keeps code that was sent to it: as long, the same code is not sent again."""
+
 STOP_S = 120
 """Between the request to stop and the kill: time to write a checkpoint."""
 
@@ -24,6 +27,7 @@ NODE_VARIABLES = {
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_JOB_START_TIMEOUT_SECONDS": str(QUEUE_S),
     "RAY_JOB_STOP_WAIT_TIME_S": str(STOP_S),
+    "RAY_RUNTIME_ENV_TEMPORARY_REFERENCE_EXPIRATION_S": str(CODE_S),
     "RAY_raylet_start_wait_time_s": str(START_S),
 }
 """Of every process of Ray's on every node, beside where its token is."""

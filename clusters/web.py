@@ -6,9 +6,26 @@ import json
 import urllib.error
 import urllib.request
 from dataclasses import dataclass
+from http.client import HTTPException
 from typing import Any
 
+from workloads.errors import one_line
+
 _TIMEOUT_S = 5.0
+_NODES = "/api/v0/nodes?limit=10000"  # all: Ray says 100 unless asked for more
+_MOST_SAID = 300  # characters of an answer that is quoted
+
+
+class WebError(Exception):
+    """An address is of no use: why, and what to do.
+
+    Attributes:
+        code: the HTTP status; None if there was no answer.
+    """
+
+    def __init__(self, problem: str, code: int | None = None) -> None:
+        super().__init__(problem)
+        self.code = code
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,23 +46,68 @@ class Answer:
 def ask(address: str, token: str, timeout_s: float = _TIMEOUT_S) -> Answer:
     """What Ray at an address says about its nodes; every failure is an answer, too."""
     try:
-        said = _get(f"{address.rstrip('/')}/api/v0/nodes", token, timeout_s)
+        return nodes(address, token, timeout_s)
+    except WebError as error:
+        return Answer(problem=str(error))
+
+
+def nodes(address: str, token: str | None, timeout_s: float = _TIMEOUT_S) -> Answer:
+    """The nodes of Ray at an address.
+
+    Raises:
+        WebError: it is of no use.
+    """
+    said = call_json(address, _NODES, token, timeout_s=timeout_s)
+    try:
         return _counted(said["data"]["result"]["result"])
-    except urllib.error.HTTPError as error:
-        return Answer(problem=_refused(address, error.code))
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "reason", None) or error
-        return Answer(problem=f"{address} does not answer: {reason}")
     except (KeyError, TypeError, AttributeError):
-        return Answer(problem=f"{address} is not Ray's dashboard; give that")
+        raise WebError(f"{address} is not Ray's dashboard; give that") from None
 
 
-def _get(url: str, token: str, timeout_s: float) -> Any:
+def call_json(address: str, path: str, token: str | None, **how: Any) -> Any:
+    """As `call`, of an answer in JSON."""
+    try:
+        return json.loads(call(address, path, token, **how))
+    except ValueError as error:
+        raise WebError(f"{address} does not answer: {error}") from None
+
+
+def call(
+    address: str,
+    path: str,
+    token: str | None,
+    *,
+    method: str = "GET",
+    body: bytes | None = None,
+    timeout_s: float = _TIMEOUT_S,
+) -> bytes:
+    """The body of an answer. The token goes to this address alone, wherever it points on to.
+
+    Args:
+        address: http://HOST:PORT, or https.
+        body: that is sent, JSON or a file.
+        timeout_s: of each wait for the other side.
+
+    Raises:
+        WebError: nobody answers in time, the token is refused, or the request fails.
+    """
+    url = f"{address.rstrip('/')}{path}"
     if not url.startswith(("http://", "https://")):
-        raise ValueError("it is no web address")
-    request = urllib.request.Request(url, headers={"Authorization": f"Bearer {token}"})  # noqa: S310
-    with urllib.request.urlopen(request, timeout=timeout_s) as answer:  # noqa: S310 - see above
-        return json.load(answer)
+        raise WebError(f"{address} does not answer: it is no web address")
+    try:
+        request = urllib.request.Request(url, data=body, method=method)  # noqa: S310 - see above
+        if body is not None:
+            request.add_header("Content-Type", "application/json")
+        if token:
+            request.add_unredirected_header("Authorization", f"Bearer {token}")
+        with urllib.request.urlopen(request, timeout=timeout_s) as answer:  # noqa: S310
+            return bytes(answer.read())
+    except urllib.error.HTTPError as error:
+        with error:  # an answer, too, and open
+            raise WebError(_refused(address, error), error.code) from None
+    except (OSError, ValueError, HTTPException) as error:
+        reason = getattr(error, "reason", None) or error
+        raise WebError(f"{address} does not answer: {one_line(str(reason))}") from None
 
 
 def _counted(rows: list[dict[str, Any]]) -> Answer:
@@ -58,9 +120,21 @@ def _counted(rows: list[dict[str, Any]]) -> Answer:
     return Answer(len(alive), total)
 
 
-def _refused(address: str, code: int) -> str:
-    if code == 401:
+def _refused(address: str, error: urllib.error.HTTPError) -> str:
+    if error.code == 401:
         return f"{address} wants a token and was given none; put it into the cluster's token file"
-    if code == 403:
-        return f"{address} refuses this token; put the cluster's own into its token file"
-    return f"{address} answers with HTTP {code}; see the cluster's log"
+    if error.code == 403:
+        return (
+            f"{address} refuses this token; put the cluster's own into its token file, or into "
+            "$RAY_AUTH_TOKEN if that is set"
+        )
+    return f"{address} answers with HTTP {error.code}{_said(error)}; see the cluster's log"
+
+
+def _said(error: urllib.error.HTTPError) -> str:
+    """The last line of a refusal, which is what a traceback is about."""
+    try:
+        lines = error.read(2**16).decode(errors="replace").strip().splitlines()
+    except (OSError, HTTPException):
+        lines = []
+    return f" ({one_line(lines[-1])[:_MOST_SAID]})" if lines else ""

@@ -6,6 +6,7 @@ import codecs
 import sys
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -16,7 +17,7 @@ from workloads.errors import EXIT_INTERRUPTED, EXIT_TIMED_OUT
 
 if TYPE_CHECKING:
     from clusters.base import Cluster
-    from orchestrator.jobs.record import Job, Jobs, Record
+    from orchestrator.jobs.record import Job, Jobs, Record, Request
     from orchestrator.jobs.states import JobState
 
 app = group("Jobs on clusters: list, status, logs, stop, resume, wait, delete.")
@@ -32,7 +33,7 @@ def list_jobs(
     ] = None,
     on: Annotated[
         str | None,
-        typer.Option("--cluster", metavar="NAME", help="On this cluster.", show_default=False),
+        typer.Option("--cluster", metavar="NAME|FILE", help="On this cluster.", show_default=False),
     ] = None,
     verb: Annotated[
         str | None, typer.Option(metavar="VERB", help="Of this verb.", show_default=False)
@@ -43,13 +44,15 @@ def list_jobs(
     output: OutputOption = Output.TABLE,
 ) -> None:
     """Show jobs, newest last; also when their cluster is gone."""
+    from clusters.cluster import lasting
+
     states = [_state(text) for text in state or []]
     jobs = _jobs(context, config, overrides)
     found = [
         record
         for record in _refreshed(jobs, list(jobs.read_all()))
         if (not states or record.state in states)
-        and (on is None or record.request.cluster == on)
+        and (on is None or record.request.cluster == lasting(on))
         and (verb is None or record.request.words[0] == verb)
     ][-limit:]
     rows = [_summary(record) for record in found]
@@ -132,7 +135,7 @@ def stop(
     before = job.read()
     if before.is_over:
         note(f"job '{name}' is over already: {before.state}")
-    record = work(job, lambda: _connect(before))
+    record = work(job, lambda: _connect(before), say=lambda line: note(f"wsol: {line}"))
     facts = {"job": name, "state": record.state.value, "reason": record.last.reason}
     if not record.is_over:
         facts["reason"] = f"told to stop; see wsol jobs wait {name}"
@@ -327,7 +330,7 @@ def _summary(record: Record) -> dict[str, Any]:
     return {
         "job": record.name,
         "state": record.state.value,
-        "command": "wsol " + " ".join(_for_people(record.request.words)),
+        "command": "wsol " + " ".join(as_typed(record.request)),
         "cluster": record.request.cluster,
         "attempts": record.attempt,
         "submitted": record.submitted,
@@ -338,8 +341,13 @@ def _summary(record: Record) -> dict[str, Any]:
     }
 
 
-def _for_people(words: tuple[str, ...]) -> tuple[str, ...]:
-    return words[:-2] if words[-2:] == ("-o", "json") else words
+def as_typed(request: Request) -> list[str]:
+    """The words as they were typed."""
+    from orchestrator.jobs.record import Job
+
+    copies = {Job(Path(request.name)).recipe(given).parts: given for given in request.recipes}
+    words = request.words[:-2] if request.words[-2:] == ("-o", "json") else request.words
+    return [copies.get(Path(word).parts[-3:], word) for word in words]
 
 
 def _took(record: Record) -> str | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -12,8 +13,11 @@ from orchestrator.cli.output import Output, emit, facts_table, note
 
 if TYPE_CHECKING:
     from clusters.base import Cluster
+    from orchestrator.config.settings import Settings
     from orchestrator.jobs.command import Command
+    from orchestrator.jobs.recipes import OwnRecipe
     from orchestrator.jobs.record import Record
+    from workloads.recipes.schema import Recipe
 
 _SETTINGS = {"--config", "--set", "--output", "-o"}  # what the job is given in another way
 
@@ -39,7 +43,7 @@ def submit(
     ] = 2,
     time_limit: Annotated[
         float | None,
-        typer.Option(metavar="HOURS", min=0.0, help="End it after so long.", show_default=False),
+        typer.Option(metavar="HOURS", help="End it after so long.", show_default=False),
     ] = None,
     wait: Annotated[
         bool, typer.Option("--wait", help="Come back when it is over, with its exit code.")
@@ -66,18 +70,22 @@ def submit(
     from orchestrator.cli.jobs import end_with, printer, watch
     from orchestrator.jobs import submit as jobs
 
+    _check_limit(time_limit)
     command = parse_command(context, words, config, overrides)
     place = load_cluster(cluster or command.settings.cluster)
-    api = connect(place)
+    down = _why_down(place) if dry_run else None
+    api = None if down else connect(place)
     plan = jobs.plan(
         command,
         place,
-        name or jobs.default_name(command),
+        jobs.default_name(command) if name is None else name,
         retries=retries,
-        time_limit_s=time_limit * 3600 if time_limit else None,
+        time_limit_s=None if time_limit is None else time_limit * 3600,
         api=api,
     )
-    if dry_run:
+    if dry_run or api is None:
+        if down:
+            note(f"wsol: {down}; shown is what would be asked of it")
         typer.echo(jobs.request_text(plan))
         return
     record = jobs.submit(plan, api)
@@ -87,6 +95,24 @@ def submit(
         end_with(watch(job, show=printer() if follow else None), output)
         return
     _answer(record, place, quiet, output)
+
+
+def _check_limit(hours: float | None) -> None:
+    from workloads.errors import ConfigError
+
+    if hours is not None and not 0 < hours < math.inf:
+        raise ConfigError(f"--time-limit {hours:g}: must be above 0 hours; leave it out for none")
+
+
+def _why_down(cluster: Cluster) -> str | None:
+    """Why a cluster cannot be asked; None if it can, though it may not answer."""
+    from workloads.errors import ClusterError
+
+    try:
+        cluster.submit_address()
+    except ClusterError as error:
+        return str(error)
+    return None
 
 
 def connect(cluster: Cluster) -> Any:
@@ -111,11 +137,12 @@ def parse_command(
     Settings may stand before and behind the `--`; the last ones win.
 
     Raises:
-        ConfigError: a verb that is no job.
+        ConfigError: a verb that is no job, or a recipe that is none.
         typer.TyperException: words that the verb refuses.
     """
     from orchestrator.config.settings import load_settings
     from orchestrator.jobs.command import VERBS, Command
+    from orchestrator.jobs.recipes import starts_of
     from workloads.errors import ConfigError, unknown_name
 
     group = context.find_root().command
@@ -135,13 +162,17 @@ def parse_command(
             *(params["overrides"] or ()),
         ),
     )
-    values = {k: v for k, v in params.items() if k not in ("config", "overrides", "output")}
+    kept = (verb, *_without_settings(rest), "-o", "json")
+    recipes, own = _recipes(verb, kept, params, settings)
+    other = ("config", "overrides", "output", "recipe")
+    values = [v for k, v in params.items() if k not in other]
     return Command(
         verb=verb,
-        words=(verb, *_without_settings(rest), "-o", "json"),
+        words=kept,
         settings=settings,
         resumes="resume" in params,
-        places={**_places(values), **_recipes(verb, values, settings)},
+        places=_places([*values, *starts_of(recipes)]),
+        recipes=own,
     )
 
 
@@ -156,29 +187,48 @@ def _without_settings(words: list[str]) -> list[str]:
     return kept
 
 
-def _places(values: dict[str, Any]) -> dict[str, Path]:
+def _places(values: list[Any]) -> dict[str, Path]:
     """Files and folders among the values of a verb; of texts those that are there."""
     found: dict[str, Path] = {}
-    for value in values.values():
+    for value in values:
         for one in value if isinstance(value, list | tuple) else [value]:
             if isinstance(one, Path):
                 found[str(one)] = one
             elif isinstance(one, str):
                 path = Path(one.rpartition("=")[2])
-                if "/" in str(path) and path.exists():
+                if _is_here(path):
                     found[one] = path
     return found
 
 
-def _recipes(verb: str, values: dict[str, Any], settings: Any) -> dict[str, Path]:
-    """Recipes that are files of the user's own."""
-    from workloads.recipes.own import is_file
+def _is_here(path: Path) -> bool:
+    """Whether a text is a place: a file, or a folder with a slash in its name."""
+    try:
+        return path.is_file() or ("/" in str(path) and path.exists())
+    except OSError:  # too long for a name
+        return False
 
-    named = [values.get("recipe"), *(settings.pipeline.recipes if verb == "run" else ())]
-    return {one: Path(one) for one in named if isinstance(one, str) and is_file(one)}
+
+def _recipes(
+    verb: str, words: tuple[str, ...], params: dict[str, Any], settings: Settings
+) -> tuple[list[Recipe], tuple[OwnRecipe, ...]]:
+    """The recipes that a verb trains, and the files of the user's own among them."""
+    from orchestrator.jobs.recipes import chosen_recipes
+    from workloads.errors import ConfigError
+
+    given = params.get("recipe")
+    names = settings.pipeline.recipes if verb == "run" else () if given is None else (given,)
+    changes = params.get("recipe_set") or (settings.pipeline.recipe_set if verb == "run" else ())
+    recipes, own = chosen_recipes(names, changes)
+    twice = next((one.given for one in own if words.count(one.given) > 1), None)
+    if twice:
+        raise ConfigError(f"submit: '{twice}' is a recipe, and something else, too; rename it")
+    return recipes, own
 
 
 def _answer(record: Record, cluster: Cluster, quiet: bool, output: Output) -> None:
+    from orchestrator.cli.jobs import as_typed
+
     if quiet:
         typer.echo(record.name)
         return
@@ -186,7 +236,8 @@ def _answer(record: Record, cluster: Cluster, quiet: bool, output: Output) -> No
         "job": record.name,
         "state": record.state.value,
         "cluster": cluster.given,
-        "command": "wsol " + " ".join(record.request.words),
+        "command": "wsol " + " ".join(as_typed(record.request)),
+        "code_sent": record.code_sent,
         "follow": f"wsol jobs logs -f {record.name}",
     }
     emit(facts, output, lambda: facts_table(facts))

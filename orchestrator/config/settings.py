@@ -16,6 +16,7 @@ import yaml
 from pydantic import Field, field_validator
 
 from orchestrator.config.renamed import refuse_renamed
+from orchestrator.config.variables import CONFIG_VARIABLE, TRACKING_VARIABLE
 from workloads.datasets.digit_options import DigitsOptions, SingleDigitsOptions
 from workloads.errors import ConfigError, NotFound, one_line
 from workloads.images.decode import ImageLimits
@@ -25,9 +26,7 @@ from workloads.proposals.options import ProposalOptions
 from workloads.search.options import SearchMetric, SearchOptions
 from workloads.storage.addresses import absolute, check_address, is_address, shown
 
-CONFIG_VARIABLE = "WSOL_CONFIG"
 CONFIG_FILE = "ray_config.yaml"
-TRACKING_VARIABLE = "MLFLOW_TRACKING_URI"
 _ORIGIN = re.compile(r"https?://[^/?#\s]+")
 _HOST_AND_PORT = re.compile(r"[\w.-]+:[0-9]+(/.*)?")  # urlparse takes the host for a scheme
 _NO_SERVERS = ("", "file", "s3", "gs", "abfss", "wasbs", "hdfs", "dbfs", "ftp", "sftp", "r2")

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from orchestrator.config.settings import Settings
+from orchestrator.jobs.recipes import OwnRecipe
 
 VERBS = ("ingest", "proposals", "train", "tune", "evaluate", "annotate", "run", "reproduce")
 """Verbs that can be jobs: those that do work and end."""
@@ -22,8 +23,8 @@ class Command:
         words: the verb and its arguments, without options of settings and output.
         settings: what those options and the file of the submitting machine say.
         resumes: it has `--resume`.
-        places: files and folders that the words and settings name, a recipe of the user's own
-            too, by the word.
+        places: files and folders that the words, settings and recipes name, by the word.
+        recipes: files of recipes of the user's own, which travel with the job.
     """
 
     verb: str
@@ -31,6 +32,7 @@ class Command:
     settings: Settings
     resumes: bool
     places: Mapping[str, Path]
+    recipes: tuple[OwnRecipe, ...] = ()
 
 
 def needs(verb: str, settings: Settings) -> dict[str, float]:

@@ -21,7 +21,7 @@ from pathlib import Path
 from types import FrameType
 from typing import IO
 
-from orchestrator.config.settings import CONFIG_VARIABLE
+from orchestrator.config.variables import CONFIG_VARIABLE
 from orchestrator.jobs.inside import environment
 from orchestrator.jobs.logs import DRIVER, LogWriter, last_lines
 from orchestrator.jobs.record import Job, Record, now
@@ -98,7 +98,7 @@ class Keeper:
                 record = self._job.move(
                     JobState.RETRYING, f"{_why(code)}; again in {seconds:g} s", record.attempt
                 )
-                self._told.wait(seconds)
+                self._told.wait(min(seconds, max(0.0, deadline - time.time())))
         raise AssertionError("the last attempt has an end")
 
     def tell(self) -> None:
@@ -129,8 +129,9 @@ class Keeper:
 
     def _attempt(self, attempt: int, deadline: float) -> tuple[int, bool]:
         """Run the verb once: its exit code, and whether the job's time was over."""
-        if self._told.is_set():
-            return 128 + signal.SIGTERM, False
+        over = time.time() >= deadline  # in the pause before a retry
+        if over or self._told.is_set():
+            return 128 + signal.SIGTERM, over and not self._told.is_set()
         record = self._job.move(
             JobState.RUNNING, f"attempt {attempt} on {platform.node()}", attempt
         )

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import os
 import shutil
 import tempfile
+import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -33,6 +35,17 @@ class Package:
     digest: str
     files: int
     size: int
+
+    def archive(self) -> bytes:
+        """All of it as a zip file, the same for the same code."""
+        written = io.BytesIO()
+        with zipfile.ZipFile(written, "w", zipfile.ZIP_DEFLATED) as archive:
+            for path in sorted(path for path in self.folder.rglob("*") if path.is_file()):
+                entry = zipfile.ZipInfo(path.relative_to(self.folder).as_posix())
+                entry.compress_type = zipfile.ZIP_DEFLATED
+                entry.external_attr = 0o644 << 16  # else nobody may read it where it is unpacked
+                archive.writestr(entry, path.read_bytes())
+        return written.getvalue()
 
 
 def package(root: Path = _ROOT, cache: Path | None = None) -> Package:

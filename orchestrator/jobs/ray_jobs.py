@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-import logging
+import json
 import re
-import socket
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
-from pathlib import Path
+from http import HTTPStatus
 from typing import Any
-from urllib.parse import urlsplit
 
-from clusters.web import ask
+from clusters.web import WebError, call, call_json, nodes
+from orchestrator.jobs.package import Package
 from workloads.errors import ClusterError, one_line
 
-_CONNECT_S = 5.0
-_REFUSED = re.compile(r"\b(401|403)\b|[Uu]nauthorized|[Ff]orbidden|[Aa]uthenticat")
+_ANSWER_S = 15.0  # for a question: a head that is busy takes seconds
+_WORK_S = 120.0  # for something to be done: an agent of a new head takes a while to be there
 
 
 class RayState(StrEnum):
@@ -51,26 +50,16 @@ class Capacity:
 
 
 class RayJobs:
-    """Jobs of the cluster at an address.
+    """Jobs of the cluster at an address, over its web API, which needs no Ray on this side.
 
     Args:
         address: http://HOST:PORT of its dashboard.
         token: of its authentication; None if it has none.
         cluster: its name, for messages.
-
-    Raises:
-        ClusterError: nobody answers there, or the token is refused.
     """
 
     def __init__(self, address: str, token: str | None, cluster: str) -> None:
         self._address, self._token, self._cluster = address, token, cluster
-        self._check_reachable()
-        from ray.job_submission import JobSubmissionClient
-
-        logging.getLogger("ray").setLevel(logging.ERROR)
-        headers = {"Authorization": f"Bearer {token}"} if token else None
-        with self._plain_errors("connect"):
-            self._client = JobSubmissionClient(address, headers=headers)
 
     def submit(
         self,
@@ -78,86 +67,102 @@ class RayJobs:
         entrypoint: str,
         resources: Mapping[str, float],
         metadata: Mapping[str, str],
-        code: Path | None,
-    ) -> None:
-        """Hand a job over.
+        code: Package | None,
+    ) -> bool:
+        """Hand a job over; whether the code had to be sent.
 
         Args:
             submission: an id that was never used.
             resources: what it takes to start it.
-            code: a folder that becomes its working folder; it travels if the cluster has it not.
+            code: what becomes its working folder; it is sent if the cluster has it not.
         """
-        runtime: dict[str, Any] = {"working_dir": str(code)} if code else {}
-        with self._plain_errors("submit"):
-            self._client.submit_job(
-                submission_id=submission,
-                entrypoint=entrypoint,
-                entrypoint_resources=dict(resources),
-                metadata=dict(metadata),
-                runtime_env=runtime,
-            )
+        sent = code is not None and self._send(code)
+        request = {
+            "submission_id": submission,
+            "entrypoint": entrypoint,
+            "entrypoint_resources": dict(resources),
+            "metadata": dict(metadata),
+            "runtime_env": {"working_dir": f"gcs://{_archive(code)}"} if code else {},
+        }
+        body = json.dumps(request).encode()
+        self._call("submit", "/api/jobs/", method="POST", body=body, timeout_s=_WORK_S)
+        return sent
 
     def known(self) -> dict[str, RayJob]:
         """All submissions that this cluster remembers."""
-        with self._plain_errors("list jobs"):
-            found = self._client.list_jobs()
-        return {
-            job.submission_id: RayJob(RayState(str(job.status.value)), one_line(job.message or ""))
-            for job in found
-            if job.submission_id
-        }
+        found = self._json("list jobs", "/api/jobs/")
+        try:
+            return {
+                job["submission_id"]: RayJob(
+                    RayState(job["status"]), one_line(job["message"] or "")
+                )
+                for job in found
+                if job["submission_id"]
+            }
+        except (KeyError, TypeError, ValueError):
+            problem = f"{self._address} does not speak of jobs as Ray does"
+            raise self._error("list jobs", WebError(problem)) from None
 
     def stop(self, submission: str) -> None:
         """Tell a running one to end."""
-        with self._plain_errors("stop"):
-            self._client.stop_job(submission)
+        self._call("stop", f"/api/jobs/{submission}/stop", method="POST", timeout_s=_WORK_S)
 
     def forget(self, submission: str) -> None:
         """Remove what the cluster keeps of one that is over."""
-        with self._plain_errors("delete"):
-            self._client.delete_job(submission)
+        self._call("delete", f"/api/jobs/{submission}", method="DELETE", timeout_s=_WORK_S)
 
     def capacity(self) -> Capacity:
         """Resources of the cluster at this moment, and those in use.
 
         A head that is seconds old knows its nodes, and not yet what is in use.
         """
-        total = ask(self._address, self._token or "").resources or {}
         with self._plain_errors("ask for its resources"):
-            answer = self._client._do_request("GET", "/api/cluster_status")
-            status = (answer.json().get("data") or {}).get("clusterStatus") or {}
+            total = nodes(self._address, self._token, _ANSWER_S).resources or {}
+        answer = self._json("ask for its resources", "/api/cluster_status")
+        status = (answer.get("data") or {}).get("clusterStatus") or {}
         usage = (status.get("loadMetricsReport") or {}).get("usage") or {}
         named = {_ray_name(name): pair for name, pair in usage.items()}
         return Capacity(total, {name: float(pair[0]) for name, pair in named.items()})
 
-    def _check_reachable(self) -> None:
-        parts = urlsplit(self._address)
-        port = parts.port or (443 if parts.scheme == "https" else 80)
+    def _send(self, code: Package) -> bool:
+        """Send code that the cluster has not; whether it had to be.
+
+        The question makes the head keep what it has for a while, so that nobody takes it away
+        before the job starts.
+        """
+        path = f"/api/packages/gcs/{_archive(code)}"
         try:
-            socket.create_connection((parts.hostname or "", port), _CONNECT_S).close()
-        except OSError as error:
-            raise ClusterError(
-                f"cluster '{self._cluster}' does not answer at {self._address} "
-                f"({one_line(error.strerror or str(error)).lower()}); see `wsol cluster status`"
-            ) from None
+            call(self._address, path, self._token, timeout_s=_ANSWER_S)
+        except WebError as error:
+            if error.code != HTTPStatus.NOT_FOUND:
+                raise self._error("ask for its code", error) from None
+        else:
+            return False
+        self._call("send code", path, method="PUT", body=code.archive(), timeout_s=_WORK_S)
+        return True
+
+    def _json(self, what: str, path: str) -> Any:
+        with self._plain_errors(what):
+            return call_json(self._address, path, self._token, timeout_s=_ANSWER_S)
+
+    def _call(self, what: str, path: str, **how: Any) -> None:
+        with self._plain_errors(what):
+            call(self._address, path, self._token, **how)
 
     @contextmanager
     def _plain_errors(self, what: str) -> Iterator[None]:
-        import requests
-        from ray.exceptions import RayError
-
         try:
             yield
-        except (RuntimeError, RayError, ConnectionError, requests.RequestException) as error:
-            text = one_line(str(error))
-            if _REFUSED.search(text):
-                raise ClusterError(
-                    f"cluster '{self._cluster}' at {self._address} refuses the token, or wants "
-                    "one; set RAY_AUTH_TOKEN_PATH to the file of its token"
-                ) from None
-            raise ClusterError(
-                f"cluster '{self._cluster}' at {self._address}: cannot {what}: {text[:300]}"
-            ) from None
+        except WebError as error:
+            raise self._error(what, error) from None
+
+    def _error(self, what: str, error: WebError) -> ClusterError:
+        return ClusterError(f"cluster '{self._cluster}': cannot {what}: {error}")
+
+
+def _archive(code: Package) -> str:
+    """The name of code on a cluster, as Ray names what travels."""
+    return f"_ray_pkg_{code.digest[:32]}.zip"
 
 
 def _ray_name(name: str) -> str:

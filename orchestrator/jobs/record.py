@@ -6,7 +6,7 @@ whoever stops it may write at the same moment, and a list of a thousand jobs is 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -15,7 +15,7 @@ from pathlib import Path
 from pydantic import Field, JsonValue, ValidationError
 
 from orchestrator.jobs.states import NOT_STARTED, TERMINAL, JobState
-from workloads.artifacts import exists, write_json
+from workloads.artifacts import atomic_file, exists, write_json
 from workloads.errors import Conflict, IntegrityError, NotFound, WsolError
 from workloads.options import Options
 from workloads.storage.storage import storage_of
@@ -52,6 +52,7 @@ class Request(Options):
         retries: further attempts after lost infrastructure.
         time_limit_s: seconds that all attempts may take together; None for no limit.
         code: digest of the code that travels; None if the cluster has it.
+        recipes: SHA-256 of recipe files that travel, by the path that the user gave.
         version: of the submitting `wsol`.
         needs: resources of the verb, by their name on Ray.
     """
@@ -64,6 +65,7 @@ class Request(Options):
     retries: int = Field(ge=0)
     time_limit_s: float | None = Field(default=None, gt=0)
     code: str | None = None
+    recipes: dict[str, str] = Field(default={})
     version: str
     needs: dict[str, float] = Field(default={})
 
@@ -73,6 +75,7 @@ class Record(Options):
 
     Attributes:
         submissions: ids under which Ray has had it, latest last.
+        code_sent: the latest submission sent the code; not if the cluster had it.
         stop_asked: somebody wants it stopped.
         exit_code: the verb's, of the last attempt that ended.
         tracking_run: MLflow run id, once there is one.
@@ -81,6 +84,7 @@ class Record(Options):
     request: Request
     transitions: tuple[Transition, ...] = Field(min_length=1)
     submissions: tuple[str, ...] = ()
+    code_sent: bool = False
     stop_asked: bool = False
     exit_code: int | None = None
     tracking_run: str | None = None
@@ -151,6 +155,10 @@ class Job:
     def logs(self) -> Path:
         return self.folder / "logs"
 
+    def recipe(self, given: str) -> Path:
+        """Its copy of a recipe file, called as that one, since a recipe is called as its file."""
+        return self.folder / "recipes" / Path(given).name
+
     def read(self) -> Record:
         """Its record.
 
@@ -192,7 +200,7 @@ class Job:
         try:
             with storage_of(path).open(path) as stream:
                 return stream.read().decode()
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             raise NotFound(
                 f"no job '{self.name}' in {self.folder.parent}; see `wsol jobs list`"
             ) from None
@@ -208,8 +216,16 @@ class Jobs:
         """The job of a name, whether there is one or not."""
         return Job(self.folder / name)
 
-    def create(self, request: Request, settings: dict[str, JsonValue]) -> Job:
+    def create(
+        self,
+        request: Request,
+        settings: dict[str, JsonValue],
+        recipes: Mapping[str, bytes] | None = None,
+    ) -> Job:
         """A new job; its name is taken from now on, for ever.
+
+        Args:
+            recipes: content of recipe files by the path that the user gave.
 
         Raises:
             Conflict: there is a job of that name.
@@ -219,6 +235,9 @@ class Jobs:
         if exists(job.folder / _RECORD):
             raise _taken(request.name)
         write_json(job.settings, settings)
+        for given, content in (recipes or {}).items():
+            with atomic_file(job.recipe(given)) as temporary:
+                temporary.write_bytes(content)
         record = Record(request=request, transitions=(first,))
         path = job.folder / _RECORD
         if not storage_of(path).create(path, record.model_dump_json()):
@@ -227,10 +246,7 @@ class Jobs:
 
     def read_all(self) -> Iterator[Record]:
         """Every record, latest submission last; a damaged one is left out."""
-        storage = storage_of(self.folder)
-        folders = sorted(
-            {path.parent for path in storage.files(self.folder) if path.name == _RECORD}
-        )
+        folders = storage_of(self.folder).entries(self.folder)
         with ThreadPoolExecutor(_READERS) as pool:
             found = [record for record in pool.map(_readable, folders) if record]
         return iter(sorted(found, key=lambda record: (record.submitted, record.name)))

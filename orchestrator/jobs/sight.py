@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 from clusters.base import Cluster
@@ -29,6 +31,10 @@ def check_sight(command: Command, cluster: Cluster) -> None:
         places["data.root"] = settings.data.root
     if settings.annotate.folder is not None and command.verb == "run":
         places["annotate.folder"] = settings.annotate.folder
+    if settings.evaluate.metrics.difficult_pairs is not None:
+        places["evaluate.metrics.difficult_pairs"] = settings.evaluate.metrics.difficult_pairs
+    if command.verb in ("ingest", "run"):
+        places |= _files_of_options(settings.ingest.options)
     places |= command.places
     for what, path in places.items():
         if not is_seen(path, cluster):
@@ -45,6 +51,15 @@ def is_seen(path: Path, cluster: Cluster) -> bool:
         return True
     there = path.expanduser().absolute()
     return any(there.is_relative_to(Path(shared)) for shared in cluster.shared)
+
+
+def _files_of_options(options: Mapping[str, Any]) -> dict[str, Path]:
+    """Options of a layout that name a file or folder of this machine."""
+    return {
+        f"ingest.options.{name}": Path(value)
+        for name, value in options.items()
+        if isinstance(value, str) and "/" in value and Path(value).expanduser().exists()
+    }
 
 
 def check_tracking(settings: Settings, cluster: Cluster) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from contextlib import suppress
 from typing import Protocol
 
 from orchestrator.jobs.record import Job, Record
@@ -21,18 +20,30 @@ class Stops(Protocol):
         """Tell a running one to end."""
 
 
-def stop(job: Job, connect: Callable[[], Stops], patience_s: float = PATIENCE_S) -> Record:
+def stop(
+    job: Job,
+    connect: Callable[[], Stops],
+    patience_s: float | None = None,
+    say: Callable[[str], None] | None = None,
+) -> Record:
     """The record, in the end or soon after. A job that waits is stopped at once.
 
     Ray does not stop a job that has not started; ours looks at its record when it does, and
     leaves. A running one reads the wish in its record if its cluster cannot be reached from here.
+
+    Args:
+        patience_s: for the job to end; None: as long as one does that ends at once.
+        say: takes one line for people, if the cluster cannot be told.
     """
     record = job.ask_to_stop("stopped by its user")
     if not record.submissions:
         return record
-    with suppress(ClusterError):
+    try:
         connect().stop(record.submissions[-1])
-    until = time.monotonic() + patience_s
+    except ClusterError as error:
+        if say:
+            say(f"{error}; the job finds the wish in its record")
+    until = time.monotonic() + (PATIENCE_S if patience_s is None else patience_s)
     while not record.is_over and time.monotonic() < until:
         time.sleep(_LOOK_S)
         record = job.read()

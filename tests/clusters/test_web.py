@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import socket
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import Any
 
@@ -25,14 +27,19 @@ NODES = [
 class Server(HTTPServer):
     code = 200
     body: Any = None
+    leads_to: str | None = None
+    tokens: tuple[str | None, ...] = ()
 
 
 class Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         server = self.server
         assert isinstance(server, Server)
-        right = self.headers["Authorization"] == "Bearer secret"
-        self.send_response(server.code if right else 403)
+        given = self.headers["Authorization"]
+        server.tokens = (*server.tokens, given)
+        self.send_response(server.code if given == "Bearer secret" else 403)
+        if server.leads_to:
+            self.send_header("Location", server.leads_to)
         self.end_headers()
         self.wfile.write(server.body)
 
@@ -40,8 +47,8 @@ class Handler(BaseHTTPRequestHandler):
         pass
 
 
-@pytest.fixture
-def server() -> Iterator[Server]:
+@contextmanager
+def started() -> Iterator[Server]:
     with Server(("127.0.0.1", 0), Handler) as found:
         found.body = json.dumps({"data": {"result": {"result": NODES}}}).encode()
         thread = threading.Thread(target=found.serve_forever, kwargs={"poll_interval": 0.01})
@@ -49,6 +56,12 @@ def server() -> Iterator[Server]:
         yield found
         found.shutdown()
         thread.join()
+
+
+@pytest.fixture
+def server() -> Iterator[Server]:
+    with started() as found:
+        yield found
 
 
 def address(server: Server) -> str:
@@ -82,6 +95,31 @@ def test_a_wrong_token_and_no_server_are_told_apart(server: Server) -> None:
     assert "refuses this token" in ask(address(server), "wrong").problem
     assert "does not answer" in ask(f"http://127.0.0.1:{free_port()}", "secret").problem
     assert "no web address" in ask("ftp://here", "secret").problem
+
+
+def test_the_token_is_not_carried_on_to_where_an_address_leads(server: Server) -> None:
+    with started() as other:
+        server.code, server.leads_to = 302, f"{address(other)}/"
+        assert "refuses this token" in ask(address(server), "secret").problem
+        assert (server.tokens, other.tokens) == (("Bearer secret",), (None,))
+
+
+def test_what_speaks_no_http_does_not_answer() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+
+        def greet() -> None:
+            connection, _ = listening.accept()
+            with connection:
+                connection.recv(1000)
+                connection.sendall(b"SSH-2.0-OpenSSH_9\r\n")
+
+        thread = threading.Thread(target=greet)
+        thread.start()
+        there = f"http://127.0.0.1:{listening.getsockname()[1]}"
+        problem = ask(there, "secret").problem
+        thread.join()
+    assert problem.startswith(f"{there} does not answer: ")
+    assert "\n" not in problem
 
 
 def existing(address: str, **values: Any) -> Any:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -13,6 +14,7 @@ import pytest
 import yaml
 from commands import Done, start_wsol, wsol
 
+from clusters.cluster import load_cluster
 from orchestrator.config.settings import Settings
 from orchestrator.config.workspace import Workspace
 from orchestrator.data.make import make
@@ -78,9 +80,22 @@ def test_a_job_outlives_its_submitter_and_its_driver(standing: Path, tmp_path: P
     assert status["waits_for"] == "waits for a job slot: 1 of 1 taken: night"
     assert wsol("jobs", "stop", "day", "-o", "json").answer()["state"] == "stopped"
 
-    # Its driver is killed: the job goes on from its last checkpoint.
+    # Its driver is killed.
     for verb in verbs_of(job):
         os.kill(verb.pid, signal.SIGKILL)
+
+    # Submitted as to other machines, the code is sent, and the same code once; no job starts.
+    elsewhere = as_elsewhere(tmp_path)
+    for name, sent in (("one", True), ("two", False)):
+        answer = submit("--name", name, *elsewhere, "--", *words).answer()
+        assert (answer["state"], answer["code_sent"]) == ("waiting", sent)
+        assert wsol("jobs", "stop", name, "-o", "json").answer()["state"] == "stopped"
+        assert wsol("jobs", "delete", name).code == 0
+    (tmp_path / "wrong").write_text("not-the-token")
+    wrong = as_elsewhere(tmp_path, token_path=str(tmp_path / "wrong"))
+    assert "refuses this token" in submit("--name", "one", *wrong, "--", *words).said(8)
+
+    # The job goes on from its last checkpoint.
     done = wsol("jobs", "wait", "night", "-o", "json").answer()
     assert (done["state"], done["attempts"]) == ("succeeded", 2)
     assert JobState.RETRYING in [t.state for t in job.read().transitions]
@@ -103,6 +118,18 @@ def test_a_job_outlives_its_submitter_and_its_driver(standing: Path, tmp_path: P
     assert listed == {"night": "succeeded", "day": "stopped"}
     assert "epoch 2" in wsol("jobs", "logs", "night", "--rank", "0").out
     assert "maps and boxes" in wsol("jobs", "logs", "night").out
+
+
+def as_elsewhere(folder: Path, **changes: str) -> tuple[str, ...]:
+    """Options of a submission to the standing Ray as if it were of other machines."""
+    address = load_cluster("local").submit_address()
+    values = {
+        "name": "elsewhere", "summary": "x", "kind": "existing", "address": address,
+        "shared": [str(folder)], "python": sys.executable, **changes,
+    }  # fmt: skip
+    file = folder / "elsewhere.yaml"
+    file.write_text(yaml.safe_dump(values))
+    return ("--cluster", str(file), "--set", "tracking.uri=http://tracker:5000")
 
 
 def submit(*words: str) -> Done:

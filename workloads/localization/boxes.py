@@ -11,8 +11,6 @@ from typing import Literal, NamedTuple, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from workloads.localization import component_labels
-
 ComponentRule = Literal["largest", "all"]
 BoxWidths = Literal["half_open", "plus_one"]
 
@@ -66,6 +64,8 @@ def boxes_at(
 
     Without foreground there are no boxes.
     """
+    from workloads.localization import component_labels  # brings a compiler; settings need none
+
     corners, heat, areas = component_labels.label(
         np.ascontiguousarray(map01, dtype=np.float32), np.float32(cutoff)
     )

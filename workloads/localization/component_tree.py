@@ -19,8 +19,7 @@ from numpy.typing import NDArray
 
 from workloads.localization import component_kernels
 from workloads.localization.boxes import best_iou_per_box
-
-DEFAULT_THRESHOLDS = 1000
+from workloads.localization.cutoffs import DEFAULT_THRESHOLDS
 
 
 class Sweep(NamedTuple):

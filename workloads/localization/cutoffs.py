@@ -9,6 +9,9 @@ from pydantic import Field
 from workloads.options import Options
 from workloads.space import Choice, Range, Space
 
+DEFAULT_THRESHOLDS = 1000
+"""Cut-offs k/K of a sweep."""
+
 BoxRule = Literal["largest", "all", "tight", "regions"]
 BoxScore = Literal["peak", "mean", "raw_mean", "raw_component"]
 RelativeTo = Literal["range", "max", "nothing"]

@@ -8,7 +8,7 @@ from typing import Literal
 from pydantic import Field
 
 from workloads.localization.boxes import BoxWidths
-from workloads.localization.component_tree import DEFAULT_THRESHOLDS
+from workloads.localization.cutoffs import DEFAULT_THRESHOLDS
 from workloads.localization.points import ToleranceShape
 from workloads.metrics.pairs import Blacklisted, DifficultOnly
 from workloads.options import Options

@@ -11,6 +11,8 @@ from typing import Any
 import yaml
 
 from workloads.errors import ConfigError, NotFound, one_line
+from workloads.files import read_text
+from workloads.storage.addresses import shown
 
 ENDINGS = (".yaml", ".yml")
 OF_A_PAPER = ("row", "published", "quoted", "deviations")
@@ -35,10 +37,11 @@ def read_own(path: Path) -> dict[str, Any]:
         ConfigError: it is not YAML, or does not hold keys and values.
     """
     try:
-        values = yaml.safe_load(path.expanduser().read_text(encoding="utf-8"))
+        values = yaml.safe_load(read_text(path.expanduser()))
     except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
         raise NotFound(
-            f"{path}: no such recipe; write the file, from 'wsol list recipes --show NAME', say"
+            f"{shown(path)}: no such recipe; write the file, from 'wsol list recipes --show NAME', "
+            "say"
         ) from None
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: not valid YAML: {one_line(str(error))}") from None

@@ -11,9 +11,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from io import BufferedReader
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-import pyarrow as pa
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 
 class Listed(NamedTuple):
@@ -58,6 +59,8 @@ class LocalStorage:
         return path.open("rb")
 
     def open_random(self, path: Path) -> pa.NativeFile:
+        import pyarrow as pa  # large, and few files are Parquet
+
         return pa.OSFile(os.fsencode(path))  # bytes: a name may be no text
 
     def local(self, path: Path) -> Path | None:

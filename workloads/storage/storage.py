@@ -11,12 +11,13 @@ from contextlib import AbstractContextManager
 from functools import cache
 from io import BufferedReader
 from pathlib import Path
-from typing import Protocol
-
-import pyarrow as pa
+from typing import TYPE_CHECKING, Protocol
 
 from workloads.storage.addresses import is_address
 from workloads.storage.local import Listed, LocalStorage
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 
 class Storage(Protocol):

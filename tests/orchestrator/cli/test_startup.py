@@ -29,6 +29,8 @@ LIGHT = (
     ["list", "datasets"],
     ["config", "show"],
     ["config", "schema"],
+    ["jobs", "list"],
+    ["submit", "--dry-run", "--", "train", "digits-cam-tiny", "--shards", "shards"],
 )
 
 VERBS = (
@@ -58,7 +60,8 @@ def probe(*commands: list[str]) -> str:
     """Stdout of commands that end with 0 and import nothing heavy."""
     code = PROBE.format(commands=list(commands), heavy=HEAVY)
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    ends = [json.loads(line) for line in done.stderr.splitlines()]
+    said = done.stderr.splitlines()  # also what commands note
+    ends = [json.loads(line) for line in said if line.startswith("[[")]
     assert ends == [[words, 0, []] for words in commands]
     return done.stdout
 

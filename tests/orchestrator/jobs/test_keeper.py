@@ -127,6 +127,51 @@ def test_a_limit_ends_the_verb(tmp_path: Path) -> None:
     assert job.read().state is JobState.TIMED_OUT
 
 
+def test_a_limit_that_ends_in_the_pause_before_a_retry_starts_nothing(tmp_path: Path) -> None:
+    """The pause would be an hour; the job is over when its time is."""
+    job = make_job(tmp_path, retries=5, time_limit_s=1.5)
+    keeper = Keeper(job, program=(*PYTHON, "raise SystemExit(8)"), first_pause_s=3600)
+    started = time.monotonic()
+    assert keeper.keep() == 11
+    assert time.monotonic() - started < 60
+    record = job.read()
+    assert (record.state, record.attempt) == (JobState.TIMED_OUT, 1)
+    assert record.last.reason == "over its limit of 1.5 s"
+
+
+def test_a_stop_in_the_pause_before_a_retry_starts_nothing(tmp_path: Path) -> None:
+    job = make_job(tmp_path, retries=5)
+    keeper = Keeper(job, program=(*PYTHON, "raise SystemExit(8)"), first_pause_s=3600)
+    codes: list[int] = []
+    keeping = threading.Thread(target=lambda: codes.append(keeper.keep()))
+    keeping.start()
+    until = time.monotonic() + 60
+    while job.read().state is not JobState.RETRYING and time.monotonic() < until:
+        time.sleep(0.02)
+    job.ask_to_stop("by hand")
+    keeping.join(timeout=60)
+    assert codes == [10]
+    record = job.read()
+    assert (record.state, record.attempt) == (JobState.STOPPED, 1)
+
+
+def test_a_verb_that_is_done_at_its_limit_has_succeeded(tmp_path: Path) -> None:
+    """Told to end, it ends as one that has done its work."""
+    code = "import signal, sys, time\nsignal.signal(15, lambda *_: sys.exit(0))\ntime.sleep(60)"
+    job = make_job(tmp_path, time_limit_s=2.0)
+    assert keep(job, code, grace_s=60) == 0
+    assert job.read().state is JobState.SUCCEEDED
+
+
+def test_each_resumption_has_the_whole_limit(tmp_path: Path) -> None:
+    job = make_job(tmp_path, time_limit_s=0.5, resumes=True)
+    assert keep(job, "import time; time.sleep(60)") == 11
+    job.change(lambda r: r.moved(JobState.SUBMITTED, "resumed"))
+    assert keep(job, "import sys; print(sys.argv[1:])") == 0
+    assert job.result.read_text().strip().endswith("'--resume']")
+    assert job.read().attempt == 2
+
+
 def test_a_stop_in_the_record_ends_the_verb_after_its_checkpoint(tmp_path: Path) -> None:
     job = make_job(tmp_path, retries=5)
     code = (

@@ -79,6 +79,8 @@ def test_all_jobs_are_read_oldest_first_and_a_damaged_one_is_left_out(tmp_path: 
     for name in ("a", "b", "c"):
         make_job(tmp_path, name)
     (tmp_path / "b" / "record.json").write_text("{")
+    (tmp_path / "notes.txt").write_text("not a job")
+    (tmp_path / "empty").mkdir()
     assert [record.name for record in Jobs(tmp_path).read_all()] == ["a", "c"]
     with pytest.raises(IntegrityError, match="no record of a job"):
         Jobs(tmp_path).job("b").read()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -69,6 +70,18 @@ def test_a_tracker_that_a_job_cannot_write_to_is_refused(
     with pytest.raises(ConfigError, match=said) as refused:
         check_sight(command(tracking=tracking), FAR)
     assert "secret" not in str(refused.value)
+
+
+def test_files_that_settings_name_are_refused_where_they_are_used(tmp_path: Path) -> None:
+    """An option of a layout counts if it is a place of this machine; where nobody reads, none."""
+    (tmp_path / "boxes.json").touch()
+    options = {"options": {"boxes": str(tmp_path / "boxes.json"), "source": "a/b"}}
+    with pytest.raises(ConfigError, match=r"ingest\.options\.boxes: only this machine can see"):
+        check_sight(replace(command(ingest=options), verb="ingest"), FAR)
+    check_sight(command(ingest=options), FAR)
+    pairs = {"metrics": {"difficult_pairs": "/home/me/pairs.csv"}}
+    with pytest.raises(ConfigError, match=r"evaluate\.metrics\.difficult_pairs: only this machine"):
+        check_sight(command(evaluate=pairs), FAR)
 
 
 def test_on_this_machine_everything_is_seen() -> None:
