@@ -23,6 +23,8 @@ from workloads.errors import ClusterError, ConfigError
 _START_S = 120.0  # a busy machine with two cores takes 25 s
 _DASHBOARD_PORT = 8265
 _LOG = "ray.log"
+_JOB_ACTOR = "JobSupervisor"
+_IDLE_STOP_S = 3.0  # actors that Ray Data leaves behind would hold its end up for half a minute
 _LONGEST_FOLDER = 40  # bytes; Ray puts sockets with long names below it
 _NOT_HANDED_ON = ("RAY_ADDRESS", "RAY_API_SERVER_ADDRESS", "RAY_JOB_ID")
 
@@ -148,7 +150,7 @@ class Local(Cluster):
         """End what is left of an earlier start and forget it."""
         state = read_state(_file(folder))
         leader = Leader.of(state)
-        if leader is not None and not leader.end(STOP_S):
+        if leader is not None and not leader.end(STOP_S if _has_jobs(leader) else _IDLE_STOP_S):
             raise ClusterError(
                 f"cluster '{self.name}': processes of session {leader.pid} do not end; see "
                 f"`ps -s {leader.pid}`"
@@ -159,6 +161,11 @@ class Local(Cluster):
 
 def _file(folder: Path) -> Path:
     return folder / "local.json"
+
+
+def _has_jobs(leader: Leader) -> bool:
+    """Whether a job runs there: each has an actor of Ray's beside it."""
+    return any(_JOB_ACTOR in title for title in leader.titles())
 
 
 def _environment(token: Path) -> dict[str, str]:

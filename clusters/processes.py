@@ -96,6 +96,14 @@ class Leader:
                     found |= {p.pid: p for p in process.children(recursive=True)}
         return [p for p in found.values() if _lives(p)]
 
+    def titles(self) -> list[str]:
+        """Command lines of all its members."""
+        found = []
+        for process in self.members():
+            with suppress(psutil.Error):
+                found.append(" ".join(process.cmdline()))
+        return found
+
     def end(self, patience_s: float) -> bool:
         """Ask the leader to end, then all that is left of it, then kill; whether all are gone."""
         members = self.members()

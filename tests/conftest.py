@@ -45,6 +45,7 @@ _ON_RAY = (
 )
 
 
+@pytest.hookimpl(tryfirst=True)  # pytest-xdist reads the groups in its own hook
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Everything in tests/integration, in tests/long and in tests/hosts has its mark."""
     for item in items:
@@ -53,6 +54,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
                 group = "ray" if item.path.stem in _ON_RAY else item.path.stem
                 item.add_marker(mark)
                 item.add_marker(pytest.mark.xdist_group(group))
+    items.sort(key=lambda item: item.path.stem == "test_readme")  # it ends the Ray that stays
 
 
 @pytest.fixture(scope="session")

@@ -36,6 +36,7 @@ GRACE_S = 60.0  # of a verb that was told to end, for its last checkpoint
 FIRST_PAUSE_S = 5.0
 LONGEST_PAUSE_S = 300.0
 _ROOT = Path(__file__).resolve().parents[2]
+_WORDS_OF_A_FAILURE = ("wsol: ", '  File "')  # the line, or with --debug the traceback
 _LOST_SIGNALS = {signal.SIGKILL, signal.SIGTERM, signal.SIGHUP}
 _READ_BYTES = 2**16
 _LONGEST_RESULT = 64 * 2**20  # bytes of an answer
@@ -115,11 +116,16 @@ class Keeper:
             return JobState.TIMED_OUT, f"over its limit of {limit:g} s"
         if record.stop_asked or self._told.is_set():
             return JobState.STOPPED, "stopped" if record.stop_asked else "told to end by a signal"
-        if not is_lost(code):
-            return JobState.FAILED, self._last_words(record.attempt) or _why(code)
+        if not is_lost(code) and not self._was_cut_off(code):
+            return JobState.FAILED, self._last_words() or _why(code)
         if retry >= record.request.retries:
             return JobState.LOST, f"{_why(code)}; no retry left of {record.request.retries}"
         return None
+
+    def _was_cut_off(self, code: int) -> bool:
+        """Whether Ray ended the verb because its node is gone: with 1, and without a word."""
+        said = self._last_lines()
+        return code == 1 and not any(line.startswith(_WORDS_OF_A_FAILURE) for line in said)
 
     def _attempt(self, attempt: int, deadline: float) -> tuple[int, bool]:
         """Run the verb once: its exit code, and whether the job's time was over."""
@@ -184,10 +190,13 @@ class Keeper:
                     self._told.set()
             done.wait(LOOK_S)
 
-    def _last_words(self, attempt: int) -> str:
-        """The line by which a verb says what was wrong."""
+    def _last_lines(self) -> list[str]:
         text, _ = last_lines(self._job.logs, DRIVER, 20)
-        lines = [line for line in text.decode(errors="replace").splitlines() if line.strip()]
+        return [line for line in text.decode(errors="replace").splitlines() if line.strip()]
+
+    def _last_words(self) -> str:
+        """The line by which a verb says what was wrong."""
+        lines = self._last_lines()
         said = [line for line in lines if line.startswith("wsol: ")]
         return one_line((said or lines or [""])[-1].removeprefix("wsol: "))
 
@@ -200,6 +209,8 @@ def _deadline(record: Record) -> float:
 def _why(code: int) -> str:
     if code == ClusterError.exit_code:
         return "the cluster was lost (exit code 8)"
+    if code == 1:
+        return "ended without a word (exit code 1), as with a node that is gone"
     number = -code if code < 0 else code - 128
     with suppress(ValueError):
         return f"ended by {signal.Signals(number).name}"

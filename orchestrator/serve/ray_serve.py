@@ -154,6 +154,7 @@ def _application(folder: Path, name: str, serving: Serving, limits: ImageLimits)
         max_queued_requests=serving.max_queue,
         graceful_shutdown_timeout_s=DRAIN_S,
         graceful_shutdown_wait_loop_s=0.2,
+        max_constructor_retry_count=1,  # a model that cannot be loaded cannot be loaded again
     )
     return deployment.bind(
         model=str(folder),

@@ -93,11 +93,15 @@ def _into(
 
 
 def wait_until(
-    condition: Callable[[], bool], process: BaseProcess, said: Path, timeout_s: float = 180.0
+    condition: Callable[[], bool],
+    process: BaseProcess,
+    said: Path,
+    timeout_s: float = 180.0,
+    every_s: float = 0.01,
 ) -> None:
     """Until something came true, while the process lives."""
     give_up = time.monotonic() + timeout_s
     while not condition():
         assert process.is_alive(), said.read_text()[-3000:]
         assert time.monotonic() < give_up, said.read_text()[-3000:]
-        time.sleep(0.01)
+        time.sleep(every_s)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from commands import wsol
 from samples import make_model, make_settings
 
+from clusters.state import STATE_VARIABLE, read_state, state_folder
 from orchestrator.config.settings import Settings
 
 
@@ -17,22 +20,42 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 @pytest.fixture(scope="session")
-def ray_cluster() -> Iterator[None]:
-    """Ray with four logical CPUs. `connect` joins it, so a verb does not start its own."""
+def standing_ray(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """`wsol cluster up local`, once for all tests; the address that a driver joins it by."""
+    folder = tmp_path_factory.mktemp("standing")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv(STATE_VARIABLE, str(folder / "state"))
+        patch.setenv("RAY_AUTH_TOKEN_PATH", str(folder / "token"))
+        patch.delenv("RAY_AUTH_TOKEN", raising=False)
+        assert wsol("cluster", "up", "local").code == 0
+        state = read_state(state_folder("local") / "local.json")
+        assert state is not None
+        address = Path(str(state["temporary"])) / "ray_current_cluster"
+        until = time.monotonic() + 60  # Ray writes it a moment after its dashboard answers
+        while not address.exists() and time.monotonic() < until:
+            time.sleep(0.1)
+        yield address.read_text().strip()
+        wsol("cluster", "down", "local")
+
+
+@pytest.fixture(scope="module")
+def ray_cluster(standing_ray: str) -> Iterator[None]:
+    """The standing Ray, joined by this process; `connect` joins it, too, and starts none."""
     import ray
     from ray.data import DataContext
 
-    ray.init(
-        address="local",
-        num_cpus=4,
-        include_dashboard=False,
-        object_store_memory=200 * 2**20,
-        log_to_driver=False,
-    )
+    ray.init(address=standing_ray, log_to_driver=False)
     DataContext.get_current().enable_progress_bars = False
     DataContext.get_current().print_on_execution_start = False
     yield
     ray.shutdown()
+
+
+@pytest.fixture
+def joined(standing_ray: str, ray_cluster: None, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The cluster of a command in a process of its own that joins the standing Ray."""
+    monkeypatch.setenv("RAY_ADDRESS", standing_ray)
+    return "joined"
 
 
 @pytest.fixture(scope="session")

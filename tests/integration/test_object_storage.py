@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import subprocess
-import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -118,27 +114,20 @@ def test_an_annotation_that_is_killed_goes_on(
 ) -> None:
     """SIGKILL after some parts; started again at once, it takes over and ends the same."""
     out, workspace = bucket / "out", bucket / "workspace"
-    words = [
-        *(sys.executable, "-m", "orchestrator.cli", "annotate", shown(images)),
-        *("--model", shown(model), "--out", shown(out), "-o", "json"),
+    words = (
+        *("annotate", shown(images), "--model", shown(model), "--out", shown(out), "-o", "json"),
         *("--set", "cluster=inline", "--set", f"workspace={shown(workspace)}"),
         *("--set", "resources.annotate.chunk_images=2"),
-    ]
-    with (tmp_path / "said").open("wb") as said:
-        killed = subprocess.Popen(words, stdout=said, stderr=said)
-        give_up = time.monotonic() + 300
-        while parts_of(out) < 4:
-            assert killed.poll() is None, (tmp_path / "said").read_text()
-            assert time.monotonic() < give_up
-            time.sleep(0.05)
-        killed.kill()
-        killed.wait()
+    )
+    said = tmp_path / "said"
+    killed = commands.start_wsol(*words, said=said)
+    commands.wait_until(lambda: parts_of(out) >= 4, killed, said, every_s=0.2)
+    killed.kill()
+    killed.join()
     before = parts_of(out)
     assert 4 <= before < 30, "killed too late for this test"
     assert not is_sealed(out)
-    again = subprocess.run(words, capture_output=True, text=True, timeout=300)
-    assert again.returncode == 0, again.stderr
-    answer = json.loads(again.stdout)
+    answer = commands.wsol(*words).answer()
     assert answer["out"] == shown(out)
     assert answer["listed"] == 60
     files = {name: Path(path) for name, path in answer["files"].items()}

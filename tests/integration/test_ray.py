@@ -108,12 +108,13 @@ def test_the_same_metrics_in_blocks_and_whole(inline: Made, on_ray: Made) -> Non
     assert json.dumps(on_ray.metrics, sort_keys=True) == json.dumps(inline.metrics, sort_keys=True)
 
 
+@pytest.mark.long  # in CI in one process, in test_object_storage.py
 def test_an_annotation_killed_on_ray_and_started_again(
-    ray_cluster: None, model_folder: Path, tmp_path: Path
+    joined: str, model_folder: Path, tmp_path: Path
 ) -> None:
     """SIGKILL in the middle, then again: exports are those of a run that was left in peace."""
     folder = make_images(tmp_path / "images", 160)
-    out, settings = tmp_path / "out", make_settings(tmp_path / "workspace", "local")
+    out, settings = tmp_path / "out", make_settings(tmp_path / "workspace", joined)
     done = kill_and_repeat(folder, model_folder, out, settings)
     assert 5 <= done < 80, "killed too late for this test"
     whole = annotate(
@@ -123,17 +124,18 @@ def test_an_annotation_killed_on_ray_and_started_again(
 
 
 @pytest.fixture
-def training(inline: Made, tmp_path: Path) -> tuple[str, ...]:
+def training(inline: Made, joined: str, tmp_path: Path) -> tuple[str, ...]:
     """The words of `wsol train` with two workers."""
     return (
         *("train", "digits-cam-tiny", "--name", "two", "--set", f"workspace={tmp_path}"),
         *("--shards", str(inline.folder / "shards"), "--initial", "random", "--epochs", "4"),
-        *("--set", "resources.train.workers=2", "-o", "json"),
+        *("--set", "resources.train.workers=2", "--set", f"cluster={joined}", "-o", "json"),
     )
 
 
+@pytest.mark.long  # in CI a job's driver is killed, in test_jobs.py
 def test_a_training_on_two_workers_killed_and_continued(
-    training: tuple[str, ...], tmp_path: Path, ray_cluster: None
+    training: tuple[str, ...], tmp_path: Path
 ) -> None:
     """Driver and all die by SIGKILL after an epoch; the continued run ends, on the same curve."""
     events, said = tmp_path / "runs/two/events.jsonl", tmp_path / "said"

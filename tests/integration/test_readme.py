@@ -15,8 +15,6 @@ from pathlib import Path
 import pytest
 from commands import wsol
 
-from clusters.state import STATE_VARIABLE
-
 ROOT = Path(__file__).resolve().parents[2]
 SMALL = """
 cluster: inline
@@ -54,20 +52,24 @@ def checkout(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_the_commands_of_the_readme_run(checkout: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_commands_of_the_readme_run(
+    checkout: Path, standing_ray: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The Ray that stays is up already when its block says so; the block ends it."""
     if not (ROOT / ".venv/.installed").exists():
         pytest.skip("the environment was not made by make")
     monkeypatch.chdir(checkout)
     monkeypatch.setenv("PATH", f"{ROOT / '.venv/bin'}:{os.environ['PATH']}")
     monkeypatch.setenv("WSOL_CONFIG", str(checkout / "small.yaml"))
-    monkeypatch.setenv(STATE_VARIABLE, str(checkout / "state"))
-    try:
-        said = "".join(run(block) for block in blocks())
-    finally:
-        wsol("cluster", "down", "local")  # whatever the blocks left
+    said = "".join(run(block) for block in blocks())
     assert "report.html" in said
     assert '"detections"' in said
     assert (checkout / "boxes/annotations.coco.json").exists()
+    # What a job left is there when its cluster is gone.
+    assert "not started" in wsol("cluster", "status", "local").out
+    (job,) = wsol("jobs", "list", "-o", "json").answer()
+    assert (job["job"], job["state"]) == ("night", "succeeded")
+    assert wsol("jobs", "logs", "night").out
 
 
 def run(block: str) -> str:

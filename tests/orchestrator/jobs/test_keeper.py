@@ -94,6 +94,25 @@ def test_lost_infrastructure_is_tried_again_from_the_last_checkpoint(tmp_path: P
     assert job.result.read_text().strip().endswith("'--resume']")
 
 
+def test_a_verb_that_ray_ends_with_its_node_is_tried_again(tmp_path: Path) -> None:
+    """The process is ended from below Python, with 1, and says nothing."""
+    job = make_job(tmp_path, retries=1)
+    code = (
+        "import os, sys; sys.stderr.write('epoch 1\\n'); sys.stderr.flush()\n"
+        "if os.environ['WSOL_JOB_ATTEMPT'] == '1': os._exit(1)"
+    )
+    assert keep(job, code) == 0
+    assert "without a word" in job.read().transitions[2].reason
+
+
+def test_a_traceback_is_a_failure(tmp_path: Path) -> None:
+    job = make_job(tmp_path, retries=1)
+    assert keep(job, "1 / 0") == 1
+    record = job.read()
+    assert (record.state, record.attempt) == (JobState.FAILED, 1)
+    assert record.last.reason == "ZeroDivisionError: division by zero"
+
+
 def test_no_retry_left(tmp_path: Path) -> None:
     job = make_job(tmp_path, retries=1)
     assert keep(job, "raise SystemExit(8)") == 8
