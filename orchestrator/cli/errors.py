@@ -38,6 +38,8 @@ _RAY_ERRORS: dict[str, type[WsolError]] = {
     "WorkerCrashedError": ClusterError,
 }
 
+_PEER_GONE = ("gloo/transport/", "ncclRemoteError")  # of torch's two ways between processes
+
 
 @dataclass(frozen=True, slots=True)
 class Failure:
@@ -69,6 +71,7 @@ def explain(error: BaseException) -> Failure:
         or _ours(chain, specific=False)
         or _out_of_memory(chain)
         or _from_ray(chain)
+        or _without_peers(chain)
         or _from_system(chain)
         or _not_compiled(chain)
     )
@@ -98,6 +101,7 @@ def _wrapped(error: BaseException) -> list[BaseException]:
     found = [
         getattr(error, "cause", None),
         getattr(error, "controller_failure", None),
+        getattr(error, "health_check_failure", None),
         *(failures.values() if isinstance(failures, dict) else ()),
         *getattr(error, "exceptions", ()),
     ]
@@ -137,6 +141,13 @@ def _from_ray(chain: list[BaseException]) -> WsolError | None:
         kind = _RAY_ERRORS.get(type(error).__name__)
         if kind and type(error).__module__.startswith("ray."):
             return kind(f"Ray: {type(error).__name__}: {error}")
+    return None
+
+
+def _without_peers(chain: list[BaseException]) -> WsolError | None:
+    """A training worker whose neighbour went first; Ray may not have noticed that yet."""
+    if any(words in str(error) for error in chain for words in _PEER_GONE):
+        return ClusterError("a training worker was lost: the others do not reach it any more")
     return None
 
 

@@ -10,6 +10,7 @@ from orchestrator.jobs.record import Jobs, Record, now
 from orchestrator.jobs.states import NOT_STARTED, JobState
 
 _SETTLING_S = 10.0  # in which the record of a job that ended may still be written
+_LOG = ", last available logs"  # what Ray puts behind its reason, up to 20,000 letters
 _ENDED = frozenset({RayState.SUCCEEDED, RayState.FAILED, RayState.STOPPED})
 
 
@@ -25,7 +26,8 @@ def lost_because(record: Record, ray: RayJob | None, at: str | None = None) -> s
     if ray is None:
         return "the cluster no longer knows it: its head was started anew"
     if ray.state in _ENDED:
-        said = f": {ray.message}" if ray.message else ""
+        message = ray.message.partition(_LOG)[0]  # the job's log is kept beside its record
+        said = f": {message}" if message else ""
         return f"Ray says {ray.state.lower()}, and the job did not say how it ended{said}"
     return None
 

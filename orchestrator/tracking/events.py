@@ -52,6 +52,12 @@ class EventLog:
             ) from None
 
 
+def log_epoch(path: Path, metrics: Mapping[str, float]) -> None:
+    """Append the metrics of an epoch, whose number is the one called `epoch`."""
+    values = dict(metrics)
+    EventLog(path).append({"epoch": int(values.pop("epoch")), "metrics": values})
+
+
 def read_events(path: Path) -> list[dict[str, Any]]:
     """All events in order, none if there is no log; a torn last line is left out.
 

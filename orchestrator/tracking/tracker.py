@@ -157,14 +157,21 @@ class Tracker:
     def _carry(self) -> None:
         """The courier's thread, where everything happens that may take long."""
         while True:
-            try:
-                run, done = self._requests.get(timeout=POLL_S)
-            except queue.Empty:
-                if self._round():
-                    continue
+            asked = self._asked()
+            if asked is not None:
+                run, done = asked
+                self._try(run)
+                done.set()
+            elif not self._round():
                 return
-            self._try(run)
-            done.set()
+
+    def _asked(self) -> tuple[Run, threading.Event] | None:
+        """The next request, or None after a while: no error in hand, which would be taken for
+        the cause of what goes wrong then."""
+        try:
+            return self._requests.get(timeout=POLL_S)
+        except queue.Empty:
+            return None
 
     def _round(self) -> bool:
         """Deliver every open run; False if there is none and the courier can go home."""

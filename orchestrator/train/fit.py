@@ -6,12 +6,12 @@ import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 from orchestrator.config.settings import TrainResources
 from orchestrator.config.workspace import RunPaths
 from orchestrator.jobs.inside import current_attempt, current_job
-from orchestrator.tracking.events import EventLog
+from orchestrator.tracking.events import log_epoch
+from orchestrator.train.snapshot import keeper_of, mend, snapshot_of
 from orchestrator.train.spec import TrainSpec
 from orchestrator.train.worker import new_training, train_worker
 from workloads.artifacts import is_sealed, remove, unseal
@@ -32,6 +32,8 @@ def fit_on_ray(resources: TrainResources, spec: TrainSpec, paths: RunPaths) -> I
     from workloads.storage.buckets import arrow_place
 
     place, filesystem = arrow_place(paths.ray_storage)
+    snapshot = snapshot_of(paths)
+    mend(snapshot)
     use_gpu, job = resources.gpus_per_worker > 0, current_job()
     per_worker = {"CPU": resources.cpus_per_worker}
     if use_gpu:
@@ -41,6 +43,7 @@ def fit_on_ray(resources: TrainResources, spec: TrainSpec, paths: RunPaths) -> I
         train_worker,
         train_loop_config={
             "spec": spec.model_dump(mode="json"),
+            "events": str(paths.events),
             "progress": str(paths.progress),
             "preview": str(paths.preview),
             "threads": resources.threads,
@@ -54,7 +57,7 @@ def fit_on_ray(resources: TrainResources, spec: TrainSpec, paths: RunPaths) -> I
             name=paths.name,
             storage_path=place,
             storage_filesystem=filesystem,
-            callbacks=[_event_callback(paths.events)],
+            callbacks=[keeper_of(snapshot)],
             checkpoint_config=CheckpointConfig(num_to_keep=2),
             failure_config=FailureConfig(
                 max_failures=resources.max_failures, controller_failure_limit=2
@@ -85,7 +88,7 @@ def fit_inline(resources: TrainResources, spec: TrainSpec, paths: RunPaths) -> I
     if last is not None:
         training.restore(last)
     for metrics in training.epochs(paths.progress):
-        _log(paths.events, metrics)  # first: an epoch may be told twice, but not be left out
+        log_epoch(paths.events, metrics)  # first: it may be told twice, but not be left out
         preview.draw(training.method)
         earlier, last = last, paths.checkpoint(int(metrics["epoch"]))
         training.save(last)
@@ -106,19 +109,3 @@ def _remove(checkpoint: Path) -> None:
     unseal(checkpoint)  # first: half of it must not count
     for file in storage_of(checkpoint).files(checkpoint):
         remove(file)
-
-
-def _event_callback(events: Path) -> Any:
-    """Writes every report to the run's event log, on Ray Train's controller."""
-    from ray.train import UserCallback
-
-    class EventCallback(UserCallback):
-        def after_report(self, run_context: Any, metrics: list[Any], checkpoint: Any) -> None:
-            _log(events, metrics[0])
-
-    return EventCallback()
-
-
-def _log(events: Path, metrics: dict[str, Any]) -> None:
-    values = dict(metrics)
-    EventLog(events).append({"epoch": int(values.pop("epoch")), "metrics": values})

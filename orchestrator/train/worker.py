@@ -6,6 +6,7 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from orchestrator.tracking.events import log_epoch
 from orchestrator.train.rank_log import rank_log, say_epoch
 from orchestrator.train.spec import TrainSpec, build
 
@@ -80,15 +81,16 @@ def _train(config: dict[str, Any], share: Share) -> None:
             preview.draw(training.method)
         if config["logs"]:
             say_epoch(metrics)
-        _report(training, metrics, share)
+        _report(training, metrics, share, Path(config["events"]))
 
 
-def _report(training: Any, metrics: dict[str, float], share: Any) -> None:
+def _report(training: Any, metrics: dict[str, float], share: Any, events: Path) -> None:
     import ray.train
 
     with tempfile.TemporaryDirectory() as folder:
         checkpoint = None
         if share.rank == 0:
+            log_epoch(events, metrics)  # first: it may be told twice, but not be left out
             training.save(Path(folder))
             checkpoint = ray.train.Checkpoint.from_directory(folder)
         ray.train.report(metrics, checkpoint=checkpoint)

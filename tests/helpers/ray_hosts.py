@@ -39,8 +39,8 @@ def until(
 class RayHosts:
     """The first host is the head; each host has one CPU unless told otherwise."""
 
-    def __init__(self, hosts: Hosts, folder: Path) -> None:
-        self.hosts, self.folder = hosts, folder
+    def __init__(self, hosts: Hosts, folder: Path, workers: int = 2) -> None:
+        self.hosts, self.folder, self.workers = hosts, folder, workers
         self.token = folder / "token"
         self.token.write_text(secrets.token_hex(32))
         self.token.chmod(0o600)
@@ -88,12 +88,29 @@ class RayHosts:
         until(lambda: self.alive() > before, f"node {host.address}", log)
 
     def kill(self, host: Host) -> None:
-        """Kill all of a node at once, as a power cut does."""
-        process = self.nodes.pop(host.name)
-        for found in _session(process.pid):
-            with suppress(ProcessLookupError):
-                os.kill(found, signal.SIGKILL)
-        process.wait()
+        """Kill all of a node at once: Ray, and what its jobs have started."""
+        self.nodes.pop(host.name, None)
+        host.end()
+
+    def is_over(self, host: Host) -> bool:
+        """Whether the Ray of a host has ended, or was ended."""
+        return host.name not in self.nodes or self.nodes[host.name].poll() is not None
+
+    def heal(self) -> None:
+        """Start again whatever a fault has left ended; the hosts that were there at first."""
+        for host in self.hosts.hosts:
+            host.mend()
+        if self._server is None:
+            self.start_tracking()
+        if self.is_over(self.head):
+            self.end()
+            self.start_tracking()
+            self.start_head()
+        for host in self.hosts.hosts[1 : 1 + self.workers]:
+            if self.is_over(host):
+                self.kill(host)
+                self.start_worker(host)
+        until(lambda: self.alive() == 1 + self.workers, "all nodes")
 
     def alive(self) -> int:
         """Nodes that the head knows and hears."""
@@ -125,8 +142,7 @@ class RayHosts:
         """Kill everything."""
         self.stop_tracking()
         for host in self.hosts.hosts:
-            if host.name in self.nodes:
-                self.kill(host)
+            self.kill(host)
 
     def _start(self, host: Host, *options: str) -> None:
         words = [
@@ -152,7 +168,7 @@ class RayHosts:
 @contextmanager
 def ray_over(hosts: Hosts, folder: Path, workers: int = 2) -> Iterator[RayHosts]:
     """A cluster over the first hosts, with its tracking server."""
-    found = RayHosts(hosts, folder)
+    found = RayHosts(hosts, folder, workers)
     try:
         found.start_tracking()
         found.start_head()
@@ -161,14 +177,3 @@ def ray_over(hosts: Hosts, folder: Path, workers: int = 2) -> Iterator[RayHosts]
         yield found
     finally:
         found.end()
-
-
-def _session(leader: int) -> list[int]:
-    """All processes of a session; Ray's own are in groups of their own."""
-    found = []
-    for folder in Path("/proc").iterdir():
-        if folder.name.isdigit():
-            with suppress(OSError, ProcessLookupError):
-                if os.getsid(int(folder.name)) == leader:
-                    found.append(int(folder.name))
-    return found

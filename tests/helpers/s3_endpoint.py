@@ -1,4 +1,4 @@
-"""An S3 endpoint on loopback: moto's server, in a thread of the tests."""
+"""An S3 endpoint on this machine: moto's server, in a thread of the tests."""
 
 from __future__ import annotations
 
@@ -20,16 +20,17 @@ from workloads.storage.storage import storage_of
 class S3Endpoint:
     """A server that can go away and come back with what it holds."""
 
-    def __init__(self) -> None:
+    def __init__(self, address: str = "127.0.0.1") -> None:
+        self.address = address
         with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
+            free.bind((address, 0))
             self.port = int(free.getsockname()[1])
         self._server: ThreadedMotoServer | None = None
         self.start()
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
+        return f"http://{self.address}:{self.port}"
 
     @property
     def environment(self) -> dict[str, str]:
@@ -43,7 +44,7 @@ class S3Endpoint:
         }
 
     def start(self) -> None:
-        self._server = ThreadedMotoServer("127.0.0.1", self.port, verbose=False)
+        self._server = ThreadedMotoServer(self.address, self.port, verbose=False)
         self._server.start()
 
     def stop(self) -> None:

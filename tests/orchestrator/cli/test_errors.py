@@ -12,8 +12,9 @@ import time
 
 import pytest
 import typer
-from ray.exceptions import NodeDiedError, RayTaskError
+from ray.exceptions import ActorDiedError, NodeDiedError, RayTaskError
 from ray.train import ControllerError, WorkerGroupError
+from ray.train.v2._internal.exceptions import WorkerHealthCheckFailedError
 
 from orchestrator.cli import errors
 from orchestrator.cli import main as cli
@@ -126,6 +127,27 @@ def test_errors_of_ray_itself():
     lost = explain(NodeDiedError("node 1 is gone"))
     assert lost.exit_code == ClusterError.exit_code
     assert "NodeDiedError" in lost.message
+
+
+def test_a_training_worker_that_was_killed_is_a_cluster_that_lost_it():
+    """Its neighbour says only that nobody answers any more; such a job is tried again."""
+    lost = WorkerHealthCheckFailedError("A worker health check failed.", ActorDiedError())
+    failed = WorkerGroupError("workers failed", {0: RuntimeError("connection closed"), 1: lost})
+    assert explain(failed).exit_code == ClusterError.exit_code
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "[/pytorch/third_party/gloo/gloo/transport/tcp/pair.cc:545] Read error [10.0.0.2]:58281: "
+        "Connection reset by peer.",
+        "NCCL error: remote process exited or there was a network error\nncclRemoteError: A call "
+        "failed possibly due to a network error or a remote process exiting prematurely.",
+    ],
+)
+def test_a_training_worker_without_its_neighbour_is_a_lost_one(said):
+    failed = WorkerGroupError("workers failed", {1: RuntimeError(said)})
+    assert explain(failed).exit_code == ClusterError.exit_code
 
 
 def test_names_alone_do_not_make_an_error_of_ray():

@@ -34,6 +34,14 @@ def test_a_job_that_ended_without_saying_so_is_lost(tmp_path: Path, state: RaySt
     assert reason.endswith("node died")
 
 
+def test_the_log_of_a_job_is_no_part_of_the_reason(tmp_path: Path) -> None:
+    record = submitted(make_job(tmp_path), JobState.RUNNING)
+    message = "Job entrypoint command failed with exit code 137, last available logs (truncated "
+    message += "to 20,000 chars): train 1/2 images"
+    reason = lost_because(record, RayJob(RayState.FAILED, message), LATER) or ""
+    assert reason.endswith("failed with exit code 137")
+
+
 @pytest.mark.parametrize("state", [RayState.PENDING, RayState.RUNNING])
 def test_a_living_job_is_not_lost(tmp_path: Path, state: RayState) -> None:
     record = submitted(make_job(tmp_path), JobState.RUNNING)

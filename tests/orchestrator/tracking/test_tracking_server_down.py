@@ -13,9 +13,10 @@ import pytest
 from tracked import history, warnings_in
 
 from orchestrator.config.settings import Settings, Tracking
+from orchestrator.tracking import tracker as tracker_module
 from orchestrator.tracking.events import EventLog
 from orchestrator.tracking.mlflow_store import MlflowStore, tag_of
-from orchestrator.tracking.tracked_run import sent_path
+from orchestrator.tracking.tracked_run import Run, sent_path
 from orchestrator.tracking.tracker import Tracker
 from workloads.errors import NotFound
 
@@ -189,3 +190,26 @@ def test_a_database_that_is_none_fails_at_once(tmp_path: Path, caplog: Any) -> N
     tracker.close(run, "FINISHED")
     assert time.monotonic() - began < 5
     assert "not a database" in warnings_in(caplog)[0]
+
+
+def test_what_fails_between_two_requests_is_named(
+    closed_port: int, tmp_path: Path, caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    """The courier looks at the logs by itself; that nobody asked it to is no cause of a failure."""
+
+    def fails_later(_: MlflowStore, run: Run) -> None:
+        if run.run_id:
+            raise ConnectionResetError("reset by the server")
+        run.run_id = "1"
+
+    monkeypatch.setattr(tracker_module, "deliver", fails_later)
+    monkeypatch.setattr(tracker_module, "POLL_S", 0.01)
+    log, tracker = EventLog(tmp_path / "events.jsonl"), Tracker(at(closed_port, tmp_path))
+    run = tracker.start_run("a", {}, {"wsol.run": "a"})
+    with tracker.follow(run, log.path):
+        give_up = time.monotonic() + 10
+        while not warnings_in(caplog) and time.monotonic() < give_up:
+            time.sleep(0.01)
+    (warning,) = warnings_in(caplog)
+    assert "(reset by the server)" in warning

@@ -85,14 +85,14 @@ def test_killed_after_an_epoch_and_continued_it_is_the_same_model(
     settings: Settings, spec: TrainSpec, run: RunPaths, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     paths = Workspace(settings.workspace).run("killed")
-    log = fit._log
+    log = fit.log_epoch
 
     def killed(events: Path, metrics: dict[str, float]) -> None:
         log(events, metrics)
         if metrics["epoch"] == 2:
             raise KeyboardInterrupt
 
-    monkeypatch.setattr(fit, "_log", killed)
+    monkeypatch.setattr(fit, "log_epoch", killed)
     with pytest.raises(KeyboardInterrupt):
         train(settings, spec, paths)
     monkeypatch.undo()
