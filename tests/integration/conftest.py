@@ -28,14 +28,20 @@ def standing_ray(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         patch.setenv("RAY_AUTH_TOKEN_PATH", str(folder / "token"))
         patch.delenv("RAY_AUTH_TOKEN", raising=False)
         assert wsol("cluster", "up", "local").code == 0
-        state = read_state(state_folder("local") / "local.json")
-        assert state is not None
-        address = Path(str(state["temporary"])) / "ray_current_cluster"
-        until = time.monotonic() + 60  # Ray writes it a moment after its dashboard answers
-        while not address.exists() and time.monotonic() < until:
-            time.sleep(0.1)
-        yield address.read_text().strip()
-        wsol("cluster", "down", "local")
+        try:
+            yield _address()
+        finally:
+            wsol("cluster", "down", "local")
+
+
+def _address() -> str:
+    state = read_state(state_folder("local") / "local.json")
+    assert state is not None
+    file = Path(str(state["temporary"])) / "ray_current_cluster"
+    until = time.monotonic() + 60  # Ray writes it a moment after its dashboard answers
+    while not file.exists() and time.monotonic() < until:
+        time.sleep(0.1)
+    return file.read_text().strip()
 
 
 @pytest.fixture(scope="module")
