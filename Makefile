@@ -25,7 +25,7 @@ demo: $(READY) ## run the whole pipeline on the embedded data and say where the 
 	$(BIN)/wsol run
 
 test: $(READY) ## run all tests: those that start Ray or a server one by one, the others beside
-	$(BIN)/pytest -n 2 --dist loadgroup -m "not long and not cluster"
+	$(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder -m "not long and not cluster"
 
 test-long: $(READY) ## run the campaigns: kills at random, races; figures go to docs/reliability.md
 	$(BIN)/pytest -m long -s

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from pathlib import Path
-from typing import TYPE_CHECKING
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import settings
+from xdist.scheduler import LoadFileScheduling
 
 if TYPE_CHECKING:
     from s3_endpoint import S3Endpoint
@@ -45,15 +46,24 @@ _ON_RAY = (
 )
 
 
-@pytest.hookimpl(tryfirst=True)  # pytest-xdist reads the groups in its own hook
+class ByFixtures(LoadFileScheduling):
+    """Tests that share what takes long to make run in one process."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        file = PurePosixPath(nodeid.split("::", 1)[0])
+        return "ray" if file.parent.name == "integration" and file.stem in _ON_RAY else str(file)
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ByFixtures:
+    return ByFixtures(config, log)
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Everything in tests/integration, in tests/long and in tests/hosts has its mark."""
     for item in items:
         for folder, mark in _MARKS.items():
             if Path(__file__).parent / folder in item.path.parents:
-                group = "ray" if item.path.stem in _ON_RAY else item.path.stem
                 item.add_marker(mark)
-                item.add_marker(pytest.mark.xdist_group(group))
     items.sort(key=lambda item: item.path.stem == "test_readme")  # it ends the Ray that stays
 
 

@@ -59,7 +59,7 @@ def chosen_recipes(
 
 
 def starts_of(recipes: Iterable[Recipe]) -> list[str]:
-    """What recipes start from, and take their ranking from: names, or places of files."""
+    """Names, or places of files, that recipes start from and take their ranking from."""
     return [
         text
         for recipe in recipes

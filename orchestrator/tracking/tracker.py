@@ -34,7 +34,8 @@ class Tracker:
     """Runs in MLflow.
 
     No method raises when MLflow fails, or waits for a server longer than `tracking.timeout_s`;
-    after a failure none waits at all for half a minute. `sync`, which a user asks for, waits.
+    after a failure none waits at all for half a minute but `close`, the last chance of a server
+    that is back. `sync`, which a user asks for, waits.
     """
 
     def __init__(self, machine: Machine) -> None:
@@ -98,9 +99,10 @@ class Tracker:
         self._flush(run)
 
     def close(self, run: Run, status: Status) -> None:
-        """End a run, after what is left was sent."""
+        """End a run, after what is left was sent: tried even if the server was just away."""
         run.status, run.ended, run.ended_ms = status, False, _now_ms()
         self._save(run)
+        self._rest_until = 0.0
         self._flush(run)
         self._warn(run)
 

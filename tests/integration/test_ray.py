@@ -28,7 +28,7 @@ SMALL = {
     "resources": {
         "ingest": {"shard_mb": 0.05},
         "train": {"workers": 1},
-        "evaluate": {"images_per_task": 4},
+        "evaluate": {"images_per_task": 4, "actors": 1},
         "annotate": {"chunk_images": 4},
     },
     "evaluate": {"metrics": {"thresholds": 100, "bootstrap": 20}},
