@@ -34,8 +34,8 @@ class Tracker:
     """Runs in MLflow.
 
     No method raises when MLflow fails, or waits for a server longer than `tracking.timeout_s`;
-    after a failure none waits at all for half a minute but `close`, the last chance of a server
-    that is back. `sync`, which a user asks for, waits.
+    after a failure none waits at all for half a minute; but `close` tries once more with a server
+    that failed and was not silent, for it may be back. `sync`, which a user asks for, waits.
     """
 
     def __init__(self, machine: Machine) -> None:
@@ -49,6 +49,7 @@ class Tracker:
         self._lock = threading.Lock()
         self._courier: threading.Thread | None = None
         self._rest_until = 0.0
+        self._silent = False
         self._problem: str | None = None
         self._warned = False
 
@@ -99,10 +100,11 @@ class Tracker:
         self._flush(run)
 
     def close(self, run: Run, status: Status) -> None:
-        """End a run, after what is left was sent: tried even if the server was just away."""
+        """End a run, after what is left was sent: tried even if the server just refused."""
         run.status, run.ended, run.ended_ms = status, False, _now_ms()
         self._save(run)
-        self._rest_until = 0.0
+        if not self._silent:
+            self._rest_until = 0.0
         self._flush(run)
         self._warn(run)
 
@@ -154,6 +156,7 @@ class Tracker:
         """Deliver now and wait for it, but not long, and not while MLflow is known to fail."""
         done = self._request(run)
         if time.monotonic() >= self._rest_until and not done.wait(self._timeout_s):
+            self._silent = True
             self._failed(run, f"no answer in {self._timeout_s:g} s")
 
     def _carry(self) -> None:
@@ -190,7 +193,7 @@ class Tracker:
             return
         try:
             deliver(self._store, run)
-            self._rest_until = 0.0
+            self._rest_until, self._silent = 0.0, False
         except Exception as error:  # MLflow, its databases and file stores raise all kinds
             self._failed(run, problem_of(error, self._store.shown_uri))
             return

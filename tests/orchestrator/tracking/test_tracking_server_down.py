@@ -137,6 +137,28 @@ def test_a_server_that_comes_back_gets_everything_by_itself(
     assert len(warnings_in(caplog)) == 1
 
 
+def test_a_server_that_is_back_at_the_end_gets_everything(
+    settings: Settings, store: MlflowStore, tmp_path: Path, uid: str, monkeypatch: Any
+) -> None:
+    """Though it failed just before, and would be left alone for half a minute."""
+    log, tracker = EventLog(tmp_path / "events.jsonl"), Tracker(settings)
+    run = tracker.start_run("x", {}, {"wsol.run": uid})
+    send, back = MlflowStore.log_metrics, False
+
+    def sometimes(*arguments: Any) -> None:
+        if not back:
+            raise ConnectionError("away")
+        send(*arguments)
+
+    monkeypatch.setattr(MlflowStore, "log_metrics", sometimes)
+    with tracker.follow(run, log.path):
+        log.append({"epoch": 1, "metrics": {"loss": 0.5}})
+    assert not run.is_sent()
+    back = True
+    tracker.close(run, "FINISHED")
+    assert history(store, run.run_id, "loss") == [(1, 0.5)]
+
+
 def test_large_files_get_more_time(settings: Settings, store: MlflowStore) -> None:
     timeout = "MLFLOW_HTTP_REQUEST_TIMEOUT"
     with store.transfer(500 * 2**20):
