@@ -28,7 +28,7 @@ test: $(READY) ## run all tests: those that start Ray or a server one by one, th
 	$(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder -m "not long and not cluster"
 
 test-long: $(READY) ## run the campaigns: kills at random, races; figures go to docs/reliability.md
-	$(BIN)/pytest -m long -s
+	$(BIN)/pytest -m "long and not cluster" -s
 
 test-cluster: $(READY) ## run what needs several hosts, as network namespaces (root; SLURM and sshd)
 	@test "$$(id -u)" -eq 0 || { echo "make: hosts are network namespaces, which only root may" \
