@@ -117,7 +117,7 @@ def check_cores(settings: Settings) -> Check:
         return Check("cores", "ok", f"{cores} cores; the work is done on {cluster.name}")
     logical = (cluster.cpus if isinstance(cluster, Local) else None) or max(2, cores)
     resources = settings.resources.train
-    needed = resources.workers * resources.cpus_per_worker
+    needed = resources.least_workers * resources.cpus_per_worker
     detail = f"{cores} cores, {logical} for Ray; training takes {needed:g}"
     if needed > logical:
         return Check("cores", "fail", detail, "lower resources.train.workers")
@@ -189,7 +189,7 @@ def check_gpu(settings: Settings) -> Check:
     found = _gpus()
     resources = settings.resources
     wanted = max(
-        resources.train.workers * resources.train.gpus_per_worker,
+        resources.train.least_workers * resources.train.gpus_per_worker,
         resources.evaluate.gpus_per_actor,
         resources.annotate.gpus_per_actor,
         settings.serve.gpus_per_replica,

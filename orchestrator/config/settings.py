@@ -25,6 +25,7 @@ from workloads.options import Options
 from workloads.proposals.options import ProposalOptions
 from workloads.search.options import SearchMetric, SearchOptions
 from workloads.storage.addresses import absolute, check_address, is_address, shown
+from workloads.training.cadence import Cadence
 
 CONFIG_FILE = "ray_config.yaml"
 _ORIGIN = re.compile(r"https?://[^/?#\s]+")
@@ -60,20 +61,56 @@ class Tracking(Options):
 
 
 class TrainResources(Options):
-    """Workers of one training."""
+    """Workers of one training, and its checkpoints."""
 
-    workers: int = Field(default=2, ge=1, description="data-parallel training processes")
+    workers: int | tuple[int, int] = Field(
+        default=2, description="data-parallel training processes; [MIN, MAX]: as many as there are"
+    )
     cpus_per_worker: float = Field(default=1, gt=0, description="CPUs, and threads, of each")
     gpus_per_worker: float = Field(
         default=0, ge=0, description="GPUs of each; above 0 trains with nccl and bf16"
     )
+    loader_threads: int = Field(
+        default=0, ge=0, description="decoding threads of each, beside the step; 0: in its thread"
+    )
+    checkpoint_steps: int | None = Field(
+        default=None, ge=1, description="steps between checkpoints, beside those after each epoch"
+    )
+    checkpoint_minutes: float | None = Field(
+        default=10, gt=0, description="minutes between checkpoints; null: none but the others"
+    )
+    keep_checkpoints: int = Field(default=2, ge=1, description="the last ones that are kept")
     max_failures: int = Field(default=2, ge=0, description="restarts from the last checkpoint")
     start_timeout_s: float = Field(default=120, gt=0, description="wait for workers to start")
+
+    @field_validator("workers")
+    @classmethod
+    def _are_some(cls, workers: int | tuple[int, int]) -> int | tuple[int, int]:
+        least, most = (workers, workers) if isinstance(workers, int) else workers
+        if not 1 <= least <= most:
+            raise ValueError("give at least 1, or [MIN, MAX] with 1 <= MIN <= MAX")
+        return workers
+
+    @property
+    def least_workers(self) -> int:
+        """Workers without which a training waits."""
+        return self.workers if isinstance(self.workers, int) else self.workers[0]
+
+    @property
+    def most_workers(self) -> int:
+        """Workers that a training is planned for."""
+        return self.workers if isinstance(self.workers, int) else self.workers[1]
 
     @property
     def threads(self) -> int:
         """Threads of a worker: as many as its CPUs, at least one."""
         return max(1, int(self.cpus_per_worker))
+
+    def cadence(self, *, keep_best: bool) -> Cadence:
+        """Times at which checkpoints are made, and the number that stays."""
+        return Cadence(
+            self.checkpoint_steps, self.checkpoint_minutes, self.keep_checkpoints, keep_best
+        )
 
 
 class PoolResources(Options):

@@ -55,17 +55,13 @@ class RunPaths:
 
     @property
     def ray_storage(self) -> Path:
-        """Ray Train's own storage: checkpoints and their bookkeeping."""
+        """Ray Train's own bookkeeping."""
         return self.folder / "ray"
 
     @property
     def checkpoints(self) -> Path:
-        """Checkpoints of a training without Ray: the last one, and what a killed one left."""
+        """Checkpoints of the training: the last ones, the best one if it is wanted."""
         return self.folder / "checkpoints"
-
-    def checkpoint(self, epoch: int) -> Path:
-        """The checkpoint after an epoch."""
-        return self.checkpoints / f"{epoch:05d}"
 
     @property
     def model(self) -> Path:

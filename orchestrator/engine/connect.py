@@ -48,4 +48,4 @@ def is_inline(machine: Machine) -> bool:
 
 def training_workers(machine: Machine) -> int:
     """Workers that a training has there; they decide its result."""
-    return 1 if is_inline(machine) else machine.resources.train.workers
+    return 1 if is_inline(machine) else machine.resources.train.most_workers

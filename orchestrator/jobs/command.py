@@ -41,21 +41,20 @@ def needs(verb: str, settings: Settings) -> dict[str, float]:
     A training needs all of its workers; work in units goes on with one at a time.
     """
     resources = settings.resources
-    train = _times(
-        resources.train.workers, resources.train.cpus_per_worker, resources.train.gpus_per_worker
-    )
+    train = resources.train
+    training = _times(train.least_workers, train.cpus_per_worker, train.gpus_per_worker)
     evaluate = _times(1, resources.evaluate.cpus_per_actor, resources.evaluate.gpus_per_actor)
     annotate = _times(1, resources.annotate.cpus_per_actor, resources.annotate.gpus_per_actor)
     ingest = _times(1, resources.ingest.cpus_per_task, 0)
     of_verb: dict[str, list[dict[str, float]]] = {
         "ingest": [ingest],
         "proposals": [_times(1, resources.proposals.cpus_per_task, 0)],
-        "train": [train],
+        "train": [training],
         "tune": [evaluate],
         "evaluate": [evaluate],
         "annotate": [annotate],
-        "run": [ingest, train, evaluate, annotate],
-        "reproduce": [ingest, train, evaluate],
+        "run": [ingest, training, evaluate, annotate],
+        "reproduce": [ingest, training, evaluate],
     }
     return _largest(of_verb[verb])
 

@@ -1,7 +1,7 @@
 """The event log of a run: JSON lines that outlive everything, trackers read them later.
 
 An event is any JSON object. Those with `metrics` (names to numbers) are sent to the tracker, with
-`epoch` as their step and `time_ms` as their time.
+`epoch` or `step` as their step and `time_ms` as their time.
 """
 
 from __future__ import annotations
@@ -56,6 +56,12 @@ def log_epoch(path: Path, metrics: Mapping[str, float]) -> None:
     """Append the metrics of an epoch, whose number is the one called `epoch`."""
     values = dict(metrics)
     EventLog(path).append({"epoch": int(values.pop("epoch")), "metrics": values})
+
+
+def log_step(path: Path, step: int, metrics: Mapping[str, float]) -> None:
+    """Append metrics of one step of a training, `step` steps from its start."""
+    values = {f"step_{name}": value for name, value in metrics.items()}
+    EventLog(path).append({"step": step, "metrics": values})
 
 
 def read_events(path: Path) -> list[dict[str, Any]]:
@@ -119,5 +125,6 @@ def _number(value: Any) -> Any:
 
 def learning_curves(events: Path) -> list[dict[str, float]]:
     """Metrics per epoch in order; of an epoch reported twice, the last report."""
-    by_epoch = {int(event["epoch"]): event["metrics"] for event in read_events(events)}
+    epochs = [event for event in read_events(events) if "epoch" in event]
+    by_epoch = {int(event["epoch"]): event["metrics"] for event in epochs}
     return [{"epoch": epoch, **by_epoch[epoch]} for epoch in sorted(by_epoch)]

@@ -177,7 +177,7 @@ def _portions(events: Path, position: int) -> Iterator[tuple[list[Any], int]]:
 
 def _metrics_of(event: dict[str, Any]) -> Iterator[tuple[str, float, int, int]]:
     # the event's own time: sent twice, MLflow sees that it is the same measurement
-    step, time_ms = int(event.get("epoch", 0)), int(event["time_ms"])
+    step, time_ms = int(event.get("epoch", event.get("step", 0))), int(event["time_ms"])
     for name, value in event.get("metrics", {}).items():
         if isinstance(value, int | float):
             yield clean_key(name), float(value), time_ms, step

@@ -141,13 +141,14 @@ def check_enough_images(spec: TrainSpec) -> None:
     Raises:
         ConfigError: the split to learn from has too few images.
     """
-    from workloads.training.shard_loader import check_images
+    from workloads.training.shard_loader import Pace, check_images
 
-    train, workers = spec.recipe.train, spec.workers
+    train = spec.recipe.train
     if train.balance:  # repeats images; how often, the loader finds out
         return
-    read = Shards.open(spec.shards).splits[spec.train_split].read
-    check_images(spec.shards, spec.train_split, read, workers, train.of_worker(workers))
+    images = Shards.open(spec.shards).splits[spec.train_split].read
+    pace = Pace(train.batch_size, train.last_batch)
+    check_images(spec.shards, spec.train_split, images, spec.workers, pace)
 
 
 def proposals_of(recipe: Recipe, settings: ProposalOptions) -> ProposalOptions:

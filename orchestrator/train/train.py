@@ -82,7 +82,7 @@ def train(
         with connect(machine) as engine:
             resources = machine.resources.train
             each = (resources.cpus_per_worker, resources.gpus_per_worker)
-            engine.require(spec.workers, *each, "train")
+            engine.require(machine.resources.train.least_workers, *each, "train")
             run_id = _tracked(machine, spec, paths, parent, tracker or Tracker(machine))
     return _result(paths, spec, run_id)
 
@@ -103,9 +103,8 @@ def _tracked(
         with (
             tracker.follow(run, paths.events),
             _shown_progress(paths, spec),
-            fit(machine.resources.train, spec, paths) as checkpoint,
         ):
-            _export(checkpoint, spec, paths)
+            _export(fit(machine.resources.train, spec, paths), spec, paths)
     except BaseException:
         tracker.close(run, "FAILED")
         raise
@@ -142,7 +141,7 @@ def _export(checkpoint: Path, spec: TrainSpec, paths: RunPaths) -> None:
     from workloads.training.checkpoints import load_checkpoint
 
     method = build(spec)
-    method.load_state_dict(load_checkpoint(checkpoint).model)
+    method.load_state_dict(load_checkpoint(checkpoint).result())
     together = Shards.open(spec.shards).cooccurrence(spec.train_split)
     provenance: dict[str, JsonValue] = {
         **stable_provenance(),

@@ -2,32 +2,42 @@
 
 from __future__ import annotations
 
-import tempfile
+import json
+import time
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from orchestrator.tracking.events import log_epoch
-from orchestrator.train.rank_log import rank_log, say_epoch
+from orchestrator.config.settings import TrainResources
+from orchestrator.config.workspace import RunPaths
+from orchestrator.tracking.events import log_epoch, log_step
+from orchestrator.train.rank_log import rank_log, say_epoch, say_here
 from orchestrator.train.spec import TrainSpec, build
+from workloads.artifacts import write_text
 
 if TYPE_CHECKING:
     import torch
 
-    from workloads.training.run import TrainingRun
+    from workloads.training.run import Position, TrainingRun
     from workloads.training.share import Share
+    from workloads.training.team import Team
+
+# At most so many points of a training's curves of steps, and so many steps between two.
+MOST_POINTS, LEAST_STEPS = 500, 10
 
 
 def new_training(
-    spec: TrainSpec, device: torch.device, share: Share | None = None, **of_workers: Any
+    spec: TrainSpec,
+    resources: TrainResources,
+    paths: RunPaths,
+    device: torch.device,
+    team: Team | None = None,
 ) -> TrainingRun:
-    """A training from its start.
-
-    Args:
-        of_workers: `wrap` and `gather` of a worker that has others beside it.
-    """
+    """A training from its start, with the checkpoints that there are."""
     from workloads.proposals.proposals import Proposals
     from workloads.recipes.network import input_size
     from workloads.shards.shards import Shards
+    from workloads.training.checkpoint_folder import CheckpointFolder
     from workloads.training.on_shards import TrainingData, training_on
 
     data = TrainingData(
@@ -37,8 +47,57 @@ def new_training(
         spec.val_split,
         spec.limits,
         Proposals.open(spec.proposals) if spec.proposals else None,
+        resources.loader_threads,
     )
-    return training_on(data, build(spec), spec.recipe.train, device, share, **of_workers)
+    cadence = resources.cadence(keep_best=spec.recipe.train.model == "best")
+    folder = CheckpointFolder(paths.checkpoints, cadence)
+    training = training_on(data, build(spec), spec.recipe.train, device, team, checkpoints=folder)
+    steps = spec.recipe.train.epochs * training.loader.plan().steps
+    training.steps_per_report = max(LEAST_STEPS, -(-steps // MOST_POINTS))
+    return training
+
+
+def run_to_the_end(training: TrainingRun, spec: TrainSpec, paths: RunPaths, *, says: bool) -> None:
+    """Train from the last checkpoint on; the first worker keeps curves and pictures.
+
+    Args:
+        says: whether each epoch has a line in the worker's log.
+    """
+    from orchestrator.train.preview import Preview
+
+    training.resume()
+    if says:
+        say_here(training.summary())
+    first = training.team.share.rank == 0
+    preview = Preview(spec, paths.preview) if first else None
+    listener = Reporter(paths) if first else (lambda _: None)
+    for metrics in training.epochs(listener):
+        if first:
+            log_epoch(paths.events, metrics)  # first: it may be told twice, but not be left out
+        if preview:
+            preview.draw(training.result)
+        if says:
+            say_epoch(metrics)
+
+
+class Reporter:
+    """Writes the position of a training, at most once a second, and metrics of its steps."""
+
+    def __init__(self, paths: RunPaths) -> None:
+        self.paths = paths
+        self._written = 0.0
+
+    def __call__(self, position: Position) -> None:
+        if position.metrics is not None:
+            done = position.epoch * position.steps + position.step
+            log_step(self.paths.events, done, position.metrics)
+        now = time.monotonic()
+        if now - self._written < 1.0 and position.images < position.total:
+            return
+        self._written = now
+        place = {"done": position.images, "total": position.total}
+        with suppress(OSError):  # it is only shown; training does not depend on it
+            write_text(self.paths.progress, json.dumps(place))
 
 
 def train_worker(config: dict[str, Any]) -> None:
@@ -49,59 +108,38 @@ def train_worker(config: dict[str, Any]) -> None:
 
     from workloads.training.share import Share
 
-    torch.set_num_threads(config["threads"])
+    resources = TrainResources.model_validate(config["resources"])
+    torch.set_num_threads(resources.threads)
     context = ray.train.get_context()
-    share = Share(context.get_world_rank(), context.get_world_size())
-    with rank_log(config["logs"], config["attempt"], share, get_device()):
-        _train(config, share)
-
-
-def _train(config: dict[str, Any], share: Share) -> None:
-    import ray.train
-    from ray.train.torch import get_device, prepare_model
-
-    from orchestrator.train.preview import Preview
-
+    rank, world = context.get_world_rank(), context.get_world_size()
     spec = TrainSpec.model_validate(config["spec"])
-    training = new_training(
-        spec,
-        get_device(),
-        share=share,
-        wrap=prepare_model if share.world > 1 else None,
-        gather=_gather,
-    )
-    saved = ray.train.get_checkpoint()
-    if saved is not None:
-        with saved.as_directory() as folder:
-            training.restore(Path(folder))
-    first = share.rank == 0
-    preview = Preview(spec, Path(config["preview"])) if first else None
-    for metrics in training.epochs(Path(config["progress"]) if first else None):
-        if preview:
-            preview.draw(training.method)
-        if config["logs"]:
-            say_epoch(metrics)
-        _report(training, metrics, share, Path(config["events"]))
+    share = Share(rank, world, spec.workers)
+    with rank_log(config["logs"], config["attempt"], share, get_device()):
+        _train(spec, resources, RunPaths(Path(config["folder"])), share, bool(config["logs"]))
 
 
-def _report(training: Any, metrics: dict[str, float], share: Any, events: Path) -> None:
-    import ray.train
+def _train(
+    spec: TrainSpec, resources: TrainResources, paths: RunPaths, share: Share, says: bool
+) -> None:
+    from ray.train.torch import get_device
 
-    with tempfile.TemporaryDirectory() as folder:
-        checkpoint = None
-        if share.rank == 0:
-            log_epoch(events, metrics)  # first: it may be told twice, but not be left out
-            training.save(Path(folder))
-            checkpoint = ray.train.Checkpoint.from_directory(folder)
-        ray.train.report(metrics, checkpoint=checkpoint)
+    from workloads.training.team import Team
+
+    team = Team(share, is_preempted=_Notice())
+    training = new_training(spec, resources, paths, get_device(), team)
+    run_to_the_end(training, spec, paths, says=says)
 
 
-def _gather(value: Any) -> list[Any]:
-    """The value of every worker, in the order of ranks."""
-    import torch.distributed as dist
+class _Notice:
+    """Whether a node of a worker is about to be taken away, told once; all workers ask together."""
 
-    if not dist.is_initialized():
-        return [value]
-    gathered: list[Any] = [None] * dist.get_world_size()
-    dist.all_gather_object(gathered, value)
-    return gathered
+    def __init__(self) -> None:
+        self._told = False
+
+    def __call__(self) -> bool:
+        import ray.train
+
+        if self._told or ray.train.get_preemption_info() is None:
+            return False
+        self._told = True
+        return True

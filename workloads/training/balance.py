@@ -5,8 +5,6 @@ Shapes: N images, K classes.
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
@@ -30,11 +28,12 @@ class Balance:
 
     Attributes:
         factors: (K,) float64, at least 1: what each class asks for.
-        images: how many images an epoch shows, on average.
+        of_rows: (N,) float64, at least 1: showings of each image in the order of the shards, on
+            average.
     """
 
     factors: NDArray[np.float64]
-    images: float
+    of_rows: NDArray[np.float64]
 
     @classmethod
     def of_split(cls, folder: Path, split: str, num_classes: int, limit: float) -> Self:
@@ -53,17 +52,23 @@ class Balance:
         )
         # No image asks for a class that none has.
         factors = np.minimum(counts.max(initial=1) / np.maximum(counts, 1), limit)
-        return cls(factors, sum(_shown(factors, *column) for column in columns))
+        shown = [_shown(factors, *column) for column in columns]
+        return cls(factors, np.concatenate([np.ones(0), *shown]))
 
-    def repeats(self, labels: Sequence[int], image_id: str, seed: int, epoch: int) -> int:
-        """Showings of an image in one epoch, at least one.
+    @property
+    def images(self) -> int:
+        """Showings of an epoch."""
+        return int(self.of_rows.sum())
 
-        A factor between two whole numbers becomes one of them, in the epochs' mean itself. Which
-        one depends on the arguments alone, so every worker and a resumed run agree.
+    def times(self, seed: int, epoch: int) -> NDArray[np.int64]:
+        """(N,) showings of each image in one epoch, at least one; `images` of them, or one more.
+
+        A mean between two whole numbers becomes one of them, over the epochs as often as gives
+        that mean: the means, laid end to end from a random start, are cut at whole numbers.
         """
-        factor = max((float(self.factors[label]) for label in labels), default=1.0)
-        digest = hashlib.blake2b(f"{seed} {epoch} {image_id}".encode(), digest_size=7).digest()
-        return int(factor + int.from_bytes(digest) / 2 ** (8 * len(digest)))
+        start = np.random.default_rng([seed, epoch]).random()
+        ends = np.floor(np.cumsum(self.of_rows) + start).astype(np.int64)
+        return np.maximum(np.diff(ends, prepend=0), 1)
 
 
 def _labels(path: Path) -> tuple[NDArray[np.int64], NDArray[np.int64], int]:
@@ -76,8 +81,8 @@ def _labels(path: Path) -> tuple[NDArray[np.int64], NDArray[np.int64], int]:
 
 def _shown(
     factors: NDArray[np.float64], flat: NDArray[np.int64], rows: NDArray[np.int64], count: int
-) -> float:
-    """Showings of one shard's images in an epoch, on average."""
+) -> NDArray[np.float64]:
+    """(count,) showings of one shard's images in an epoch, on average."""
     of_images = np.ones(count)
     np.maximum.at(of_images, rows, factors[flat])
-    return float(of_images.sum())
+    return of_images

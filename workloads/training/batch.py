@@ -25,6 +25,9 @@ class Batch(NamedTuple):
         extents: (B, 2) float32, share of height and width that is image.
         saliency: (B, S, S) float32, or None.
         boxes: one (N, 5) float32 tensor for each image, or None.
+        image_ids: B names, for messages.
+        weight: of its loss among those of all workers, so that each image weighs the same; 0 for
+            a worker that has no image of a short last batch and takes an earlier one.
     """
 
     images: Tensor
@@ -33,6 +36,25 @@ class Batch(NamedTuple):
     extents: Tensor
     saliency: Tensor | None = None
     boxes: tuple[Tensor, ...] | None = None
+    image_ids: tuple[str, ...] = ()
+    weight: float = 1.0
+
+    @property
+    def counted(self) -> int:
+        """Images that belong to this batch."""
+        return len(self.labels) if self.weight else 0
+
+    def part(self, start: int, end: int) -> Batch:
+        """Some of its images."""
+        return self._replace(
+            images=self.images[start:end],
+            labels=self.labels[start:end],
+            difficult=self.difficult[start:end],
+            extents=self.extents[start:end],
+            saliency=None if self.saliency is None else self.saliency[start:end],
+            boxes=None if self.boxes is None else self.boxes[start:end],
+            image_ids=self.image_ids[start:end],
+        )
 
     def targets(self, device: torch.device) -> Targets:
         """The batch's targets on a device."""
@@ -82,4 +104,5 @@ def collate(samples: list[Sample], num_classes: int, needs: frozenset[Need] = fr
         extents=torch.tensor([s.extent for s in samples]),
         saliency=torch.from_numpy(np.stack(maps)) if maps else None,
         boxes=tuple(s.boxes for s in samples) if "boxes" in needs else None,
+        image_ids=tuple(s.record.image_id for s in samples),
     )

@@ -4,6 +4,7 @@ A checkpoint is a sealed folder (see `artifacts`):
 
     weights.safetensors      the network's state dict
     optimizer.safetensors    tensors of the optimizer's state, named "<parameter>.<key>"
+    average.safetensors      the moving average's state dict, if there is one
     checkpoint.json          the rest of the optimizer's state dict, and the caller's meta
     manifest.json            digests of the others, written last
 """
@@ -12,7 +13,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ import torch
 from pydantic import JsonValue
 from torch import Tensor, nn
 
-from workloads.artifacts import atomic_folder, read_json, seal, verify, write_json
+from workloads.artifacts import atomic_folder, exists, read_json, seal, verify, write_json
 from workloads.backbones.base import Backbone
 from workloads.errors import ConfigError
 from workloads.tensors import (
@@ -33,82 +34,104 @@ from workloads.tensors import (
 )
 
 OPTIMIZER_FILE = "optimizer.safetensors"
+AVERAGE_FILE = "average.safetensors"
 DESCRIPTION_FILE = "checkpoint.json"
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 BACKBONE = "backbone."
 
 
 @dataclass(frozen=True, slots=True)
-class Checkpoint:
-    """A loaded checkpoint.
+class State:
+    """A training at one moment.
 
     Attributes:
-        model: the network's state dict, on the CPU.
-        optimizer: the optimizer's state dict as `state_dict()` gave it, on the CPU.
-        meta: what the caller stored beside them.
-        where: the folder, for messages.
+        model: `module.state_dict()`.
+        optimizer: `optimizer.state_dict()`.
+        average: the moving average's state dict; None without one.
+        meta: JSON values: where the training is.
+        where: its folder, for messages.
     """
 
-    model: dict[str, Tensor]
-    optimizer: dict[str, Any]
-    meta: dict[str, Any]
-    where: str
+    model: Mapping[str, Tensor]
+    optimizer: Mapping[str, Any]
+    average: Mapping[str, Tensor] | None = None
+    meta: Mapping[str, JsonValue] = field(default_factory=dict)
+    where: str = "checkpoint"
 
-    def restore(self, module: nn.Module, optimizer: torch.optim.Optimizer) -> None:
-        """Put both states back.
+    def copied(self) -> State:
+        """The same on the CPU, which later steps do not change."""
+        average = None if self.average is None else _copied(self.average)
+        return State(_copied(self.model), _copied(self.optimizer), average, dict(self.meta))
+
+    def result(self) -> dict[str, Tensor]:
+        """Weights of the network that the training is for: its average, if it has one."""
+        if self.average is None:
+            return dict(self.model)
+        inner = "module."
+        named = self.average.items()
+        return {name.removeprefix(inner): t for name, t in named if name.startswith(inner)}
+
+    def restore(
+        self, module: nn.Module, optimizer: torch.optim.Optimizer, average: nn.Module | None = None
+    ) -> None:
+        """Put everything back.
 
         Raises:
-            ConfigError: they are of another network or optimizer; nothing was changed.
+            ConfigError: it is of another network or optimizer; nothing was changed.
         """
         problems = mismatches(_group_sizes(optimizer.state_dict()), _group_sizes(self.optimizer))
         if problems:
             raise ConfigError(f"{self.where}: of another optimizer: {problems}")
+        if (average is None) != (self.average is None):
+            raise ConfigError(f"{self.where}: of a training with another train.ema_decay")
         load_exactly(module, self.model, self.where)
-        optimizer.load_state_dict(self.optimizer)
+        if average is not None and self.average is not None:
+            load_exactly(average, self.average, self.where)
+        optimizer.load_state_dict(dict(self.optimizer))
 
 
-def save_checkpoint(
-    folder: Path,
-    model: Mapping[str, Tensor],
-    optimizer: Mapping[str, Any],
-    meta: Mapping[str, JsonValue],
-) -> None:
+def save_checkpoint(folder: Path, state: State, score: float | None = None) -> None:
     """Write a checkpoint whole or not at all; a folder of that name is replaced.
 
     Args:
-        model: `module.state_dict()`.
-        optimizer: `optimizer.state_dict()`.
-        meta: JSON values, returned by `load_checkpoint` as they are.
+        score: stands in the manifest, for who looks for the best one.
 
     Raises:
         ConfigError: the optimizer's state holds something that is neither tensor nor JSON.
+        OSError: as the storage says (a full disk, say).
     """
-    tensors, description = _flatten(optimizer)
+    tensors, description = _flatten(state.optimizer)
     with atomic_folder(folder) as temporary:
-        write_tensors(temporary / WEIGHTS_FILE, model)
+        write_tensors(temporary / WEIGHTS_FILE, state.model)
         write_tensors(temporary / OPTIMIZER_FILE, tensors)
-        write_json(temporary / DESCRIPTION_FILE, {"meta": dict(meta), "optimizer": description})
-        seal(temporary, kind="checkpoint", schema_version=SCHEMA_VERSION)
+        if state.average is not None:
+            write_tensors(temporary / AVERAGE_FILE, state.average)
+        values = {"meta": dict(state.meta), "optimizer": description}
+        write_json(temporary / DESCRIPTION_FILE, values)
+        facts = {} if score is None else {"score": score}
+        seal(temporary, kind="checkpoint", schema_version=SCHEMA_VERSION, **facts)
 
 
-def load_checkpoint(folder: Path) -> Checkpoint:
+def load_checkpoint(folder: Path) -> State:
     """Read a checkpoint after checking it against its manifest.
 
     Raises:
         NotFound: no finished checkpoint there.
         IntegrityError: a file is missing or changed.
-        ConfigError: written by a newer version of this project.
+        ConfigError: written by another version of this project.
     """
     manifest = verify(folder, "checkpoint")
-    if manifest["schema_version"] > SCHEMA_VERSION:
+    if manifest["schema_version"] != SCHEMA_VERSION:
         raise ConfigError(
-            f"{folder}: checkpoint schema {manifest['schema_version']} is newer than the known "
-            f"{SCHEMA_VERSION}; use the version of wsol that wrote it, or a newer one"
+            f"{folder}: checkpoint schema {manifest['schema_version']}, this version knows "
+            f"{SCHEMA_VERSION}; go on with the version of wsol that wrote it"
         )
     stored = read_json(folder / DESCRIPTION_FILE)
-    return Checkpoint(
+    average = folder / AVERAGE_FILE
+    return State(
         model=read_tensors(folder / WEIGHTS_FILE),
         optimizer=_unflatten(read_tensors(folder / OPTIMIZER_FILE), stored["optimizer"]),
+        average=read_tensors(average) if exists(average) else None,
         meta=stored["meta"],
         where=str(folder),
     )
@@ -134,6 +157,15 @@ def load_initial(part: Backbone, folder: Path) -> None:
     ignored = part.ignored_weights()
     used = {name: tensor for name, tensor in tensors.items() if name not in ignored}
     load_exactly(part, used, f"the backbone in {folder}")
+
+
+def _copied(value: Any) -> Any:
+    """Tensors copied to the CPU in their own memory layout, at any depth of a state dict."""
+    if isinstance(value, Tensor):
+        return torch.empty_like(value, device="cpu").copy_(value.detach())
+    if isinstance(value, Mapping):
+        return {key: _copied(inner) for key, inner in value.items()}
+    return [_copied(inner) for inner in value] if isinstance(value, list) else value
 
 
 def _flatten(state: Mapping[str, Any]) -> tuple[dict[str, Tensor], dict[str, Any]]:

@@ -2,33 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Protocol
 
 from workloads.training.batch import Batch
+from workloads.training.order import BatchPlan, Stretch
 
 
 class Loader(Protocol):
     """Training batches for one worker.
 
-    A loader has no state of its own to save: its position is an epoch and a step, which the
-    training knows, and batches are a function of these. So a checkpoint needs nothing from it.
-
-    Attributes:
-        steps: batches in an epoch, the same in every epoch and on every worker.
-        batch_size: images in a batch of one worker.
+    A loader has no state of its own to save: its position is an epoch and what was done of it,
+    which the training knows, and batches are a function of these. So a checkpoint needs nothing
+    from it.
     """
 
-    @property
-    def steps(self) -> int: ...
+    def plan(self, past: Sequence[Stretch] = ()) -> BatchPlan:
+        """Batches that are left of an epoch, the same in every epoch and on every worker.
 
-    @property
-    def batch_size(self) -> int: ...
-
-    def batches(self, epoch: int, from_step: int = 0) -> Iterator[Batch]:
-        """The batches `from_step` .. `steps - 1` of an epoch, as the whole epoch has them.
-
-        Raises:
-            ValueError: `from_step` is not in [0, steps].
+        Args:
+            past: what was done of it, by as many workers as there were.
         """
+        ...
+
+    def batches(self, epoch: int, past: Sequence[Stretch] = ()) -> Iterator[Batch]:
+        """This worker's batches of what is left of an epoch, `plan(past).steps` of them."""
         ...

@@ -22,6 +22,7 @@ from workloads.training.options import TrainOptions
 from workloads.training.run import TrainingRun
 from workloads.training.shard_loader import Pace, ShardLoader, Showing
 from workloads.training.share import Share
+from workloads.training.team import Team
 
 
 @dataclass(frozen=True)
@@ -32,6 +33,7 @@ class TrainingData:
         train, val: names of the splits.
         size: side of the network's square input, pixels.
         proposals: of the shards; methods that need none leave them unread.
+        threads: that decode beside the training; 0 decodes in its own thread.
     """
 
     shards: Shards
@@ -40,6 +42,7 @@ class TrainingData:
     val: str = "val"
     limits: ImageLimits = field(default_factory=ImageLimits)
     proposals: Proposals | None = None
+    threads: int = 0
 
 
 def training_on(
@@ -47,28 +50,28 @@ def training_on(
     method: Method,
     options: TrainOptions,
     device: torch.device,
-    share: Share | None = None,
-    **of_workers: Any,
+    team: Team | None = None,
+    **of_run: Any,
 ) -> TrainingRun:
     """A training from its start.
 
     Args:
-        of_workers: `wrap` and `gather` of a worker that has others beside it.
+        of_run: `checkpoints` and `steps_per_report` of `TrainingRun`.
 
     Raises:
         ConfigError: the images do not fill a batch, none has a class, or the method needs what is
             not there.
     """
     data.shards.require_positives(data.train)
-    share = share or Share()
+    team = team or Team()
     return TrainingRun(
         method=method,
         options=options,
-        loader=shard_loader(data, method, options, share),
-        validation=partial(validation_batches, data, method, options, share),
+        loader=shard_loader(data, method, options, team.share),
+        validation=partial(validation_batches, data, method, options, team.share),
         device=device,
-        share=share,
-        **of_workers,
+        team=team,
+        **of_run,
     )
 
 
@@ -88,7 +91,7 @@ def shard_loader(
         data.train,
         method.num_classes,
         showing,
-        Pace(options.of_worker(share.world), options.loader_threads),
+        Pace(options.batch_of(share), options.last_batch, options.shuffle_pool, data.threads),
         options.seed,
         share,
         _balance(data, method, options),

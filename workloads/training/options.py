@@ -8,6 +8,8 @@ from pydantic import Field, ValidationInfo, field_validator
 
 from workloads.images.decode import Fit
 from workloads.options import Options
+from workloads.training.order import LastBatch
+from workloads.training.share import Share
 
 
 class TrainOptions(Options):
@@ -37,7 +39,19 @@ class TrainOptions(Options):
     rotation_deg: float = Field(
         default=0.0, ge=0, le=180, description="largest angle by which repeats are turned"
     )
-    optimizer: Literal["sgd", "adam"] = "sgd"
+    last_batch: LastBatch = Field(
+        default="drop",
+        description="images of an epoch that fill no batch: left out of it, or a short batch",
+    )
+    micro_batch: int | None = Field(
+        default=None,
+        ge=1,
+        description="images of a worker at a time; the gradients of a larger batch are added up",
+    )
+    shuffle_pool: int = Field(
+        default=2048, ge=1, description="images among which the next one is drawn"
+    )
+    optimizer: Literal["sgd", "adam", "adamw"] = "sgd"
     learning_rate: float = Field(default=0.01, gt=0)
     new_layer_factor: float = Field(default=1.0, gt=0, description="learning rate of new layers")
     bias_factor: float = Field(
@@ -47,12 +61,37 @@ class TrainOptions(Options):
     nesterov: bool = Field(default=False, description="Nesterov's form of momentum; sgd only")
     weight_decay: float = Field(default=5e-4, ge=0)
     decay_biases: bool = Field(default=True, description="weight decay of biases too")
+    clip_norm: float | None = Field(
+        default=None, gt=0, description="longest gradient of all parameters; longer is scaled down"
+    )
+    ema_decay: float | None = Field(
+        default=None,
+        gt=0,
+        lt=1,
+        description="keep a moving average of the weights, which becomes the model",
+    )
+    precision: Literal["auto", "float32", "bf16"] = Field(
+        default="auto", description="of the forward pass; auto: bf16 on GPUs, float32 on CPUs"
+    )
+    channels_last: bool = Field(default=True, description="memory layout of images and weights")
+    sync_batch_norm: bool = Field(
+        default=False, description="batch statistics over all workers (GPUs only)"
+    )
+    compile: bool = Field(default=False, description="torch.compile the network")
+    batch_rule: Literal["total", "worker"] = Field(
+        default="total",
+        description="with fewer workers than planned: the batch stays as it is, or each worker's "
+        "does and the learning rate falls with the total",
+    )
     schedule: Literal["step", "cosine"] = "step"
     step_epochs: tuple[int, ...] = Field(default=(10,), description="epochs of each decay")
     decay: float = Field(default=0.1, gt=0, le=1)
     warmup_epochs: float = Field(default=0.0, ge=0)
     seed: int = 0
-    loader_threads: int = Field(default=0, ge=0, description="decoding threads beside the step")
+    model: Literal["last", "best"] = Field(
+        default="last",
+        description="the weights after the last epoch, or after that of the best val mAP",
+    )
     validation_images: int = Field(default=1000, ge=0, description="images of the val curve")
 
     @field_validator("resize")
@@ -78,6 +117,12 @@ class TrainOptions(Options):
             raise ValueError("padded images are shown as they are: set fit to warp, or this to 0")
         return value
 
-    def of_worker(self, workers: int) -> int:
-        """Images in a batch of one of several workers, at least one."""
-        return max(1, self.batch_size // workers)
+    def batch_of(self, share: Share) -> int:
+        """Images in a batch of all workers, by the rule for fewer workers than planned."""
+        if self.batch_rule == "total" or share.world == share.planned:
+            return self.batch_size
+        return max(1, self.batch_size // share.planned) * share.world
+
+    def rate_factor(self, share: Share) -> float:
+        """Factor of the learning rate, linear in the batch (Goyal et al. 2017, section 2.1)."""
+        return self.batch_of(share) / self.batch_size

@@ -1,32 +1,35 @@
 """Batches of training images straight from shards.
 
-Each worker gets whole row groups, shuffles their rows in a bounded pool, and decodes them. The
-order depends only on (seed, epoch, rank, world), so a resumed run sees what it would have seen.
+Each worker reads the row groups that its part of the epoch's order lies in, and decodes their
+images. What a batch holds depends on (seed, epoch) and on what was done of the epoch before, so a
+resumed run sees what it would have seen.
 """
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from workloads.errors import ConfigError
+from workloads.errors import ConfigError, InputRejected, IntegrityError
 from workloads.images.decode import ImageLimits, decode
 from workloads.images.view import View
 from workloads.methods.base import Need
 from workloads.proposals.store import ProposalStore
 from workloads.records import Record
-from workloads.shards.read import RowGroup, row_groups
+from workloads.shards.read import row_groups
+from workloads.training.ahead import ahead_of
 from workloads.training.augmentation import Augmentation
 from workloads.training.balance import Balance
 from workloads.training.batch import Batch, Sample, collate
+from workloads.training.order import BatchPlan, LastBatch, Showings, Stretch, dealt, epoch_order
+from workloads.training.row_reader import RowReader
 from workloads.training.share import Share
 
 
@@ -53,12 +56,21 @@ class Showing:
                 "the method learns from boxes, which cannot be turned: set train.rotation_deg to 0"
             )
 
-    def sample(self, turn: _Turn, rng: np.random.Generator) -> Sample:
-        """Decode a record and show it in a view that is drawn at random."""
-        record = turn.record
-        view = self.augmentation.draw(rng, record.width, record.height, repeated=turn.repeated)
-        pixels = view.pixels(decode(record.image, self.limits))
-        return Sample(pixels, view, record, self._saliency(record, view))
+    def sample(self, record: Record, rng: np.random.Generator, *, repeated: bool) -> Sample:
+        """Decode a record and show it in a view that is drawn at random.
+
+        Args:
+            repeated: the epoch has shown it before, to balance classes.
+
+        Raises:
+            IntegrityError: its bytes are no longer an image.
+        """
+        view = self.augmentation.draw(rng, record.width, record.height, repeated=repeated)
+        try:
+            image = decode(record.image, self.limits)
+        except InputRejected as error:
+            raise IntegrityError(f"image '{record.image_id}' of the shards: {error}") from error
+        return Sample(view.pixels(image), view, record, self._saliency(record, view))
 
     def _saliency(self, record: Record, view: View) -> NDArray[np.float32] | None:
         if "saliency" not in self.needs or self.proposals is None:
@@ -69,33 +81,45 @@ class Showing:
 
 @dataclass(frozen=True, slots=True)
 class Pace:
-    """Numbers of images that a loader takes at once.
+    """Numbers of images that are taken at once, and how far ahead of their use.
 
     Attributes:
-        batch_size: images in a batch of one worker.
+        batch_size: images in a batch of all workers together.
+        last_batch: what becomes of images that do not fill one, see `BatchPlan`.
+        pool_rows: images among which the next one is drawn.
         threads: that decode beside the training step; 0 decodes in its own thread.
-        pool_rows: records among which the next one is drawn.
     """
 
     batch_size: int
-    threads: int = 0
+    last_batch: LastBatch = "drop"
     pool_rows: int = 2048
+    threads: int = 0
+
+    @property
+    def batches_ahead(self) -> int:
+        """Batches that are ready before they are asked for."""
+        return 2 if self.threads else 0
 
 
-def check_images(folder: Path, split: str, images: int, workers: int, batch_size: int) -> None:
+def check_images(folder: Path, split: str, images: int, workers: int, pace: Pace) -> None:
     """Refuse a split that does not fill one batch.
 
     Args:
-        batch_size: images in a batch of one worker.
+        images: showings of an epoch.
 
     Raises:
-        ConfigError: it does not.
+        ConfigError: it does not, or workers would be without an image in every batch.
     """
-    if images < workers * batch_size:
+    if pace.batch_size < workers:
         raise ConfigError(
-            f"{folder}: split '{split}' has {images} images, fewer than one batch of {workers} "
-            f"workers x {batch_size}; add images to it, or take a recipe whose train.batch_size "
-            "is lower"
+            f"train.batch_size is {pace.batch_size} for {workers} workers, at least one image for "
+            "each is needed; raise it or lower resources.train.workers"
+        )
+    least = workers if pace.last_batch == "short" else pace.batch_size
+    if images < least:
+        raise ConfigError(
+            f"{folder}: split '{split}' has {images} images, fewer than one batch of {least}; add "
+            "images to it, or take a recipe whose train.batch_size is lower"
         )
 
 
@@ -103,12 +127,11 @@ class ShardLoader:
     """A `Loader` of one split of shards.
 
     Args:
-        balance: how often images are repeated in an epoch; None for once each. An epoch has
-            as many steps as fit into the images that it shows on average.
+        balance: how often images are repeated in an epoch; None for once each.
 
     Raises:
-        ConfigError: the split has fewer images than one batch over all workers needs, or there
-            are no proposals and some are needed.
+        ConfigError: the split has fewer images than one batch, or there are no proposals and some
+            are needed.
     """
 
     def __init__(
@@ -134,86 +157,62 @@ class ShardLoader:
                 f"the method learns from object proposals: run 'wsol proposals {folder} --split "
                 f"{split}' and give its folder with --proposals"
             )
-        total = sum(group.rows for group in self.groups) if balance is None else int(balance.images)
-        self.steps = total // (self.share.world * self.batch_size)
-        check_images(folder, split, total, self.share.world, self.batch_size)
+        rows = sum(group.rows for group in self.groups)
+        self.images = rows if balance is None else balance.images
+        check_images(folder, split, self.images, self.share.world, pace)
 
-    @property
-    def batch_size(self) -> int:
-        """Images in a batch of this worker."""
-        return self.pace.batch_size
+    def plan(self, past: Sequence[Stretch] = ()) -> BatchPlan:
+        """Batches that are left of an epoch."""
+        done = sum(stretch.steps * stretch.batch for stretch in past)
+        left = max(self.images - done, 0)
+        return BatchPlan(left, self.pace.batch_size, self.share.world, self.pace.last_batch)
 
-    def batches(self, epoch: int, from_step: int = 0) -> Iterator[Batch]:
-        """The batches from a step of an epoch on; what comes before it is not decoded.
+    def batches(self, epoch: int, past: Sequence[Stretch] = ()) -> Iterator[Batch]:
+        """The batches of an epoch that come after what was done; that is not read again."""
+        plan = self.plan(past)
+        places = dealt(self.images, past, plan, self.share)[: sum(plan.sizes(self.share.rank))]
+        order = self.showings(epoch)
+        mine = Showings(order.rows[places], order.copies[places])
+        return ahead_of(self._collated(self._samples(mine, epoch), plan), self.pace.batches_ahead)
 
-        Raises:
-            ValueError: `from_step` is not in [0, steps].
-        """
-        if not 0 <= from_step <= self.steps:
-            raise ValueError(f"from_step is {from_step}; give one of 0 .. {self.steps}")
-        first, end = (step * self.batch_size for step in (from_step, self.steps))
-        turns = islice(enumerate(self._shuffled(epoch)), first, end)
-        return self._collated(self._decode(turns, epoch))
+    def showings(self, epoch: int) -> Showings:
+        """All showings of an epoch in their order, whoever shows them."""
+        times = None if self.balance is None else self.balance.times(self.seed, epoch)
+        rows = [group.rows for group in self.groups]
+        order = epoch_order(rows, self.seed, epoch, self.pace.pool_rows, times)
+        return Showings(order.rows[: self.images], order.copies[: self.images])
 
-    def _collated(self, samples: Iterator[Sample]) -> Iterator[Batch]:
-        while several := list(islice(samples, self.batch_size)):
-            yield collate(several, self.num_classes, self.showing.needs)
+    def _collated(self, samples: Iterator[Sample], plan: BatchPlan) -> Iterator[Batch]:
+        batch = None
+        for of_all, size in zip(plan.sizes(), plan.sizes(self.share.rank), strict=True):
+            weight = size * self.share.world / of_all
+            if several := list(islice(samples, size)):
+                batch = collate(several, self.num_classes, self.showing.needs)
+            elif batch is not None:
+                batch = batch.part(0, 1)
+            if batch is not None:
+                yield batch._replace(weight=weight)
 
-    def _shuffled(self, epoch: int) -> Iterator[_Turn]:
-        """This worker's rows without end: it wraps when it has fewer than its share."""
-        common = np.random.default_rng([self.seed, epoch])
-        order = common.permutation(len(self.groups))
-        mine = [self.groups[i] for i in order[self.share.rank :: self.share.world]]
-        # With fewer row groups than workers, workers share groups, each in its own order.
-        mine = mine or [self.groups[i] for i in order]
-        rng = np.random.default_rng([self.seed, epoch, self.share.rank])
-        pool: list[_Turn] = []
-        while True:
-            for group in mine:
-                pool += self._turns(group, epoch)
-                if len(pool) >= self.pace.pool_rows:
-                    yield from _drain(pool, len(pool) // 2, rng)
-            yield from _drain(pool, len(pool), rng)
-
-    def _turns(self, group: RowGroup, epoch: int) -> Iterator[_Turn]:
-        for record in group.read():
-            yield _Turn(record)
-            if self.balance is None:
-                continue
-            labels = record.truth.labels
-            times = self.balance.repeats(labels, record.image_id, self.seed, epoch)
-            yield from [_Turn(record, repeated=True)] * (times - 1)
-
-    def _decode(self, turns: Iterator[tuple[int, _Turn]], epoch: int) -> Iterator[Sample]:
-        """Samples of numbered turns; the number in the epoch decides how each is shown."""
-        if self.pace.threads == 0:
-            for index, turn in turns:
-                yield self._sample(index, turn, epoch)
+    def _samples(self, mine: Showings, epoch: int) -> Iterator[Sample]:
+        """Samples in order; row and epoch decide how each is shown."""
+        records = RowReader(self.groups).records(mine.rows)
+        turns = zip(records, mine.rows.tolist(), mine.copies.tolist(), strict=True)
+        threads = self.pace.threads
+        if threads == 0:
+            yield from (self._sample(*turn, epoch) for turn in turns)
             return
-        ahead: deque[Future[Sample]] = deque()
-        with ThreadPoolExecutor(self.pace.threads) as pool:
-            for index, turn in turns:
-                ahead.append(pool.submit(self._sample, index, turn, epoch))
-                if len(ahead) >= 4 * self.pace.threads + self.batch_size:
-                    yield ahead.popleft().result()
-            while ahead:
-                yield ahead.popleft().result()
+        started: deque[Future[Sample]] = deque()
+        pool = ThreadPoolExecutor(threads, "decode")
+        try:
+            for turn in turns:
+                started.append(pool.submit(self._sample, *turn, epoch))
+                if len(started) > 4 * threads:
+                    yield started.popleft().result()
+            while started:
+                yield started.popleft().result()
+        finally:
+            pool.shutdown(cancel_futures=True)
 
-    def _sample(self, index: int, turn: _Turn, epoch: int) -> Sample:
-        rng = np.random.default_rng([self.seed, epoch, self.share.rank, index])
-        return self.showing.sample(turn, rng)
-
-
-class _Turn(NamedTuple):
-    """A record in its turn; `repeated` if the epoch has shown it before, to balance classes."""
-
-    record: Record
-    repeated: bool = False
-
-
-def _drain(pool: list[_Turn], count: int, rng: np.random.Generator) -> Iterator[_Turn]:
-    """Take `count` rows out of the pool at random."""
-    for _ in range(count):
-        i = int(rng.integers(len(pool)))
-        pool[i], pool[-1] = pool[-1], pool[i]
-        yield pool.pop()
+    def _sample(self, record: Record, row: int, copy: int, epoch: int) -> Sample:
+        rng = np.random.default_rng([self.seed, epoch, row, copy])
+        return self.showing.sample(record, rng, repeated=copy > 0)

@@ -60,7 +60,7 @@ def facts(settings: Settings, data: Shards) -> list[Fact]:
             f"{where['cpus']} cores, {where['gpu'] or 'no GPU'}",
             (
                 f"cluster {settings.cluster}",
-                f"training workers: {workers.workers}, each {workers.cpus_per_worker:g} CPU"
+                f"training workers: {workers.most_workers}, each {workers.cpus_per_worker:g} CPU"
                 + (f" and {workers.gpus_per_worker:g} GPU" if workers.gpus_per_worker else ""),
             ),
         ),

@@ -14,7 +14,7 @@ from orchestrator.engine.leases import lease
 from orchestrator.evaluate import evaluate
 from orchestrator.ingest import ingest
 from orchestrator.tracking.events import learning_curves
-from orchestrator.train import fit, preview
+from orchestrator.train import preview, worker
 from orchestrator.train.spec import TrainSpec, make_spec
 from orchestrator.train.train import train
 from orchestrator.tune.tune import tune_run
@@ -23,6 +23,7 @@ from workloads.datasets.digit_options import DigitsOptions
 from workloads.errors import Conflict
 from workloads.models.model import Model
 from workloads.shards.shards import Shards
+from workloads.training.meter import TIMINGS
 
 MEASURE = Evaluate(stored_maps=2)
 
@@ -85,14 +86,14 @@ def test_killed_after_an_epoch_and_continued_it_is_the_same_model(
     settings: Settings, spec: TrainSpec, run: RunPaths, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     paths = Workspace(settings.workspace).run("killed")
-    log = fit.log_epoch
+    log = worker.log_epoch
 
     def killed(events: Path, metrics: dict[str, float]) -> None:
         log(events, metrics)
         if metrics["epoch"] == 2:
             raise KeyboardInterrupt
 
-    monkeypatch.setattr(fit, "log_epoch", killed)
+    monkeypatch.setattr(worker, "log_epoch", killed)
     with pytest.raises(KeyboardInterrupt):
         train(settings, spec, paths)
     monkeypatch.undo()
@@ -102,8 +103,8 @@ def test_killed_after_an_epoch_and_continued_it_is_the_same_model(
     assert Model.open(paths.model).digest == Model.open(run.model).digest
 
     def curve(paths: RunPaths) -> list[dict[str, float]]:
-        speed = "images_per_s"
-        return [{k: v for k, v in e.items() if k != speed} for e in learning_curves(paths.events)]
+        rows = learning_curves(paths.events)
+        return [{k: v for k, v in row.items() if k not in TIMINGS} for row in rows]
 
     assert curve(paths) == curve(run)
 

@@ -207,6 +207,6 @@ def test_too_few_images_for_a_batch_are_said_before_anything_starts(
         train = spec.recipe.train.model_copy(update={"batch_size": size, "balance": False})
         return spec.model_copy(update={"workers": 2, "recipe": recipe(train=train)})
 
-    with pytest.raises(ConfigError, match="has 4 images, fewer than one batch of 2 workers x 3"):
+    with pytest.raises(ConfigError, match="has 4 images, fewer than one batch of 6"):
         check_enough_images(with_batches_of(6))
-    check_enough_images(with_batches_of(5))  # 2 workers x 2
+    check_enough_images(with_batches_of(4))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -19,9 +20,11 @@ from workloads.records import GroundTruth
 from workloads.shards.shards import Shards
 from workloads.training.augmentation import Augmentation
 from workloads.training.balance import Balance
+from workloads.training.cadence import Cadence
+from workloads.training.checkpoint_folder import CheckpointFolder
 from workloads.training.on_shards import TrainingData, training_on
 from workloads.training.options import TrainOptions
-from workloads.training.run import TrainingRun
+from workloads.training.run import Position, TrainingRun
 from workloads.training.shard_loader import Pace, ShardLoader, Showing
 from workloads.training.share import Share
 
@@ -48,10 +51,11 @@ def shards(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def loader(
     shards: Path, share: Share | None = None, threads: int = 0, **changes: Any
 ) -> ShardLoader:
-    """Balanced, with batches of one image."""
+    """Balanced, with batches of one image for each worker."""
+    share = share or Share()
     return ShardLoader(
-        shards, "train", 3, Showing(Augmentation(8, **changes)), Pace(1, threads), share=share,
-        balance=Balance.of_split(shards, "train", 3, limit=10),
+        shards, "train", 3, Showing(Augmentation(8, **changes)), Pace(share.world, threads=threads),
+        share=share, balance=Balance.of_split(shards, "train", 3, limit=10),
     )  # fmt: skip
 
 
@@ -64,47 +68,43 @@ def shown(loader: ShardLoader, epoch: int) -> Counter[int]:
 def test_factors_are_those_of_the_largest_class(shards: Path) -> None:
     balance = Balance.of_split(shards, "train", 3, limit=10)
     np.testing.assert_allclose(balance.factors, FACTORS)
-    assert balance.images == pytest.approx(SHOWN)
+    assert balance.of_rows.sum() == pytest.approx(SHOWN)
+    assert balance.images == int(SHOWN)
     limited = Balance.of_split(shards, "train", 4, limit=4)  # nothing has the fourth class
     np.testing.assert_allclose(limited.factors, [1, 12 / 5, 4, 4])
-    assert limited.images == pytest.approx(SHOWN - 2 * 2)
+    assert limited.images == int(SHOWN - 2 * 2)
     with pytest.raises(NotFound, match="unknown split 'trian'"):
         Balance.of_split(shards, "trian", 3, limit=4)
 
 
 @given(
-    factor=st.floats(1, 20),
-    image_id=st.text(max_size=9),
+    factors=st.lists(st.floats(1, 20), min_size=1, max_size=30),
     seed=st.integers(0, 9),
     epoch=st.integers(0, 99),
 )
 def test_a_factor_becomes_one_of_the_whole_numbers_around_it(
-    factor: float, image_id: str, seed: int, epoch: int
+    factors: list[float], seed: int, epoch: int
 ) -> None:
-    balance = Balance(np.array([1.0, factor]), 1)
-    times = balance.repeats((0, 1), image_id, seed, epoch)
-    assert int(factor) <= times <= int(factor) + (factor > int(factor))
-    assert times == balance.repeats((1, 0), image_id, seed, epoch)
-    assert balance.repeats((), image_id, seed, epoch) == 1
+    balance = Balance(np.array([1.0]), np.array(factors))
+    times = balance.times(seed, epoch)
+    for factor, count in zip(factors, times.tolist(), strict=True):
+        assert int(factor + 1e-9) <= count <= math.ceil(factor - 1e-9)
+    assert balance.images <= times.sum() <= balance.images + 1
+    assert times.tolist() == balance.times(seed, epoch).tolist()
 
 
 def test_the_mean_over_epochs_is_the_factor() -> None:
-    balance = Balance(np.array([2.25]), 1)
-    for one in ({"image_id": "x"}, {"epoch": 3}):
-        times = [
-            balance.repeats((0,), **{"image_id": str(i), "seed": 0, "epoch": i, **one})
-            for i in range(4000)
-        ]
-        assert np.mean(times) == pytest.approx(2.25, abs=0.03)  # four standard deviations
+    balance = Balance(np.array([1.0]), np.array([2.25, 1.0, 1.6]))
+    means = np.mean([balance.times(0, epoch) for epoch in range(4000)], axis=0)
+    assert means == pytest.approx([2.25, 1, 1.6], abs=0.035)  # four standard deviations
 
 
 def test_an_epoch_shows_images_as_often_as_the_balance_says(shards: Path) -> None:
     whole = loader(shards)
-    assert whole.steps == int(SHOWN)
+    assert whole.plan().steps == int(SHOWN)
     totals: Counter[int] = Counter()
     for epoch in range(30):
         totals += shown(whole, epoch)
-    # Steps are fixed: an epoch with more repeats ends early, one with fewer begins again.
     means = [totals[i] / 30 for i in range(len(LABELS))]
     assert means[:11] == pytest.approx([1] * 11, abs=0.35)
     assert means[11:16] == pytest.approx([12 / 5] * 5, abs=0.5)
@@ -121,7 +121,7 @@ def test_every_worker_has_the_same_number_of_steps(shards: Path, world: int) -> 
     assert {len(list(one.batches(1))) for one in loaders} == {int(SHOWN) // world}
 
 
-def test_the_order_is_a_function_of_seed_epoch_and_rank(shards: Path) -> None:
+def test_the_order_is_a_function_of_seed_and_epoch(shards: Path) -> None:
     views = {"margin": 4, "flip": True, "noise": 5.0, "rotation_deg": 30.0}
     first = [b.images for b in loader(shards, Share(1, 2), **views).batches(4)]
     again = [b.images for b in loader(shards, Share(1, 2), threads=3, **views).batches(4)]
@@ -139,7 +139,7 @@ def test_only_repeats_are_changed(shards: Path) -> None:
     different = len(shown(loader(shards), 0))
     changed = noisy(loader(shards, noise=20.0))
     assert any(changed)
-    assert different == pytest.approx(changed.count(False), abs=1)  # it may have begun again
+    assert different == changed.count(False)
 
 
 def test_without_balance_nothing_changes(shards: Path) -> None:
@@ -147,14 +147,16 @@ def test_without_balance_nothing_changes(shards: Path) -> None:
     assert noisy(plain) == [False] * len(LABELS)
 
 
-def training(shards: Path) -> TrainingRun:
+def training(shards: Path, kept: Path | None = None) -> TrainingRun:
     options = TrainOptions(
         epochs=2, batch_size=4, image_size=16, crop_margin=2, seed=3, validation_images=4,
         balance=True, noise=4, rotation_deg=30,
     )  # fmt: skip
     torch.manual_seed(0)
     method = build_method("bency", "tiny", 3, "multilabel", "tiny")
-    return training_on(TrainingData(Shards.open(shards), 16), method, options, CPU)
+    folder = None if kept is None else CheckpointFolder(kept, Cadence(steps=1))
+    data = TrainingData(Shards.open(shards), 16)
+    return training_on(data, method, options, CPU, checkpoints=folder)
 
 
 def test_a_balanced_training_continues_bit_for_bit(
@@ -162,16 +164,22 @@ def test_a_balanced_training_continues_bit_for_bit(
 ) -> None:
     monkeypatch.setattr("workloads.backbones.tiny.Tiny.hidden_channels", 16)
     whole = training(shards)
-    assert whole.loader.steps == int(SHOWN) // 4
+    assert whole.loader.plan().steps == int(SHOWN) // 4
     augmentation = whole.loader.showing.augmentation
     assert (augmentation.noise, augmentation.rotation_deg) == (4, 30)
     list(whole.epochs())
 
-    stopped = training(shards)
-    next(stopped.epochs())
-    stopped.save(tmp_path / "checkpoint")
-    continued = training(shards)
-    continued.restore(tmp_path / "checkpoint")
+    class Killed(BaseException):
+        pass
+
+    def killed(position: Position) -> None:
+        if position.step == 3:
+            raise Killed
+
+    with pytest.raises(Killed):
+        list(training(shards, tmp_path / "checkpoints").epochs(killed))
+    continued = training(shards, tmp_path / "checkpoints")
+    assert continued.resume()
     list(continued.epochs())
     for name, tensor in whole.method.state_dict().items():
         assert torch.equal(tensor, continued.method.state_dict()[name]), name

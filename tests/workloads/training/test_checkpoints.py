@@ -19,6 +19,7 @@ from workloads.models.version import save_model
 from workloads.tensors import WEIGHTS_FILE, is_channels_last
 from workloads.training.checkpoints import (
     OPTIMIZER_FILE,
+    State,
     load_checkpoint,
     load_initial,
     save_checkpoint,
@@ -77,7 +78,8 @@ def test_a_stopped_training_continues_bit_for_bit(optimizer: str, tmp_path: Path
     method, state = make(optimizer)
     train(method, state, range(3))
     save_checkpoint(
-        tmp_path / "c", method.state_dict(), state.state_dict(), {"epochs": 3, "note": [0.1, None]}
+        tmp_path / "c",
+        State(method.state_dict(), state.state_dict(), meta={"epochs": 3, "note": [0.1, None]}),
     )
     saved = load_checkpoint(tmp_path / "c")
     assert saved.meta == {"epochs": 3, "note": [0.1, None]}
@@ -95,7 +97,7 @@ def test_a_stopped_training_continues_bit_for_bit(optimizer: str, tmp_path: Path
 def test_the_layout_of_momentum_comes_back(tmp_path: Path) -> None:
     method, state = make("sgd")
     train(method, state, range(1))
-    save_checkpoint(tmp_path / "c", method.state_dict(), state.state_dict(), {})
+    save_checkpoint(tmp_path / "c", State(method.state_dict(), state.state_dict(), meta={}))
     before = state.state_dict()["state"]
     after = load_checkpoint(tmp_path / "c").optimizer["state"]
     layouts = {i: is_channels_last(entry["momentum_buffer"]) for i, entry in before.items()}
@@ -105,13 +107,13 @@ def test_the_layout_of_momentum_comes_back(tmp_path: Path) -> None:
 
 def test_an_optimizer_that_has_not_stepped_is_kept_too(tmp_path: Path) -> None:
     method, state = make("adam")
-    save_checkpoint(tmp_path / "c", method.state_dict(), state.state_dict(), {})
+    save_checkpoint(tmp_path / "c", State(method.state_dict(), state.state_dict(), meta={}))
     assert_same(load_checkpoint(tmp_path / "c").optimizer, state.state_dict())
 
 
 def test_there_is_no_pickle_in_a_checkpoint(tmp_path: Path) -> None:
     method, state = make("sgd")
-    save_checkpoint(tmp_path / "c", method.state_dict(), state.state_dict(), {})
+    save_checkpoint(tmp_path / "c", State(method.state_dict(), state.state_dict(), meta={}))
     names = {p.name for p in (tmp_path / "c").iterdir()}
     assert names == {WEIGHTS_FILE, OPTIMIZER_FILE, "checkpoint.json", artifacts.MANIFEST}
 
@@ -120,7 +122,7 @@ def test_changed_and_missing_checkpoints_are_found(tmp_path: Path) -> None:
     with pytest.raises(NotFound, match="no checkpoint there"):
         load_checkpoint(tmp_path / "c")
     method, state = make("sgd")
-    save_checkpoint(tmp_path / "c", method.state_dict(), state.state_dict(), {})
+    save_checkpoint(tmp_path / "c", State(method.state_dict(), state.state_dict(), meta={}))
     path = tmp_path / "c" / WEIGHTS_FILE
     data = bytearray(path.read_bytes())
     data[-1] ^= 1
@@ -129,11 +131,13 @@ def test_changed_and_missing_checkpoints_are_found(tmp_path: Path) -> None:
         load_checkpoint(tmp_path / "c")
 
 
-def test_a_newer_schema_is_refused(tmp_path: Path) -> None:
+def test_another_schema_is_refused(tmp_path: Path) -> None:
     method, state = make("sgd")
-    save_checkpoint(tmp_path / "c", method.state_dict(), state.state_dict(), {})
+    save_checkpoint(tmp_path / "c", State(method.state_dict(), state.state_dict(), meta={}))
     artifacts.seal(tmp_path / "c", kind="checkpoint", schema_version=9)
-    with pytest.raises(ConfigError, match="schema 9 is newer than the known 1"):
+    with pytest.raises(
+        ConfigError, match="checkpoint schema 9, this version knows 2; go on with the version"
+    ):
         load_checkpoint(tmp_path / "c")
 
 
@@ -142,7 +146,7 @@ def test_settings_that_json_does_not_have_come_back(tmp_path: Path) -> None:
     optimizer = torch.optim.SGD(network.parameters(), lr=0.1)
     state = optimizer.state_dict()
     state["param_groups"][0] |= {"most": math.inf, "limits": (-math.inf, 1.0)}
-    save_checkpoint(tmp_path / "c", network.state_dict(), state, {})
+    save_checkpoint(tmp_path / "c", State(network.state_dict(), state))
     (group,) = load_checkpoint(tmp_path / "c").optimizer["param_groups"]
     assert (group["most"], group["limits"]) == (math.inf, (-math.inf, 1.0))
     assert "Infinity" not in (tmp_path / "c" / "checkpoint.json").read_text()
@@ -153,13 +157,13 @@ def test_a_state_that_is_not_json_is_refused_and_leaves_nothing(tmp_path: Path) 
     strange = state.state_dict()
     strange["param_groups"][0]["hook"] = object()
     with pytest.raises(ConfigError, match="optimizer state 'hook' is a object"):
-        save_checkpoint(tmp_path / "c", method.state_dict(), strange, {})
+        save_checkpoint(tmp_path / "c", State(method.state_dict(), strange))
     assert list(tmp_path.iterdir()) == []
 
 
 def test_restoring_into_another_network_changes_nothing(tmp_path: Path) -> None:
     method, state = make("sgd")
-    save_checkpoint(tmp_path / "c", method.state_dict(), state.state_dict(), {})
+    save_checkpoint(tmp_path / "c", State(method.state_dict(), state.state_dict(), meta={}))
     saved = load_checkpoint(tmp_path / "c")
     other = build_method("spn", "tiny", 5, "multilabel", "tiny", {"channels": 32})
     before = {name: t.clone() for name, t in other.state_dict().items()}
@@ -175,7 +179,7 @@ def test_restoring_into_another_network_changes_nothing(tmp_path: Path) -> None:
 def test_a_backbone_starts_from_a_checkpoint_of_another_method(tmp_path: Path) -> None:
     method, state = make("sgd")
     train(method, state, range(2))
-    save_checkpoint(tmp_path / "c", method.state_dict(), state.state_dict(), {})
+    save_checkpoint(tmp_path / "c", State(method.state_dict(), state.state_dict(), meta={}))
     other = build_method("cam", "tiny", 9, "singlelabel", "tiny")
     head = other.classifier.weight.clone()
     load_initial(other.backbone, tmp_path / "c")
@@ -204,9 +208,31 @@ def test_a_backbone_starts_from_a_model_version(tmp_path: Path) -> None:
 
 def test_initial_weights_of_another_backbone_are_refused(tmp_path: Path) -> None:
     method, state = make("sgd")
-    save_checkpoint(tmp_path / "c", method.state_dict(), state.state_dict(), {})
+    save_checkpoint(tmp_path / "c", State(method.state_dict(), state.state_dict(), meta={}))
     vgg = build_method("cam", "vgg16", 3, "multilabel", "tiny")
     with pytest.raises(ConfigError, match=r"does not fit Vgg16: missing: features\.0\.bias"):
         load_initial(vgg.backbone, tmp_path / "c")
     with pytest.raises(NotFound, match="no checkpoint or model there"):
         load_initial(vgg.backbone, tmp_path / "nothing")
+
+
+def test_a_copy_stays_as_it_was_and_keeps_the_layout() -> None:
+    method, optimizer = make("sgd")
+    train(method, optimizer, range(1))
+    state = State(method.state_dict(), optimizer.state_dict())
+    copy = state.copied()
+    before = {name: tensor.clone() for name, tensor in state.model.items()}
+    train(method, optimizer, range(1, 2))
+    assert_same(dict(copy.model), before)
+    for number, entry in state.optimizer["state"].items():
+        ours = copy.optimizer["state"][number]["momentum_buffer"]
+        assert is_channels_last(ours) == is_channels_last(entry["momentum_buffer"])
+        assert not torch.equal(ours, entry["momentum_buffer"])
+
+
+def test_the_result_is_the_average_where_there_is_one() -> None:
+    network = torch.nn.Linear(2, 1)
+    average = torch.optim.swa_utils.AveragedModel(torch.nn.Linear(2, 1))
+    state = State(network.state_dict(), {}, average.state_dict())
+    assert_same(state.result(), dict(average.module.state_dict()))
+    assert_same(State(network.state_dict(), {}).result(), dict(network.state_dict()))

@@ -65,7 +65,7 @@ def test_validation_shows_the_same_pixels_each_time(data: TrainingData) -> None:
 
 
 def test_what_cannot_be_trained_on_is_said_first(data: TrainingData) -> None:
-    with pytest.raises(ConfigError, match=r"has 7 images, fewer than one .* x 8; add"):
+    with pytest.raises(ConfigError, match=r"has 7 images, fewer than one batch of 8; add"):
         training_on(data, METHOD, TrainOptions(batch_size=8), torch.device("cpu"))
     other = TrainingData(data.shards, 32, train="trian")
     with pytest.raises(NotFound, match="unknown split 'trian'; did you mean 'train'"):

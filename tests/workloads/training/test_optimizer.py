@@ -1,22 +1,18 @@
-"""One epoch by itself: the optimizer's groups, its rates, its means, and its end in NaN."""
+"""The optimizer's groups, and the learning rate of each."""
 
 from __future__ import annotations
 
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 
-from workloads.errors import ConfigError, WsolError
+from workloads.errors import ConfigError
 from workloads.methods.base import Method
 from workloads.methods.registry import build_method
-from workloads.training.batch import Batch
-from workloads.training.epoch import (
-    Position,
-    class_scores,
-    learning_rate_at,
-    make_optimizer,
-    train_epoch,
-)
+from workloads.training.optimizer import learning_rate_at, make_optimizer, set_learning_rate
 from workloads.training.options import TrainOptions
+from workloads.training.share import Share
 
 OPTIONS = TrainOptions(
     learning_rate=0.1, new_layer_factor=5, weight_decay=0.01, momentum=0.8, warmup_epochs=1
@@ -27,29 +23,6 @@ OPTIONS = TrainOptions(
 def method() -> Method:
     torch.manual_seed(0)
     return build_method("cam", "tiny", 3, "multilabel")
-
-
-def batch(images: int, seed: int = 0) -> Batch:
-    rng = torch.Generator().manual_seed(seed)
-    return Batch(
-        images=torch.randint(0, 256, (images, 32, 32, 3), generator=rng, dtype=torch.uint8),
-        labels=torch.eye(3)[torch.arange(images) % 3],
-        difficult=torch.zeros(images, 3, dtype=torch.bool),
-        extents=torch.ones(images, 2),
-    )
-
-
-def run(method: Method, batches: list[Batch], epoch: int = 0) -> tuple[dict, list[Position], list]:
-    optimizer = make_optimizer(method, OPTIONS)
-    told: list[Position] = []
-    rates: list[list[float]] = []
-
-    def on_step(position: Position) -> None:
-        told.append(position)
-        rates.append([group["lr"] for group in optimizer.param_groups])
-
-    means = train_epoch(method, method, batches, len(batches), epoch, optimizer, OPTIONS, on_step)
-    return means, told, rates
 
 
 def test_every_learned_parameter_is_in_one_group(method: Method) -> None:
@@ -68,8 +41,10 @@ def test_a_frozen_backbone_leaves_one_group(method: Method) -> None:
     (group,) = make_optimizer(method, OPTIONS).param_groups
     assert group["factor"] == 5
     adam = make_optimizer(method, OPTIONS.model_copy(update={"optimizer": "adam"}))
-    assert isinstance(adam, torch.optim.Adam)
+    assert type(adam) is torch.optim.Adam
     assert "momentum" not in adam.param_groups[0]
+    adamw = make_optimizer(method, OPTIONS.model_copy(update={"optimizer": "adamw"}))
+    assert type(adamw) is torch.optim.AdamW
 
 
 def test_biases_may_have_a_rate_and_a_decay_of_their_own(method: Method) -> None:
@@ -98,8 +73,7 @@ def test_a_nesterov_step_by_hand() -> None:
         update={"nesterov": True, "bias_factor": 2.0, "decay_biases": False, "learning_rate": 0.1}
     )
     optimizer = make_optimizer(method, options)
-    for group in optimizer.param_groups:
-        group["lr"] = options.learning_rate * group["factor"]
+    set_learning_rate(optimizer, options.learning_rate)
     weight, bias = method.classifier.weight, method.classifier.bias
     with torch.no_grad():
         weight.fill_(2.0)
@@ -136,55 +110,32 @@ def test_warmup_rises_and_never_stands_still() -> None:
     assert learning_rate_at(1.0, short) == pytest.approx(0.1)  # warm-up is all there is
 
 
-def test_each_step_has_the_rate_of_its_place_and_tells_where_it_is(method: Method) -> None:
-    means, told, rates = run(method, [batch(4), batch(2)])
-    assert rates == [pytest.approx([0.001, 0.005]), pytest.approx([0.05, 0.25])]
-    assert means["learning_rate"] == pytest.approx(0.05)
-    assert [(p.step, p.steps, p.images) for p in told] == [(1, 2, 4), (2, 2, 6)]
-    assert 0 <= told[0].seconds <= told[1].seconds
-    assert means["images_per_s"] > 0
+def test_steps_and_cosine_follow_their_formulas() -> None:
+    step = TrainOptions(epochs=20, learning_rate=1.0, step_epochs=(10, 15), decay=0.1)
+    assert [learning_rate_at(e, step) for e in (0, 9.9, 10, 15)] == pytest.approx([1, 1, 0.1, 0.01])
+    cosine = TrainOptions(epochs=10, learning_rate=1.0, schedule="cosine")
+    assert learning_rate_at(0, cosine) == 1.0
+    assert learning_rate_at(5, cosine) == pytest.approx(0.5)
+    assert learning_rate_at(10, cosine) == pytest.approx(0.0)
 
 
-def test_the_means_are_over_steps_and_the_loss_is_the_sum_of_its_terms(method: Method) -> None:
-    frozen = [p.requires_grad_(False) for p in method.backbone.parameters()]
-    assert frozen
-    alone = [run_without_steps(method, b) for b in (batch(4), batch(4, seed=1))]
-    slow = OPTIONS.model_copy(update={"learning_rate": 1e-12})
-    means = train_epoch(
-        method, method, [batch(4), batch(4, seed=1)], 2, 0, make_optimizer(method, slow), slow,
-        lambda _: None,
-    )  # fmt: skip
-    assert means["loss"] == pytest.approx(sum(alone) / 2, rel=1e-5)
-    terms = {k: v for k, v in means.items() if k not in ("loss", "learning_rate", "images_per_s")}
-    assert means["loss"] == pytest.approx(sum(terms.values()), rel=1e-6)
+@given(epoch=st.floats(0, 30), warmup=st.floats(0, 5))
+def test_the_learning_rate_stays_in_bounds(epoch: float, warmup: float) -> None:
+    options = TrainOptions(epochs=30, learning_rate=0.5, schedule="cosine", warmup_epochs=warmup)
+    assert 0 <= learning_rate_at(epoch, options) <= 0.5
 
 
-def run_without_steps(method: Method, given: Batch) -> float:
-    """The loss of a batch with the weights as they are."""
-    still = OPTIONS.model_copy(update={"learning_rate": 1e-12})
-    optimizer = make_optimizer(method, still)
-    return train_epoch(method, method, [given], 1, 0, optimizer, still, lambda _: None)["loss"]
-
-
-def test_a_loss_that_is_not_finite_ends_it_in_one_line(method: Method) -> None:
-    with torch.no_grad():
-        next(method.new_layers().parameters()).fill_(float("nan"))
-    with pytest.raises(WsolError) as caught:
-        run(method, [batch(2)], epoch=2)
-    assert str(caught.value) == (
-        "training diverged in epoch 3: classification, loss is not finite; "
-        "lower train.learning_rate or add train.warmup_epochs"
-    )
-
-
-def test_scores_do_not_depend_on_how_images_are_batched(method: Method) -> None:
-    method.train()
-    whole = batch(5)
-    parts = [Batch(*(t[s] for t in whole[:4])) for s in (slice(0, 2), slice(2, 5))]
-    one, other = class_scores(method, [whole]), class_scores(method, parts)
-    assert not method.training
-    torch.testing.assert_close(one[0], other[0])
-    assert torch.equal(one[1], whole.labels)
-    assert torch.equal(other[2], whole.difficult)
-    assert one[0].shape == (5, 3)
-    assert not one[0].requires_grad
+@pytest.mark.parametrize(
+    ("rule", "share", "batch", "factor"),
+    [
+        ("total", Share(0, 3, 4), 32, 1.0),
+        ("worker", Share(0, 4, 4), 32, 1.0),
+        ("worker", Share(0, 3, 4), 24, 0.75),
+        ("worker", Share(0, 2), 32, 1.0),
+    ],
+)
+def test_fewer_workers_than_planned_follow_a_rule(
+    rule: str, share: Share, batch: int, factor: float
+) -> None:
+    options = TrainOptions(batch_size=32, batch_rule=rule)
+    assert (options.batch_of(share), options.rate_factor(share)) == (batch, factor)
