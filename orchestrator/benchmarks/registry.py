@@ -11,6 +11,7 @@ from orchestrator.benchmarks.ingest_memory import compare_ingest_memory
 from orchestrator.benchmarks.methods import compare_methods
 from orchestrator.benchmarks.recipes import run_recipes
 from orchestrator.benchmarks.submit import compare_submission
+from orchestrator.benchmarks.train import compare_training
 from workloads.benchmarks.extent import Benchmark
 from workloads.benchmarks.registry import BENCHMARKS as OF_THE_LIBRARY
 from workloads.registry import Registry
@@ -24,5 +25,6 @@ BENCHMARKS: Registry[Benchmark] = Registry(
         "methods": compare_methods,
         "recipes": run_recipes,
         "submit": compare_submission,
+        "train": compare_training,
     },
 )

@@ -267,4 +267,5 @@ def show(fault: str, seconds: float, again: str, job: Job) -> None:
 
 def told(paths: RunPaths) -> list[tuple[float, int]]:
     """When each epoch was told of, and its number."""
-    return [(event["time_ms"] / 1000, event["epoch"]) for event in read_events(paths.events)]
+    epochs = [event for event in read_events(paths.events) if "epoch" in event]
+    return [(event["time_ms"] / 1000, event["epoch"]) for event in epochs]

@@ -27,6 +27,7 @@ from workloads.shards.shards import Shards
 from workloads.storage import buckets
 from workloads.storage.addresses import shown
 from workloads.storage.storage import storage_of
+from workloads.training.meter import TIMINGS
 
 EMBEDDED = {"digits": DigitsOptions(train=40, val=8, test=8)}
 INITIAL = {"backbone": "random"}
@@ -50,7 +51,7 @@ def whole_journey(settings: Settings, place: Path) -> dict[str, Any]:
         "shards": shards.digest,
         "model": trained.digest,
         "metrics": measured.metrics,
-        "curves": [without_speed(row) for row in learning_curves(run.events)],
+        "curves": [without_timings(row) for row in learning_curves(run.events)],
         "annotation": {name: sha256(path) for name, path in done.files.items()},
         "listed": done.listed,
         "boxes": done.boxes,
@@ -65,8 +66,8 @@ def listed_below(place: Path) -> list[Path]:
     return [place.joinpath(*n) for n in names if not any(name.startswith(".") for name in n)]
 
 
-def without_speed(row: dict[str, float]) -> dict[str, float]:
-    return {name: value for name, value in row.items() if "per_s" not in name}
+def without_timings(row: dict[str, float]) -> dict[str, float]:
+    return {name: value for name, value in row.items() if name not in TIMINGS}
 
 
 def test_results_are_those_of_folders(bucket: Path, tmp_path: Path) -> None:

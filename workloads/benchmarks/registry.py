@@ -11,6 +11,7 @@ from workloads.benchmarks.contours import compare_contours
 from workloads.benchmarks.cutoffs import compare_cutoffs
 from workloads.benchmarks.extent import Benchmark
 from workloads.benchmarks.inference_cost import compare_inference_cost
+from workloads.benchmarks.loader import compare_loader
 from workloads.benchmarks.oquab_scales import compare_oquab_scales
 from workloads.benchmarks.protocols import compare_protocols
 from workloads.benchmarks.soft_proposal import compare_soft_proposal
@@ -24,6 +25,7 @@ BENCHMARKS: Registry[Benchmark] = Registry(
         "cutoffs": compare_cutoffs,
         "contours": compare_contours,
         "inference-cost": compare_inference_cost,
+        "loader": compare_loader,
         "oquab-scales": compare_oquab_scales,
         "protocols": compare_protocols,
         "soft-proposal": compare_soft_proposal,

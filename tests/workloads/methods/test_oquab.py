@@ -16,7 +16,7 @@ from workloads.methods.base import Targets
 from workloads.methods.oquab import oquab
 from workloads.methods.oquab.oquab import Oquab
 from workloads.methods.registry import build_method
-from workloads.training.epoch import make_optimizer
+from workloads.training.optimizer import make_optimizer
 from workloads.training.options import TrainOptions
 
 CLASSES = 3

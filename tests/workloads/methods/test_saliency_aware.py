@@ -16,7 +16,7 @@ from workloads.methods.registry import build_method
 from workloads.methods.saliency_aware.decoder import SaliencyDecoder
 from workloads.methods.saliency_aware.perceptual_triplet import Perceptual, triplet_loss
 from workloads.methods.saliency_aware.saliency_aware import Saliency, map_loss
-from workloads.training.epoch import make_optimizer
+from workloads.training.optimizer import make_optimizer
 from workloads.training.options import TrainOptions
 
 CLASSES = 3

@@ -71,7 +71,7 @@ def test_the_loss_is_the_sum_of_its_terms(method: Method) -> None:
 
 
 def test_a_batch_weighs_what_it_says(method: Method) -> None:
-    """Plain descent: half of the weight is half of the step; the told loss is that of the images."""
+    """Plain descent: half of the weight is half of the step; the loss that is told stays."""
     full, half = stepper(method), stepper(method)
     before = weights(full)
     one, _ = full.step(batch(4), 0.1)
