@@ -40,11 +40,11 @@ class _Row(NamedTuple):
 
 
 ROWS = {
-    "tiny": _Row("digits-cam-tiny", {"epochs": 3, "validation_images": 0}, 512),
+    "tiny": _Row("digits-cam-tiny", {"epochs": 3, "validation_images": 0}, 2048),
     "sp-vgg16": _Row(
         "spn-t2-vgg16",
         {"epochs": 2, "validation_images": 0, "batch_size": 8, "image_size": 112},
-        32,
+        128,
     ),
 }
 

@@ -52,6 +52,7 @@ class Tracker:
         self._silent = False
         self._problem: str | None = None
         self._warned = False
+        self._noted: set[str] = set()
 
     def start_run(
         self,
@@ -59,6 +60,8 @@ class Tracker:
         params: Mapping[str, Any],
         tags: Mapping[str, str],
         parent: str | None = None,
+        *,
+        wait: bool = True,
     ) -> Run:
         """Start a run, or continue the one with the same `wsol.run` tag.
 
@@ -69,13 +72,15 @@ class Tracker:
             tags: `wsol.run` is the run's unique id; without it the run is a new one.
             parent: the parent's `wsol.run`, which works before a server answers, or its
                 MLflow id.
+            wait: whether to return only when MLflow has the run, or has failed.
         """
         uid, job = tags.get(RUN_TAG) or uuid.uuid4().hex, current_job()
         every = {**tags, RUN_TAG: uid, **({JOB_TAG: job.name} if job else {})}
         run = Run(uid, name, flat(params), every, parent, started_ms=_now_ms())
-        self._flush(run)
-        if run.run_id:
-            note_tracking_run(run.run_id)
+        if wait:
+            self._flush(run)
+        else:
+            self._request(run)
         return run
 
     def follow(self, run: Run, events: Path) -> ExitStack:
@@ -193,6 +198,7 @@ class Tracker:
             return
         try:
             deliver(self._store, run)
+            self._note(run)
             self._rest_until, self._silent = 0.0, False
         except Exception as error:  # MLflow, its databases and file stores raise all kinds
             self._failed(run, problem_of(error, self._store.shown_uri))
@@ -200,6 +206,12 @@ class Tracker:
         with self._lock:
             if run.ended and run in self._runs:
                 self._runs.remove(run)
+
+    def _note(self, run: Run) -> None:
+        """Tell the job around this process, if there is one, which run is its."""
+        if run.run_id and run.uid not in self._noted:
+            self._noted.add(run.uid)
+            note_tracking_run(run.run_id)
 
     def _failed(self, run: Run, problem: str) -> None:
         self._rest_until = time.monotonic() + REST_S

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -79,11 +80,13 @@ def train(
             return _result(paths, spec, tracking_run=None)
         check_enough_images(spec)
         save_spec(paths, spec)
-        with connect(machine) as engine:
-            resources = machine.resources.train
-            each = (resources.cpus_per_worker, resources.gpus_per_worker)
-            engine.require(machine.resources.train.least_workers, *each, "train")
-            run_id = _tracked(machine, spec, paths, parent, tracker or Tracker(machine))
+        resources = machine.resources.train
+        with ThreadPoolExecutor(1) as beside:
+            known = beside.submit(lambda: tracker or Tracker(machine))  # imports MLflow meanwhile
+            with connect(machine) as engine:
+                each = (resources.cpus_per_worker, resources.gpus_per_worker)
+                engine.require(resources.least_workers, *each, "train")
+                run_id = _tracked(machine, spec, paths, parent, known.result())
     return _result(paths, spec, run_id)
 
 
@@ -96,6 +99,7 @@ def _tracked(
         params=parameters(spec),
         tags={RUN_TAG: paths.tracking_uid(), "wsol.recipe": spec.recipe.name},
         parent=parent,
+        wait=False,
     )
     fit = fit_inline if is_inline(machine) else fit_on_ray
     say(f"train {spec.recipe.name}: maps and boxes after each epoch in {paths.preview}")

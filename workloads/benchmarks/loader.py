@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import io
 import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
 from statistics import median
-from typing import NamedTuple
 
 import cv2
 import numpy as np
 import torch
+from numpy.typing import NDArray
+from PIL import Image
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
@@ -33,8 +35,8 @@ ROUNDS: dict[Extent, int] = {"quick": 1, "usual": 5, "full": 9}
 class _Files(Dataset[tuple[Tensor, Tensor]]):
     """JPEG files, shown as training shows them."""
 
-    def __init__(self, files: list[Path]) -> None:
-        self.files = files
+    def __init__(self, files: list[Path], decode: Callable[[bytes], NDArray[np.uint8]]) -> None:
+        self.files, self.decode = files, decode
 
     def __len__(self) -> int:
         return len(self.files)
@@ -42,13 +44,16 @@ class _Files(Dataset[tuple[Tensor, Tensor]]):
     def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
         rng = np.random.default_rng([0, index])
         view = VIEW.draw(rng, WIDTH, HEIGHT)
-        pixels = view.pixels(decode(self.files[index].read_bytes(), ImageLimits()))
+        pixels = view.pixels(self.decode(self.files[index].read_bytes()))
         return torch.from_numpy(pixels), torch.zeros(2)
 
 
-class _Epoch(NamedTuple):
-    images: int
-    seconds: float
+def _ours(data: bytes) -> NDArray[np.uint8]:
+    return decode(data, ImageLimits())
+
+
+def _pillow(data: bytes) -> NDArray[np.uint8]:
+    return np.array(Image.open(io.BytesIO(data)).convert("RGB"))
 
 
 def compare_loader(extent: Extent = "usual") -> dict[str, object]:
@@ -56,20 +61,26 @@ def compare_loader(extent: Extent = "usual") -> dict[str, object]:
 
     JPEG files of 400x350 pixels, resized to 254x254, cropped to 224x224 and mirrored at random, in
     batches of 32; decoded by 1 and by 2 threads, or by as many processes of PyTorch's loader, which
-    stay alive between epochs. Whole epochs take turns, after one of each that is not counted.
+    stay alive between epochs. It decodes with the same function, and once more with Pillow as most
+    scripts do; pixels are equal. Whole epochs take turns, after one of each that is not counted.
 
     Returns:
-        `ratio` at two workers; ratio and images/s at each number of workers.
+        `ratio` at two workers, of the same function; ratios and images/s at each number of workers.
     """
     found: dict[str, object] = {}
     with tempfile.TemporaryDirectory(prefix="wsol-bench-") as scratch:
         files, shards = _make(Path(scratch), IMAGES[extent])
         for workers in WORKERS:
-            ways = {"shards": _of_shards(shards, workers), "torch": _of_torch(files, workers)}
+            ways = {
+                "shards": _of_shards(shards, workers),
+                "torch": _of_torch(_Files(files, _ours), workers),
+                "torch_pillow": _of_torch(_Files(files, _pillow), workers),
+            }
             speeds = _speeds(ways, ROUNDS[extent])
-            ratios = [a / b for a, b in zip(speeds["shards"], speeds["torch"], strict=True)]
-            found[f"ratio_{workers}"] = median(ratios)
             found |= {f"{way}_{workers}_images_per_s": median(s) for way, s in speeds.items()}
+            for baseline, suffix in (("torch", ""), ("torch_pillow", "_pillow")):
+                pairs = zip(speeds["shards"], speeds[baseline], strict=True)
+                found[f"ratio_{workers}{suffix}"] = median(ours / theirs for ours, theirs in pairs)
     return {"name": "loader", "ratio": found[f"ratio_{WORKERS[-1]}"], **found}
 
 
@@ -91,9 +102,9 @@ def _of_shards(shards: Shards, threads: int) -> Callable[[int], int]:
     return lambda epoch: sum(len(batch.images) for batch in loader.batches(epoch))
 
 
-def _of_torch(files: list[Path], processes: int) -> Callable[[int], int]:
+def _of_torch(files: _Files, processes: int) -> Callable[[int], int]:
     loader = DataLoader(
-        _Files(files), BATCH, shuffle=True, drop_last=True, num_workers=processes,
+        files, BATCH, shuffle=True, drop_last=True, num_workers=processes,
         persistent_workers=True,
     )  # fmt: skip
     return lambda _: sum(len(images) for images, _ in loader)

@@ -16,6 +16,7 @@ from typing import Literal
 
 import cv2
 import numpy as np
+import simplejpeg
 from numpy.typing import NDArray
 from PIL import ExifTags, Image, UnidentifiedImageError, features
 from pydantic import Field
@@ -101,11 +102,29 @@ def decode_oriented(data: bytes, limits: ImageLimits) -> tuple[NDArray[np.uint8]
     """
     with _pillow_errors("decode"):
         image = _open(data, limits)
-        image.load()
         orientation = _orientation(image)
+        method = _UPRIGHT.get(orientation)
+        if method is None and (pixels := _jpeg_pixels(image, data)) is not None:
+            return pixels, orientation
+        image.load()
+        orientation = _orientation(image)  # PNG and TIFF may state it behind the pixels
         method = _UPRIGHT.get(orientation)
         rgb = _to_rgb(image)
         return np.array(rgb if method is None else rgb.transpose(method)), orientation
+
+
+def _jpeg_pixels(image: Image.Image, data: bytes) -> NDArray[np.uint8] | None:
+    """Pixels of an upright, whole, ordinary JPEG, as Pillow has them, but without Python's lock.
+
+    Both decode with libjpeg-turbo at its defaults. None where Pillow has to decide: damaged files,
+    CMYK, odd sampling.
+    """
+    if image.format != "JPEG" or image.mode not in ("RGB", "L"):
+        return None
+    try:
+        return np.asarray(simplejpeg.decode_jpeg(data, strict=True), dtype=np.uint8)
+    except ValueError:
+        return None
 
 
 def decode_grey(data: bytes, limits: ImageLimits) -> NDArray[np.uint8]:
@@ -245,9 +264,13 @@ def _check_rgb(image: NDArray[np.uint8], size: int) -> None:
 def _resize(image: NDArray[np.uint8], to_width: int, to_height: int) -> NDArray[np.uint8]:
     height, width = image.shape[:2]
     least = (min(width, to_width), min(height, to_height))
-    shrunk = cv2.resize(image, least, interpolation=cv2.INTER_AREA)
-    resized = cv2.resize(shrunk, (to_width, to_height), interpolation=cv2.INTER_LINEAR_EXACT)
-    return np.asarray(resized, dtype=np.uint8)
+    resized = image
+    if least != (width, height):
+        resized = cv2.resize(resized, least, interpolation=cv2.INTER_AREA)
+    if least != (to_width, to_height):
+        grown = (to_width, to_height)
+        resized = cv2.resize(resized, grown, interpolation=cv2.INTER_LINEAR_EXACT)
+    return image.copy() if resized is image else np.asarray(resized, dtype=np.uint8)
 
 
 def _open(data: bytes, limits: ImageLimits) -> Image.Image:

@@ -91,16 +91,16 @@ class Sample(NamedTuple):
 
 def collate(samples: list[Sample], num_classes: int, needs: frozenset[Need] = frozenset()) -> Batch:
     """Stack decoded samples."""
-    labels = torch.zeros(len(samples), num_classes)
-    difficult = torch.zeros(len(samples), num_classes, dtype=torch.bool)
+    labels = np.zeros((len(samples), num_classes), np.float32)
+    difficult = np.zeros((len(samples), num_classes), np.bool_)
     for row, sample in enumerate(samples):
         labels[row, list(sample.record.truth.labels)] = 1
         difficult[row, list(sample.record.truth.difficult_labels)] = True
     maps = [s.saliency for s in samples if s.saliency is not None]
     return Batch(
         images=torch.from_numpy(np.stack([s.pixels for s in samples])),
-        labels=labels,
-        difficult=difficult,
+        labels=torch.from_numpy(labels),
+        difficult=torch.from_numpy(difficult),
         extents=torch.tensor([s.extent for s in samples]),
         saliency=torch.from_numpy(np.stack(maps)) if maps else None,
         boxes=tuple(s.boxes for s in samples) if "boxes" in needs else None,

@@ -191,7 +191,7 @@ class TrainingRun:
     ) -> dict[str, float]:
         """Learn from a batch; what there is to report of it, nothing for most."""
         step = self.steps_done
-        torch.manual_seed(_seed(self.options.seed, self.epoch, step, self.team.share.rank))
+        self._seed_step(step)
         share, every = self.team.share, self.steps_per_report
         progress = self.epoch + walk.images(step) / walk.total
         rate = learning_rate_at(progress, self.options) * self.options.rate_factor(share)
@@ -209,6 +209,12 @@ class TrainingRun:
             values["gradient_norm"] = float(norm)
         listener(walk.position(self.epoch, step + 1, values if reported else None))
         return values
+
+    def _seed_step(self, step: int) -> None:
+        seed = _seed(self.options.seed, self.epoch, step, self.team.share.rank)
+        torch.default_generator.manual_seed(seed)
+        if self.device.type == "cuda":  # `torch.manual_seed` asks for it even where there is none
+            torch.cuda.manual_seed(seed)
 
     def _save_if_due(self) -> None:
         """A checkpoint in the middle of an epoch, where all workers agree that it is time."""
