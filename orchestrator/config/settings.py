@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import re
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 from urllib.parse import urlparse
 
 import yaml
@@ -60,6 +60,9 @@ class Tracking(Options):
         return uri
 
 
+LoaderName = Literal["shards", "ray-data"]
+
+
 class TrainResources(Options):
     """Workers of one training, and its checkpoints."""
 
@@ -69,6 +72,10 @@ class TrainResources(Options):
     cpus_per_worker: float = Field(default=1, gt=0, description="CPUs, and threads, of each")
     gpus_per_worker: float = Field(
         default=0, ge=0, description="GPUs of each; above 0 trains with nccl and bf16"
+    )
+    loader: LoaderName = Field(
+        default="shards",
+        description="each worker decodes for itself, or Ray Data does on any CPUs of the cluster",
     )
     loader_threads: int = Field(
         default=0, ge=0, description="decoding threads of each, beside the step; 0: in its thread"
@@ -100,6 +107,14 @@ class TrainResources(Options):
     def most_workers(self) -> int:
         """Workers that a training is planned for."""
         return self.workers if isinstance(self.workers, int) else self.workers[1]
+
+    @property
+    def least_cpus(self) -> float:
+        """CPUs without which a training waits: of its workers, and one that decodes for them."""
+        if self.loader == "shards":
+            return self.least_workers * self.cpus_per_worker
+        # Workers that take all CPUs would wait for ever for images that none is left to decode.
+        return self.most_workers * self.cpus_per_worker + 1
 
     @property
     def threads(self) -> int:

@@ -9,7 +9,7 @@ from clusters.cluster import load_cluster
 from clusters.inline import Inline as InlineCluster
 from clusters.joined import Joined
 from clusters.local import Local
-from orchestrator.config.settings import Machine
+from orchestrator.config.settings import LoaderName, Machine
 from orchestrator.engine.engine import Engine
 from orchestrator.engine.signals import ending_by_sigterm
 from workloads.errors import ConfigError
@@ -44,6 +44,21 @@ def connect(machine: Machine) -> Iterator[Engine]:
 def is_inline(machine: Machine) -> bool:
     """Whether all work is done in this process, without Ray."""
     return isinstance(load_cluster(machine.cluster), InlineCluster)
+
+
+def training_loader(machine: Machine) -> LoaderName:
+    """The loader that a training has there; it decides which images share a batch.
+
+    Raises:
+        ConfigError: one that needs Ray, without Ray.
+    """
+    loader = machine.resources.train.loader
+    if loader == "ray-data" and is_inline(machine):
+        raise ConfigError(
+            "resources.train.loader is ray-data and cluster inline, which has no Ray; set it to "
+            "shards, or another cluster"
+        )
+    return loader
 
 
 def training_workers(machine: Machine) -> int:

@@ -42,7 +42,7 @@ def needs(verb: str, settings: Settings) -> dict[str, float]:
     """
     resources = settings.resources
     train = resources.train
-    training = _times(train.least_workers, train.cpus_per_worker, train.gpus_per_worker)
+    training = _times(1, train.least_cpus, train.least_workers * train.gpus_per_worker)
     evaluate = _times(1, resources.evaluate.cpus_per_actor, resources.evaluate.gpus_per_actor)
     annotate = _times(1, resources.annotate.cpus_per_actor, resources.annotate.gpus_per_actor)
     ingest = _times(1, resources.ingest.cpus_per_task, 0)

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from orchestrator.config.places import restored, stored
-from orchestrator.config.settings import Machine
+from orchestrator.config.settings import LoaderName, Machine
 from orchestrator.config.workspace import RunPaths
-from orchestrator.engine.connect import training_workers
+from orchestrator.engine.connect import training_loader, training_workers
 from orchestrator.train.initial import InitialWeights, initial_weights
 from workloads.artifacts import digest, exists, is_sealed, read_json, write_json
 from workloads.errors import ConfigError, NotFound, unknown_name
@@ -40,6 +40,7 @@ class TrainSpec(Options):
     classes: tuple[str, ...]
     task: str
     workers: int
+    loader: LoaderName = "shards"
     limits: ImageLimits
     initial: tuple[InitialWeights, ...] = ()
     proposals: Path | None = None
@@ -103,6 +104,7 @@ def make_spec(
         classes=shards.classes,
         task=shards.task,
         workers=training_workers(machine),
+        loader=training_loader(machine),
         limits=machine.images,
         initial=initial_weights(chosen, shards.task, initial or {}),
         proposals=proposals.folder if proposals else None,
@@ -141,7 +143,7 @@ def check_enough_images(spec: TrainSpec) -> None:
     Raises:
         ConfigError: the split to learn from has too few images.
     """
-    from workloads.training.shard_loader import Pace, check_images
+    from workloads.training.shard_source import Pace, check_images
 
     train = spec.recipe.train
     if train.balance:  # repeats images; how often, the loader finds out

@@ -84,8 +84,8 @@ def train(
         with ThreadPoolExecutor(1) as beside:
             known = beside.submit(lambda: tracker or Tracker(machine))  # imports MLflow meanwhile
             with connect(machine) as engine:
-                each = (resources.cpus_per_worker, resources.gpus_per_worker)
-                engine.require(resources.least_workers, *each, "train")
+                gpus = resources.least_workers * resources.gpus_per_worker
+                engine.require(1, resources.least_cpus, gpus, "train")
                 run_id = _tracked(machine, spec, paths, parent, known.result())
     return _result(paths, spec, run_id)
 

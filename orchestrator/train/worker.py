@@ -18,6 +18,10 @@ from workloads.artifacts import write_text
 if TYPE_CHECKING:
     import torch
 
+    from workloads.methods.base import Method
+    from workloads.training.loader import Loader
+    from workloads.training.on_shards import TrainingData
+    from workloads.training.options import TrainOptions
     from workloads.training.run import Position, TrainingRun
     from workloads.training.share import Share
     from workloads.training.team import Team
@@ -51,10 +55,24 @@ def new_training(
     )
     cadence = resources.cadence(keep_best=spec.recipe.train.model == "best")
     folder = CheckpointFolder(paths.checkpoints, cadence)
-    training = training_on(data, build(spec), spec.recipe.train, device, team, checkpoints=folder)
-    steps = spec.recipe.train.epochs * training.loader.plan().steps
+    method, options = build(spec), spec.recipe.train
+    loader = _ray_data_loader(data, method, options, team) if spec.loader == "ray-data" else None
+    training = training_on(data, method, options, device, team, loader=loader, checkpoints=folder)
+    steps = options.epochs * training.loader.plan().steps
     training.steps_per_report = max(LEAST_STEPS, -(-steps // MOST_POINTS))
     return training
+
+
+def _ray_data_loader(
+    data: TrainingData, method: Method, options: TrainOptions, team: Team | None
+) -> Loader:
+    from orchestrator.train.ray_data_loader import RayDataLoader
+    from workloads.training.on_shards import pace_of, shard_source
+    from workloads.training.team import Team
+
+    team = team or Team()
+    source, pace = shard_source(data, method, options), pace_of(data, options, team.share)
+    return RayDataLoader(source, pace, team, options.epochs)
 
 
 def run_to_the_end(training: TrainingRun, spec: TrainSpec, paths: RunPaths, *, says: bool) -> None:

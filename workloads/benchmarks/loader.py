@@ -23,7 +23,9 @@ from workloads.images.decode import ImageLimits, decode
 from workloads.shards.shards import Shards
 from workloads.shards.write import finish_shards, ingest_shard
 from workloads.training.augmentation import Augmentation
-from workloads.training.shard_loader import Pace, ShardLoader, Showing
+from workloads.training.shard_loader import ShardLoader
+from workloads.training.shard_source import Pace, ShardSource
+from workloads.training.showing import Showing
 
 WIDTH, HEIGHT = 400, 350
 VIEW = Augmentation(224, margin=30, flip=True)
@@ -98,7 +100,8 @@ def _speeds(ways: dict[str, Callable[[int], int]], rounds: int) -> dict[str, lis
 
 def _of_shards(shards: Shards, threads: int) -> Callable[[int], int]:
     pace = Pace(BATCH, threads=threads)
-    loader = ShardLoader(shards.folder, "train", len(shards.classes), Showing(VIEW), pace)
+    source = ShardSource(shards.folder, "train", len(shards.classes), Showing(VIEW))
+    loader = ShardLoader(source, pace)
     return lambda epoch: sum(len(batch.images) for batch in loader.batches(epoch))
 
 

@@ -18,10 +18,13 @@ from workloads.shards.shards import Shards
 from workloads.training.augmentation import Augmentation
 from workloads.training.balance import Balance
 from workloads.training.batch import Batch, Sample, collate
+from workloads.training.loader import Loader
 from workloads.training.options import TrainOptions
 from workloads.training.run import TrainingRun
-from workloads.training.shard_loader import Pace, ShardLoader, Showing
+from workloads.training.shard_loader import ShardLoader
+from workloads.training.shard_source import Pace, ShardSource
 from workloads.training.share import Share
+from workloads.training.showing import Showing
 from workloads.training.team import Team
 
 
@@ -51,11 +54,14 @@ def training_on(
     options: TrainOptions,
     device: torch.device,
     team: Team | None = None,
+    *,
+    loader: Loader | None = None,
     **of_run: Any,
 ) -> TrainingRun:
     """A training from its start.
 
     Args:
+        loader: instead of the one that reads shards.
         of_run: `checkpoints` and `steps_per_report` of `TrainingRun`.
 
     Raises:
@@ -67,7 +73,7 @@ def training_on(
     return TrainingRun(
         method=method,
         options=options,
-        loader=shard_loader(data, method, options, team.share),
+        loader=loader or shard_loader(data, method, options, team.share),
         validation=partial(validation_batches, data, method, options, team.share),
         device=device,
         team=team,
@@ -81,21 +87,30 @@ def shard_loader(
     """The loader that a method's training on shards takes.
 
     Raises:
-        ConfigError: as `ShardLoader` and `Showing` do.
+        ConfigError: as `ShardLoader`, `ShardSource` and `Showing` do.
     """
+    return ShardLoader(shard_source(data, method, options), pace_of(data, options, share), share)
+
+
+def shard_source(data: TrainingData, method: Method, options: TrainOptions) -> ShardSource:
+    """The images that a method's training on shards shows."""
     showing = Showing(
         _augmentation(data, method, options), data.limits, method.needs, _proposals(data, method)
     )
-    return ShardLoader(
+    return ShardSource(
         data.shards.folder,
         data.train,
         method.num_classes,
         showing,
-        Pace(options.batch_of(share), options.last_batch, options.shuffle_pool, data.threads),
         options.seed,
-        share,
+        options.shuffle_pool,
         _balance(data, method, options),
     )
+
+
+def pace_of(data: TrainingData, options: TrainOptions, share: Share) -> Pace:
+    """Numbers of images that a training takes at once."""
+    return Pace(options.batch_of(share), options.last_batch, data.threads)
 
 
 def validation_batches(

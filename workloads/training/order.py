@@ -135,6 +135,20 @@ def dealt(count: int, past: Iterable[Stretch], plan: BatchPlan, share: Share) ->
     return _shares(left, plan)[share.rank]
 
 
+def dealt_in_turn(past: Iterable[Stretch], plan: BatchPlan, share: Share) -> NDArray[np.int64]:
+    """Places that a worker shows next where each batch is a stretch of the order.
+
+    Whoever reads the order once for all workers deals so; for its arguments see `dealt`.
+    """
+    done = sum(stretch.steps * stretch.batch for stretch in past)
+    begins = accumulate(plan.sizes(), initial=done)
+    places = [
+        np.arange(size) + begin + _before(of_all, plan.workers, share.rank)
+        for begin, of_all, size in zip(begins, plan.sizes(), plan.sizes(share.rank), strict=False)
+    ]
+    return np.concatenate([np.zeros(0, np.int64), *places])
+
+
 def _shares(left: NDArray[np.int64], plan: BatchPlan) -> list[NDArray[np.int64]]:
     """Each worker's part of what is left: the neighbours that fill its batches, then the rest."""
     rest = len(left) - plan.full_steps * plan.batch
@@ -149,6 +163,11 @@ def _shares(left: NDArray[np.int64], plan: BatchPlan) -> list[NDArray[np.int64]]
 def _part(whole: int, workers: int, rank: int) -> int:
     """Each gets as many; what is over goes to the first ones."""
     return whole // workers + (rank < whole % workers)
+
+
+def _before(whole: int, workers: int, rank: int) -> int:
+    """Parts of all workers before one."""
+    return whole // workers * rank + min(rank, whole % workers)
 
 
 def _shuffled_nearby(count: int, pool: int, rng: np.random.Generator) -> NDArray[np.int64]:

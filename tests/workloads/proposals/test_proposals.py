@@ -34,7 +34,9 @@ from workloads.training.augmentation import Augmentation
 from workloads.training.on_shards import TrainingData, training_on
 from workloads.training.options import TrainOptions
 from workloads.training.run import TrainingRun
-from workloads.training.shard_loader import Pace, ShardLoader, Showing
+from workloads.training.shard_loader import ShardLoader
+from workloads.training.shard_source import Pace, ShardSource
+from workloads.training.showing import Showing
 
 LIMITS = ImageLimits()
 QUICK = ProposalOptions(search_side=64, map_side=16)
@@ -225,7 +227,7 @@ def test_maps_follow_the_crop_and_the_mirror(tmp_path: Path, fit: Fit, margin: i
     folder = write_shards(tmp_path / "shards", made, ["square"])
     views = Augmentation(48, margin=margin, flip=True, fit=fit)
     showing = Showing(views, LIMITS, frozenset({"saliency"}), Brightness(images))
-    (batch,) = ShardLoader(folder, "train", 1, showing, Pace(8)).batches(0)
+    (batch,) = ShardLoader(ShardSource(folder, "train", 1, showing), Pace(8)).batches(0)
     assert batch.saliency is not None
     assert batch.saliency.dtype == torch.float32
     seen = batch.images[:, :, :, 0].float() / 255
@@ -255,4 +257,4 @@ def test_without_proposals_it_is_said_what_to_run(shards: Path, stored: Path) ->
         training(shards, None)
     (metrics,) = training(shards, None, map_weight=0).epochs()
     assert "map" not in metrics
-    assert training(shards, stored, map_weight=0).loader.showing.proposals is None  # unread
+    assert training(shards, stored, map_weight=0).loader.source.showing.proposals is None  # unread

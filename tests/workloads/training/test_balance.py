@@ -25,8 +25,10 @@ from workloads.training.checkpoint_folder import CheckpointFolder
 from workloads.training.on_shards import TrainingData, training_on
 from workloads.training.options import TrainOptions
 from workloads.training.run import Position, TrainingRun
-from workloads.training.shard_loader import Pace, ShardLoader, Showing
+from workloads.training.shard_loader import ShardLoader
+from workloads.training.shard_source import Pace, ShardSource
 from workloads.training.share import Share
+from workloads.training.showing import Showing
 
 CPU = torch.device("cpu")
 # 12 images of class 0, 5 of class 1 (one beside class 0), 2 of class 2, one with nothing. Where a
@@ -53,10 +55,9 @@ def loader(
 ) -> ShardLoader:
     """Balanced, with batches of one image for each worker."""
     share = share or Share()
-    return ShardLoader(
-        shards, "train", 3, Showing(Augmentation(8, **changes)), Pace(share.world, threads=threads),
-        share=share, balance=Balance.of_split(shards, "train", 3, limit=10),
-    )  # fmt: skip
+    balance = Balance.of_split(shards, "train", 3, limit=10)
+    source = ShardSource(shards, "train", 3, Showing(Augmentation(8, **changes)), balance=balance)
+    return ShardLoader(source, Pace(share.world, threads=threads), share)
 
 
 def shown(loader: ShardLoader, epoch: int) -> Counter[int]:
@@ -143,7 +144,9 @@ def test_only_repeats_are_changed(shards: Path) -> None:
 
 
 def test_without_balance_nothing_changes(shards: Path) -> None:
-    plain = ShardLoader(shards, "train", 3, Showing(Augmentation(8, noise=9.0)), Pace(1))
+    plain = ShardLoader(
+        ShardSource(shards, "train", 3, Showing(Augmentation(8, noise=9.0))), Pace(1)
+    )
     assert noisy(plain) == [False] * len(LABELS)
 
 
@@ -165,7 +168,7 @@ def test_a_balanced_training_continues_bit_for_bit(
     monkeypatch.setattr("workloads.backbones.tiny.Tiny.hidden_channels", 16)
     whole = training(shards)
     assert whole.loader.plan().steps == int(SHOWN) // 4
-    augmentation = whole.loader.showing.augmentation
+    augmentation = whole.loader.source.showing.augmentation
     assert (augmentation.noise, augmentation.rotation_deg) == (4, 30)
     list(whole.epochs())
 

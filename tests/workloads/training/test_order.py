@@ -9,7 +9,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from workloads.training.order import BatchPlan, LastBatch, Stretch, dealt, epoch_order
+from workloads.training.order import (
+    BatchPlan,
+    LastBatch,
+    Stretch,
+    dealt,
+    dealt_in_turn,
+    epoch_order,
+)
 from workloads.training.share import Share
 
 LAST: list[LastBatch] = ["drop", "short"]
@@ -136,3 +143,18 @@ def test_what_fills_no_batch_is_left_out_or_a_short_one(last: LastBatch, sizes: 
     assert [plan.sizes(rank)[-1] for rank in range(4)] == (
         [2] * 4 if last == "drop" else [1, 1, 1, 0]
     )
+
+
+@given(plan=plans, before=st.lists(st.builds(Stretch, *[st.integers(1, 5)] * 3), max_size=3))
+def test_dealt_in_turn_each_batch_is_a_stretch_of_the_order(
+    plan: BatchPlan, before: list[Stretch]
+) -> None:
+    done = sum(stretch.steps * stretch.batch for stretch in before)
+    parts = [
+        np.split(places, np.cumsum(plan.sizes(rank))[:-1]) if plan.steps else []
+        for rank in range(plan.workers)
+        for places in [dealt_in_turn(before, plan, Share(rank, plan.workers))]
+    ]
+    batches = [np.concatenate(of_workers).tolist() for of_workers in zip(*parts, strict=True)]
+    assert [place for batch in batches for place in batch] == list(range(done, done + plan.shown))
+    assert [len(batch) for batch in batches] == plan.sizes()

@@ -16,8 +16,10 @@ from workloads.shards.read import read_shards
 from workloads.training.augmentation import Augmentation
 from workloads.training.batch import Batch
 from workloads.training.order import Stretch
-from workloads.training.shard_loader import Pace, ShardLoader, Showing
+from workloads.training.shard_loader import ShardLoader
+from workloads.training.shard_source import Pace, ShardSource
 from workloads.training.share import Share
+from workloads.training.showing import Showing
 
 CLASSES = 10
 
@@ -29,8 +31,8 @@ def shards(digit_shards: Path) -> Path:
 
 def loader(shards: Path, share: Share, threads: int = 0, batch: int = 16) -> ShardLoader:
     warp = Augmentation(32, margin=4, flip=True)
-    pace = Pace(batch, threads=threads)
-    return ShardLoader(shards, "train", CLASSES, Showing(warp), pace, share=share)
+    source = ShardSource(shards, "train", CLASSES, Showing(warp))
+    return ShardLoader(source, Pace(batch, threads=threads), share)
 
 
 def ids(batches: Iterable[Batch]) -> list[str]:
@@ -102,8 +104,8 @@ def test_a_worker_without_an_image_of_the_last_batch_takes_one_that_does_not_cou
     shards: Path,
 ) -> None:
     """96 images in batches of 19: the last has one."""
-    showing, pace = Showing(Augmentation(8)), Pace(19, "short")
-    made = [ShardLoader(shards, "train", CLASSES, showing, pace, share=Share(r, 2)) for r in (0, 1)]
+    source = ShardSource(shards, "train", CLASSES, Showing(Augmentation(8)))
+    made = [ShardLoader(source, Pace(19, "short"), Share(rank, 2)) for rank in (0, 1)]
     ends = [list(one.batches(0))[-1] for one in made]
     assert [(batch.counted, batch.weight) for batch in ends] == [(1, 2.0), (0, 0.0)]
     assert [len(batch.labels) for batch in ends] == [1, 1]
@@ -122,6 +124,6 @@ def test_an_image_that_is_none_any_more_is_named(
     def rotten(*_: object) -> None:
         raise InputRejected("cannot decode the image: truncated; replace the file")
 
-    monkeypatch.setattr("workloads.training.shard_loader.decode", rotten)
+    monkeypatch.setattr("workloads.training.showing.decode", rotten)
     with pytest.raises(IntegrityError, match=r"image '.+' of the shards: cannot decode the image"):
         next(loader(shards, Share(), threads=2).batches(0))
