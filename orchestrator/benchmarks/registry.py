@@ -9,6 +9,7 @@ from __future__ import annotations
 from orchestrator.benchmarks.evaluate_maps import measure_evaluation
 from orchestrator.benchmarks.ingest_memory import compare_ingest_memory
 from orchestrator.benchmarks.methods import compare_methods
+from orchestrator.benchmarks.ray_data_loader import compare_ray_data_loader
 from orchestrator.benchmarks.recipes import run_recipes
 from orchestrator.benchmarks.submit import compare_submission
 from orchestrator.benchmarks.train import compare_training
@@ -22,6 +23,7 @@ BENCHMARKS: Registry[Benchmark] = Registry(
         **dict(OF_THE_LIBRARY.items()),
         "evaluate-maps": measure_evaluation,
         "ingest-memory": compare_ingest_memory,
+        "loader-ray-data": compare_ray_data_loader,
         "methods": compare_methods,
         "recipes": run_recipes,
         "submit": compare_submission,

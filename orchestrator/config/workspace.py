@@ -64,6 +64,11 @@ class RunPaths:
         return self.folder / "checkpoints"
 
     @property
+    def stalled(self) -> Path:
+        """A note for each worker that has not moved for long."""
+        return self.folder / "stalled"
+
+    @property
     def model(self) -> Path:
         """The trained model with untuned thresholds; its manifest marks the run as finished."""
         return self.folder / "model"

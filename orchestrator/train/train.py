@@ -22,6 +22,7 @@ from orchestrator.tracking.mlflow_store import RUN_TAG
 from orchestrator.tracking.tracker import Tracker
 from orchestrator.train.fit import fit_inline, fit_on_ray
 from orchestrator.train.spec import TrainSpec, build, check_enough_images, parameters, save_spec
+from orchestrator.train.stall import stalled
 from workloads.artifacts import exists, is_sealed, read_json
 from workloads.errors import Conflict, IntegrityError, NotFound
 from workloads.models.model import Model
@@ -174,9 +175,13 @@ def _view(paths: RunPaths, title: str, stop: threading.Event) -> None:
     while not (state := _position(paths)):
         if stop.wait(0.5):
             return
+    said = ""
     with Progress(state["total"], "images", f"train {title}", done=state["done"]) as progress:
         while not stop.wait(0.5):
             progress.advance_to(_position(paths).get("done", progress.done))
+            if (news := stalled(paths)) and not said:
+                say(f"train {title}: {news}")
+            said = news
         progress.advance_to(_position(paths).get("done", progress.done))
 
 

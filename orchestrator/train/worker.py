@@ -13,6 +13,7 @@ from orchestrator.config.workspace import RunPaths
 from orchestrator.tracking.events import log_epoch, log_step
 from orchestrator.train.rank_log import rank_log, say_epoch, say_here
 from orchestrator.train.spec import TrainSpec, build
+from orchestrator.train.stall import watched
 from workloads.artifacts import write_text
 
 if TYPE_CHECKING:
@@ -75,15 +76,23 @@ def _ray_data_loader(
     return RayDataLoader(source, pace, team, options.epochs)
 
 
-def run_to_the_end(training: TrainingRun, spec: TrainSpec, paths: RunPaths, *, says: bool) -> None:
+def run_to_the_end(
+    training: TrainingRun, spec: TrainSpec, paths: RunPaths, *, stall_s: float, says: bool
+) -> None:
     """Train from the last checkpoint on; the first worker keeps curves and pictures.
 
     Args:
+        stall_s: time without a step after which a worker notes that it waits.
         says: whether each epoch has a line in the worker's log.
     """
+    training.resume()
+    with watched(training, paths, stall_s):
+        _epochs(training, spec, paths, says=says)
+
+
+def _epochs(training: TrainingRun, spec: TrainSpec, paths: RunPaths, *, says: bool) -> None:
     from orchestrator.train.preview import Preview
 
-    training.resume()
     if says:
         say_here(training.summary())
     first = training.team.share.rank == 0
@@ -145,7 +154,7 @@ def _train(
 
     team = Team(share, is_preempted=_Notice())
     training = new_training(spec, resources, paths, get_device(), team)
-    run_to_the_end(training, spec, paths, says=says)
+    run_to_the_end(training, spec, paths, stall_s=resources.stall_s, says=says)
 
 
 class _Notice:

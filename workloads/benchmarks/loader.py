@@ -71,7 +71,7 @@ def compare_loader(extent: Extent = "usual") -> dict[str, object]:
     """
     found: dict[str, object] = {}
     with tempfile.TemporaryDirectory(prefix="wsol-bench-") as scratch:
-        files, shards = _make(Path(scratch), IMAGES[extent])
+        files, shards = make_images(Path(scratch), IMAGES[extent])
         for workers in WORKERS:
             ways = {
                 "shards": _of_shards(shards, workers),
@@ -113,7 +113,7 @@ def _of_torch(files: _Files, processes: int) -> Callable[[int], int]:
     return lambda _: sum(len(images) for images, _ in loader)
 
 
-def _make(folder: Path, images: int) -> tuple[list[Path], Shards]:
+def make_images(folder: Path, images: int) -> tuple[list[Path], Shards]:
     """JPEG files in a folder for each of two classes, and shards of them."""
     rng = np.random.default_rng(0)
     for number in range(images):

@@ -21,6 +21,7 @@ from workloads.errors import WsolError
 from workloads.methods.base import Method
 from workloads.metrics.average_precision import mean_average_precision
 from workloads.storage.addresses import shown
+from workloads.training.activity import Activity
 from workloads.training.batch import Batch
 from workloads.training.checkpoint_folder import CheckpointFolder, Mark
 from workloads.training.checkpoints import State, load_checkpoint
@@ -72,6 +73,7 @@ class TrainingRun:
     Attributes:
         validation: gives this worker's part of the images of the validation curve.
         checkpoints: where the first worker keeps them; None for none.
+        activity: what this worker does at the moment.
         steps_per_report: steps between two positions with metrics; 0 for none.
     """
 
@@ -87,6 +89,7 @@ class TrainingRun:
     def __post_init__(self) -> None:
         torch.manual_seed(self.options.seed)
         self.stepper = Stepper(self.method, self.options, self.device, self.team)
+        self.activity = Activity("the start")
         self.epoch = 0
         self.past: tuple[Stretch, ...] = ()
         self.sums = Sums()
@@ -174,11 +177,14 @@ class TrainingRun:
         meter = Meter()
         walk = _Walk(self.past, self.loader.plan(self.past), self.options.epochs)
         last: dict[str, float] = {}
+        self.activity.begin("images")
         for batch in meter.waiting(self.loader.batches(self.epoch, self.past)):
+            self.activity.begin("the gradients of all workers")
             last = self._step(walk, batch, listener)
             meter.images += batch.counted
             if self.steps_done < walk.steps:
                 self._save_if_due()
+            self.activity.begin("images")
         self._check_finite(late=0)
         return {
             **means(self.team.gather(self.sums.state())),
@@ -243,6 +249,7 @@ class TrainingRun:
     def _save(self, score: float | None = None) -> None:
         if self.checkpoints is None:
             return
+        self.activity.begin("a checkpoint")
         state = self.state()
         if self.team.share.rank == 0:
             self._check_finite(late=0)
@@ -274,6 +281,7 @@ class TrainingRun:
         """Classification mAP on the first images of the validation split."""
         if self.options.validation_images == 0:
             return {}
+        self.activity.begin("validation")
         self.team.share_buffers(self.stepper.method)
         answers = class_scores(self.result, self.validation())
         parts = self.team.gather([t.numpy() for t in answers])

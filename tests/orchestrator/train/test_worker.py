@@ -47,7 +47,7 @@ def test_an_epoch_is_in_the_event_log_before_it_has_a_checkpoint(
     monkeypatch.setattr("orchestrator.train.preview.Preview", lambda *_: picture)
     paths = RunPaths(tmp_path)
     with pytest.raises(Killed):
-        run_to_the_end(OneEpoch(rank), None, paths, says=False)
+        run_to_the_end(OneEpoch(rank), None, paths, stall_s=60, says=False)
     told = [{"epoch": 3, "loss": 0.5}] if rank == 0 else []
     assert learning_curves(paths.events) == told
     assert drawn == [0] * len(told)
