@@ -7,15 +7,14 @@ import os
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
-import psutil
 from PIL import Image
 
+from orchestrator.benchmarks.peak_memory import PeakMemory
 from workloads.benchmarks.extent import Extent
 from workloads.datasets.voc import IMAGES, Voc2007
 from workloads.records import GroundTruth, Record
@@ -25,7 +24,6 @@ FEW: dict[Extent, int] = {"quick": 100, "usual": 400, "full": 2_000}
 TIMES = 10  # as many images
 DIFFERENT = 100  # images that are really different; the others are links to them
 WIDTH, HEIGHT = 500, 375
-SAMPLE_S = 0.5
 
 
 def compare_ingest_memory(extent: Extent = "usual") -> dict[str, object]:
@@ -59,7 +57,7 @@ def _measure(folder: Path, images: int) -> dict[str, float]:
     process = subprocess.Popen(
         command, cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
     )
-    with _Peak(process.pid) as peak:
+    with PeakMemory(process.pid) as peak:
         _, said = process.communicate()
     if process.returncode != 0:
         raise RuntimeError(f"wsol ingest ended with {process.returncode}: {said[-500:]}")
@@ -71,39 +69,6 @@ def _measure(folder: Path, images: int) -> dict[str, float]:
         "images_per_s": round(images / seconds, 1),
         "shards": len(split.shards),
     }
-
-
-class _Peak:
-    """The most memory that a process and all below it held while the block ran."""
-
-    def __init__(self, pid: int) -> None:
-        self.root = psutil.Process(pid)
-        self.bytes = 0
-        self._done = threading.Event()
-        self._thread = threading.Thread(target=self._watch, daemon=True)
-
-    def __enter__(self) -> _Peak:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._done.set()
-        self._thread.join()
-
-    def _watch(self) -> None:
-        while not self._done.wait(SAMPLE_S):
-            try:
-                processes = [self.root, *self.root.children(recursive=True)]
-            except psutil.NoSuchProcess:
-                return
-            self.bytes = max(self.bytes, sum(map(_held_by, processes)))
-
-
-def _held_by(process: psutil.Process) -> int:
-    try:
-        return int(process.memory_full_info().pss)
-    except (psutil.NoSuchProcess, psutil.AccessDenied):
-        return 0
 
 
 def _make(root: Path, images: int) -> None:

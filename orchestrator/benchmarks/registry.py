@@ -13,6 +13,7 @@ from orchestrator.benchmarks.ray_data_loader import compare_ray_data_loader
 from orchestrator.benchmarks.recipes import run_recipes
 from orchestrator.benchmarks.submit import compare_submission
 from orchestrator.benchmarks.train import compare_training
+from orchestrator.benchmarks.train_memory import compare_train_memory
 from workloads.benchmarks.extent import Benchmark
 from workloads.benchmarks.registry import BENCHMARKS as OF_THE_LIBRARY
 from workloads.registry import Registry
@@ -28,5 +29,6 @@ BENCHMARKS: Registry[Benchmark] = Registry(
         "recipes": run_recipes,
         "submit": compare_submission,
         "train": compare_training,
+        "train-memory": compare_train_memory,
     },
 )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from commands import start_wsol, wait_until, wsol
 from PIL import Image
 
 from orchestrator.config.settings import Evaluate, Settings, Tune
@@ -59,6 +60,11 @@ def run(settings: Settings, spec: TrainSpec) -> RunPaths:
     return paths
 
 
+def curve(paths: RunPaths) -> list[dict[str, float]]:
+    rows = learning_curves(paths.events)
+    return [{k: v for k, v in row.items() if k not in TIMINGS} for row in rows]
+
+
 def test_it_leaves_a_model_and_a_curve(run: RunPaths) -> None:
     assert [row["epoch"] for row in learning_curves(run.events)] == [1, 2, 3]
     assert Model.open_verified(run.model).card.classes[0] == "zero"
@@ -102,10 +108,23 @@ def test_killed_after_an_epoch_and_continued_it_is_the_same_model(
     train(settings, spec, paths, resume=True)
     assert Model.open(paths.model).digest == Model.open(run.model).digest
 
-    def curve(paths: RunPaths) -> list[dict[str, float]]:
-        rows = learning_curves(paths.events)
-        return [{k: v for k, v in row.items() if k not in TIMINGS} for row in rows]
+    assert curve(paths) == curve(run)
 
+
+def test_a_process_killed_in_the_middle_of_an_epoch_and_continued_it_is_the_same_model(
+    settings: Settings, shards: Shards, run: RunPaths, tmp_path: Path
+) -> None:
+    words = (
+        *("train", "digits-cam-tiny", "--shards", str(shards.folder), "--initial", "random"),
+        *("--epochs", "3", "--name", "process", "--set", f"workspace={settings.workspace}"),
+        *("--set", "cluster=inline", "--set", "resources.train.checkpoint_steps=1"),
+    )
+    paths, said = Workspace(settings.workspace).run("process"), tmp_path / "said"
+    process = start_wsol(*words, said=said)
+    wait_until(lambda: any(paths.checkpoints.glob("epoch-00001-*/manifest.json")), process, said)
+    process.kill()
+    process.join()
+    assert wsol(*words, "--resume", "-o", "json").answer()["digest"] == Model.open(run.model).digest
     assert curve(paths) == curve(run)
 
 
