@@ -22,6 +22,7 @@ from workloads.methods.base import Method
 from workloads.metrics.average_precision import mean_average_precision
 from workloads.storage.addresses import shown
 from workloads.training.activity import Activity
+from workloads.training.ahead import ahead_of
 from workloads.training.batch import Batch
 from workloads.training.checkpoint_folder import CheckpointFolder, Mark
 from workloads.training.checkpoints import State, load_checkpoint
@@ -178,7 +179,7 @@ class TrainingRun:
         walk = _Walk(self.past, self.loader.plan(self.past), self.options.epochs)
         last: dict[str, float] = {}
         self.activity.begin("images")
-        for batch in meter.waiting(self.loader.batches(self.epoch, self.past)):
+        for batch in meter.waiting(self._batches()):
             self.activity.begin("the gradients of all workers")
             last = self._step(walk, batch, listener)
             meter.images += batch.counted
@@ -191,6 +192,13 @@ class TrainingRun:
             **{name: last[name] for name in ("learning_rate", "gradient_norm") if name in last},
             **of_all(self.team.gather(meter.readings())),
         }
+
+    def _batches(self) -> Iterator[Batch]:
+        """The rest of the epoch, in pinned memory for a GPU."""
+        batches = self.loader.batches(self.epoch, self.past)
+        if self.device.type != "cuda":
+            return batches
+        return ahead_of(map(Batch.pinned, batches), 1)
 
     def _step(
         self, walk: _Walk, batch: Batch, listener: Callable[[Position], None]

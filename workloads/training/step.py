@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from workloads.backbones.normalizer import InputNormalizer
+from workloads.errors import ConfigError
 from workloads.methods.base import Method
 from workloads.training.batch import Batch
 from workloads.training.optimizer import make_optimizer, set_learning_rate
@@ -21,6 +22,9 @@ from workloads.training.team import Team
 class Stepper:
     """A network with its optimizer, on its device.
 
+    Raises:
+        ConfigError: an option needs a GPU.
+
     Attributes:
         average: the moving average of the network's weights (its buffers are those of the last
             step); None unless it was asked for.
@@ -29,8 +33,11 @@ class Stepper:
     def __init__(
         self, method: Method, options: TrainOptions, device: torch.device, team: Team
     ) -> None:
+        _check(options, device)
         self.options = options
         self.device = device
+        if device.type == "cuda":
+            torch.cuda.set_device(device)
         method = method.to(device)
         if options.channels_last:
             method = method.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -115,6 +122,14 @@ def _average_of(method: Method, options: TrainOptions) -> AveragedModel | None:
         return None
     moving = get_ema_multi_avg_fn(options.ema_decay)  # type: ignore[no-untyped-call]
     return AveragedModel(method, multi_avg_fn=moving)
+
+
+def _check(options: TrainOptions, device: torch.device) -> None:
+    if options.sync_batch_norm and device.type != "cuda":
+        raise ConfigError(
+            f"train.sync_batch_norm is true and the device {device.type}; it needs GPUs: set "
+            "resources.train.gpus_per_worker, or it to false"
+        )
 
 
 def _precision(options: TrainOptions, device: torch.device) -> torch.dtype:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import copy
+from functools import partialmethod
 from typing import Any
 
 import pytest
 import torch
 
+from workloads.errors import ConfigError
 from workloads.methods.base import Method
 from workloads.methods.registry import build_method
 from workloads.training.batch import Batch
@@ -112,6 +114,25 @@ def test_bf16_is_of_the_forward_pass_alone(method: Method) -> None:
     assert {p.dtype for p in lower.method.parameters()} == {torch.float32}
     assert float(rounded["loss"]) != float(terms["loss"])
     assert float(rounded["loss"]) == pytest.approx(float(terms["loss"]), rel=0.05)
+
+
+def test_batch_statistics_of_all_workers_need_gpus(method: Method) -> None:
+    with pytest.raises(ConfigError, match=r"sync_batch_norm is true and the device cpu; it needs"):
+        stepper(method, sync_batch_norm=True)
+
+
+def test_a_compiled_network_learns_the_same(
+    method: Method, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Compiled without a C++ compiler: the graph is captured and run as it is."""
+    monkeypatch.setattr(
+        "torch.nn.Module.compile", partialmethod(torch.nn.Module.compile, backend="eager")
+    )
+    plain, compiled = stepper(method), stepper(method, compile=True)
+    for one in (plain, compiled):
+        one.step(batch(4), 0.1)
+    torch.testing.assert_close(weights(compiled), weights(plain))
+    assert compiled.method.state_dict().keys() == plain.method.state_dict().keys()
 
 
 def test_the_layout_of_weights_is_an_option(method: Method) -> None:
