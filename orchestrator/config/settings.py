@@ -89,6 +89,9 @@ class TrainResources(Options):
     keep_checkpoints: int = Field(default=2, ge=1, description="the last ones that are kept")
     max_failures: int = Field(default=2, ge=0, description="restarts from the last checkpoint")
     start_timeout_s: float = Field(default=120, gt=0, description="wait for workers to start")
+    node_metrics: bool = Field(
+        default=False, description="load of all machines among the metrics of epochs"
+    )
     stall_s: float = Field(
         default=120, gt=0, description="time without a step after which it is said who waits"
     )

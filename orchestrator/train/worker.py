@@ -60,6 +60,7 @@ def new_training(
     loader = _ray_data_loader(data, method, options, team) if spec.loader == "ray-data" else None
     training = training_on(data, method, options, device, team, loader=loader, checkpoints=folder)
     steps = options.epochs * training.loader.plan().steps
+    training.node_metrics = resources.node_metrics
     training.steps_per_report = max(LEAST_STEPS, -(-steps // MOST_POINTS))
     return training
 

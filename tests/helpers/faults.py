@@ -20,7 +20,7 @@ from s3_endpoint import S3Endpoint
 
 from orchestrator.jobs.record import Job
 
-AWAY_S = 30.0
+AWAY_S, NOTICE_S = 30.0, 20.0
 _ROOT = Path(__file__).resolve().parents[2]
 WORKERS = ("ray::RayTrainWorker", "ray::MapWorker", "ray::_MapWorker")
 
@@ -85,6 +85,16 @@ def keeper_killed(scene: Scene) -> Iterator[None]:
 def node_killed(scene: Scene) -> Iterator[None]:
     """SIGKILL to all processes of a node that works; the kernel says goodbye for them."""
     host, _ = _worker(scene.ray)
+    scene.ray.kill(host)
+    yield
+
+
+@contextmanager
+def node_announced(scene: Scene) -> Iterator[None]:
+    """Ray is told that a node that works will be taken away; then it is."""
+    host, _ = _worker(scene.ray)
+    scene.ray.announce_end(host, NOTICE_S)
+    time.sleep(NOTICE_S)
     scene.ray.kill(host)
     yield
 

@@ -23,6 +23,20 @@ GCS, DASHBOARD, TRACKING = 16379, 8265, 5000
 PATIENCE_S = 240.0
 _STORE = str(100 * 2**20)
 
+_ANNOUNCE = """
+import sys, time
+from ray._raylet import GcsClient
+from ray.core.generated import autoscaler_pb2
+gcs = GcsClient(address=sys.argv[1])
+(node,) = [
+    node for node, info in gcs.get_all_node_info().items()
+    if info.node_manager_address == sys.argv[2] and info.state == 0
+]
+reason = autoscaler_pb2.DrainNodeReason.Value("DRAIN_NODE_REASON_PREEMPTION")
+until = int(1000 * (time.time() + float(sys.argv[3])))
+print(gcs.drain_node(node.hex(), reason, "taken away", until))
+"""
+
 
 def until(
     seen: Callable[[], object], what: str, log: Path | None = None, patience_s: float = PATIENCE_S
@@ -91,6 +105,13 @@ class RayHosts:
         """Kill all of a node at once: Ray, and what its jobs have started."""
         self.nodes.pop(host.name, None)
         host.end()
+
+    def announce_end(self, host: Host, seconds: float) -> None:
+        """Tell Ray that a node will be taken away, as a cloud's notice of preemption does."""
+        words = [sys.executable, "-c", _ANNOUNCE, f"{self.head.address}:{GCS}", host.address]
+        log = self.folder / "announce.log"
+        process = self.head.start([*words, str(seconds)], log, self.environment)
+        assert process.wait(60) == 0, log.read_text()
 
     def is_over(self, host: Host) -> bool:
         """Whether the Ray of a host has ended, or was ended."""

@@ -41,12 +41,13 @@ from workloads.storage.addresses import is_address, place_of, shown
 pytestmark = pytest.mark.long
 Fault = Callable[[Scene], AbstractContextManager[None]]
 
-EPOCHS, IMAGES, CHUNK = 80, 800, 4
+EPOCHS, IMAGES, CHUNK = 90, 800, 4
 EXPORTS = ("annotations.coco.json", "annotations.parquet", "quarantine.jsonl")
 PATIENCE_S = "600"
 TRAINING: dict[str, Fault] = {  # two of its workers in a row are what a verb bears
     "training worker killed": faults.worker_killed,
     "node of a worker: all processes killed": faults.node_killed,
+    "node of a worker: its end announced 20 s before": faults.node_announced,
     "driver (the verb) killed": faults.verb_killed,
     "node of a worker: cable gone for 30 s": faults.node_cut_off,
     "node of a worker: cable and power gone": faults.node_gone,

@@ -28,6 +28,7 @@ from workloads.training.checkpoint_folder import CheckpointFolder, Mark
 from workloads.training.checkpoints import State, load_checkpoint
 from workloads.training.loader import Loader
 from workloads.training.meter import Meter, of_all
+from workloads.training.node_metrics import node_reading, of_nodes
 from workloads.training.optimizer import learning_rate_at
 from workloads.training.options import TrainOptions
 from workloads.training.order import BatchPlan, Stretch
@@ -76,6 +77,7 @@ class TrainingRun:
         checkpoints: where the first worker keeps them; None for none.
         activity: what this worker does at the moment.
         steps_per_report: steps between two positions with metrics; 0 for none.
+        node_metrics: whether epochs have the load of all machines among their metrics.
     """
 
     method: Method
@@ -86,6 +88,7 @@ class TrainingRun:
     team: Team = field(default_factory=Team)
     checkpoints: CheckpointFolder | None = None
     steps_per_report: int = 0
+    node_metrics: bool = False
 
     def __post_init__(self) -> None:
         torch.manual_seed(self.options.seed)
@@ -191,6 +194,7 @@ class TrainingRun:
             **means(self.team.gather(self.sums.state())),
             **{name: last[name] for name in ("learning_rate", "gradient_norm") if name in last},
             **of_all(self.team.gather(meter.readings())),
+            **(of_nodes(self.team.gather(node_reading())) if self.node_metrics else {}),
         }
 
     def _batches(self) -> Iterator[Batch]:
