@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from statistics import median
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from orchestrator.config.settings import Settings
 from orchestrator.config.workspace import Workspace
@@ -21,6 +21,7 @@ from orchestrator.tracking.events import learning_curves
 from orchestrator.train.spec import TrainSpec, make_spec
 from workloads.artifacts import read_json, write_json
 from workloads.benchmarks.extent import Extent
+from workloads.benchmarks.trainings import SMALL, TRAININGS, Training
 from workloads.datasets.digit_options import DigitsOptions
 from workloads.errors import WsolError
 from workloads.recipes.load import load_recipe
@@ -29,24 +30,6 @@ from workloads.shards.shards import Shards
 ROUNDS: dict[Extent, int] = {"quick": 1, "usual": 3, "full": 5}
 WORKERS = 2
 _PATIENCE_S = 600.0
-
-
-class _Row(NamedTuple):
-    """A training to measure: a recipe, and what makes it short."""
-
-    recipe: str
-    changes: dict[str, Any]
-    images: int
-
-
-ROWS = {
-    "tiny": _Row("digits-cam-tiny", {"epochs": 3, "validation_images": 0}, 2048),
-    "sp-vgg16": _Row(
-        "spn-t2-vgg16",
-        {"epochs": 2, "validation_images": 0, "batch_size": 8, "image_size": 112},
-        128,
-    ),
-}
 
 
 def compare_training(extent: Extent = "usual") -> dict[str, object]:
@@ -63,7 +46,7 @@ def compare_training(extent: Extent = "usual") -> dict[str, object]:
     found: dict[str, object] = {}
     ratios = []
     with tempfile.TemporaryDirectory(prefix="wsol-bench-") as scratch:
-        for name, row in ROWS.items():
+        for name, row in TRAININGS.items():
             place = _Place(Path(scratch) / name, row)
             rounds = [_speeds(place, number) for number in range(ROUNDS[extent])]
             ratios.append(median(ours / bare for ours, bare in rounds))
@@ -72,11 +55,11 @@ def compare_training(extent: Extent = "usual") -> dict[str, object]:
                 f"{name}_images_per_s": median(ours for ours, _ in rounds),
                 f"{name}_bare_images_per_s": median(bare for _, bare in rounds),
             }
-        place = _Place(Path(scratch) / "start", ROWS["tiny"])
+        place = _Place(Path(scratch) / "start", SMALL)
         starts = [place.starts(number) for number in range(ROUNDS[extent])]
     found |= {
-        "tiny_bare_ray_train_images_per_s": median(one.speed for _, one in starts),
-        "tiny_ratio_to_bare_ray_train": median(ours.speed / bare.speed for ours, bare in starts),
+        "start_bare_ray_train_images_per_s": median(one.speed for _, one in starts),
+        "start_ratio_of_images_per_s": median(ours.speed / bare.speed for ours, bare in starts),
         "start_ratio": median(bare.start_s / ours.start_s for ours, bare in starts),
         "start_seconds": [round(ours.start_s, 2) for ours, _ in starts],
         "start_bare_ray_train_seconds": [round(bare.start_s, 2) for _, bare in starts],
@@ -103,7 +86,7 @@ class _Timing(NamedTuple):
 class _Place:
     """Shards, a specification, and a workspace."""
 
-    def __init__(self, folder: Path, row: _Row) -> None:
+    def __init__(self, folder: Path, row: Training) -> None:
         self.folder = folder
         self.settings = Settings(workspace=folder / "workspace").resolved()
         here = self.settings.model_copy(update={"cluster": "inline"})

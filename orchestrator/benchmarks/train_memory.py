@@ -18,11 +18,11 @@ from orchestrator.config.workspace import Workspace
 from orchestrator.ingest import ingest
 from orchestrator.tracking.events import learning_curves
 from workloads.benchmarks.extent import Extent
+from workloads.benchmarks.trainings import SMALL
 from workloads.errors import WsolError
 
 FEW: dict[Extent, int] = {"quick": 500, "usual": 2_000, "full": 10_000}
 TIMES, DIFFERENT, SIDE = 10, 50, 64
-RECIPE = "digits-cam-tiny"
 
 
 def compare_train_memory(extent: Extent = "usual") -> dict[str, object]:
@@ -52,7 +52,7 @@ def _measure(folder: Path, images: int) -> dict[str, float]:
     settings = Settings(workspace=folder / "workspace").resolved()
     here = settings.model_copy(update={"cluster": "inline"})
     shards = ingest(here, "folder", folder / "raw", folder / "shards").folder
-    command = [sys.executable, "-m", "orchestrator.cli", "train", RECIPE, "--name", "memory"]
+    command = [sys.executable, "-m", "orchestrator.cli", "train", SMALL.recipe, "--name", "memory"]
     command += ["--shards", str(shards), "--initial", "random", "--epochs", "1"]
     command += ["--recipe-set", "train.image_size=16", "--recipe-set", "train.crop_margin=2"]
     command += ["--set", f"workspace={settings.workspace}", "--set", "data.val_split=train"]

@@ -14,6 +14,8 @@ from orchestrator.serve.endpoint import create_app
 from orchestrator.serve.replica import Replica
 from workloads.images.decode import ImageLimits
 
+DRAIN_S = 10  # at the end, for requests that are being answered; a client may never close
+
 
 @contextmanager
 def deployed(folder: Path, name: str, serving: Serving, limits: ImageLimits) -> Iterator[None]:
@@ -24,6 +26,7 @@ def deployed(folder: Path, name: str, serving: Serving, limits: ImageLimits) -> 
             host=serving.host,
             port=serving.port,
             log_level="error",
+            timeout_graceful_shutdown=DRAIN_S,
         )
     )
     thread = threading.Thread(target=server.run, daemon=True, name="endpoint")

@@ -102,12 +102,10 @@ def decode_oriented(data: bytes, limits: ImageLimits) -> tuple[NDArray[np.uint8]
     """
     with _pillow_errors("decode"):
         image = _open(data, limits)
-        orientation = _orientation(image)
-        method = _UPRIGHT.get(orientation)
-        if method is None and (pixels := _jpeg_pixels(image, data)) is not None:
-            return pixels, orientation
+        if (pixels := _jpeg_pixels(image, data)) is not None:
+            return pixels, 1
         image.load()
-        orientation = _orientation(image)  # PNG and TIFF may state it behind the pixels
+        orientation = _orientation(image)
         method = _UPRIGHT.get(orientation)
         rgb = _to_rgb(image)
         return np.array(rgb if method is None else rgb.transpose(method)), orientation
@@ -119,7 +117,7 @@ def _jpeg_pixels(image: Image.Image, data: bytes) -> NDArray[np.uint8] | None:
     Both decode with libjpeg-turbo at its defaults. None where Pillow has to decide: damaged files,
     CMYK, odd sampling.
     """
-    if image.format != "JPEG" or image.mode not in ("RGB", "L"):
+    if image.format != "JPEG" or image.mode not in ("RGB", "L") or _orientation(image) != 1:
         return None
     try:
         return np.asarray(simplejpeg.decode_jpeg(data, strict=True), dtype=np.uint8)

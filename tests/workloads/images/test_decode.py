@@ -272,6 +272,22 @@ def test_truncated(kind: str, share: float) -> None:
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize("size", [(400, 350), (401, 349), (17, 33), (1, 1), (3, 50)])
+@pytest.mark.parametrize("options", [
+    {"subsampling": 0}, {"subsampling": 1}, {"subsampling": 2}, {"progressive": True},
+    {"quality": 30}, {"quality": 98}, {"mode": "L"}, {"mode": "CMYK"},
+])  # fmt: skip
+def test_jpegs_have_the_pixels_that_pillow_has(size: tuple[int, int], options: dict) -> None:
+    options = dict(options)
+    coarse = np.random.default_rng(0).integers(0, 256, (9, 11, 3), dtype=np.uint8)
+    image = Image.fromarray(coarse).resize(size).convert(options.pop("mode", "RGB"))
+    stream = io.BytesIO()
+    image.save(stream, "JPEG", **options)
+    found = decode(stream.getvalue(), LIMITS)
+    np.testing.assert_array_equal(found, np.array(Image.open(stream).convert("RGB")))
+    assert found.flags.writeable
+
+
 def test_damaged_png_data() -> None:
     data = bytearray(encode(pixels()))
     data[60] ^= 0xFF

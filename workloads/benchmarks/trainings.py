@@ -1,0 +1,22 @@
+"""Trainings to measure: a recipe each, and what makes it short."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+
+class Training(NamedTuple):
+    """A recipe with changes of its options, and images of the digits to train on."""
+
+    recipe: str
+    changes: dict[str, Any]
+    images: int
+
+
+SMALL = Training("digits-cam-tiny", {"epochs": 3, "validation_images": 0}, 2048)
+LARGE = Training(
+    "spn-t2-vgg16",
+    {"epochs": 2, "validation_images": 0, "batch_size": 8, "image_size": 112},
+    128,
+)
+TRAININGS = {"tiny": SMALL, "sp-vgg16": LARGE}
