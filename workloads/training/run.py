@@ -98,6 +98,7 @@ class TrainingRun:
         self.past: tuple[Stretch, ...] = ()
         self.sums = Sums()
         self._looked_at = time.monotonic()
+        self._image_ids: tuple[str, ...] = ()
         self._unchecked: deque[tuple[int, tuple[str, ...], Tensor]] = deque()
 
     @property
@@ -189,7 +190,7 @@ class TrainingRun:
             if self.steps_done < walk.steps:
                 self._save_if_due()
             self.activity.begin("images")
-        self._check_finite(late=0)
+        self._check_weights()
         return {
             **means(self.team.gather(self.sums.state())),
             **{name: last[name] for name in ("learning_rate", "gradient_norm") if name in last},
@@ -243,8 +244,9 @@ class TrainingRun:
         agreed = self.team.agree(self._wish(folder))
         leaves = Wish.LOOK_FOR_PREEMPTION in agreed and self.team.is_preempted()
         if leaves or Wish.CHECKPOINT in agreed or (every and self.steps_done % every == 0):
+            self._check_weights()
             self._save()
-        if leaves and folder:
+        if leaves:
             folder.flush()  # there may be no other moment
 
     def _wish(self, folder: CheckpointFolder) -> Wish:
@@ -264,7 +266,6 @@ class TrainingRun:
         self.activity.begin("a checkpoint")
         state = self.state()
         if self.team.share.rank == 0:
-            self._check_finite(late=0)
             self.checkpoints.save(Mark(self.epoch, self.steps_done), state, score)
 
     def _check_finite(self, late: int) -> None:
@@ -274,16 +275,23 @@ class TrainingRun:
             late: steps whose losses may stay unread, so that a GPU is not waited for.
         """
         while len(self._unchecked) > late:
-            step, image_ids, loss = self._unchecked.popleft()
+            step, self._image_ids, loss = self._unchecked.popleft()
             if not math.isfinite(float(loss)):
-                raise WsolError(self._diverged(step, image_ids, float(loss)))
+                raise WsolError(self._diverged(step, f"the loss is {float(loss)}"))
 
-    def _diverged(self, step: int, image_ids: tuple[str, ...], loss: float) -> str:
+    def _check_weights(self) -> None:
+        """Stop before a checkpoint of weights that are not finite; all workers look together."""
+        self._check_finite(late=0)
+        if not all(bool(p.isfinite().all()) for p in self.stepper.method.parameters()):
+            raise WsolError(self._diverged(self.steps_done - 1, "a weight is not finite"))
+
+    def _diverged(self, step: int, problem: str) -> str:
+        image_ids = self._image_ids
         several = ", ".join(image_ids[:_LISTED_IMAGES])
         more = len(image_ids) - _LISTED_IMAGES
         last = self.checkpoints.last if self.checkpoints else None
         return (
-            f"training diverged in epoch {self.epoch + 1}, step {step + 1}: the loss is {loss}; "
+            f"training diverged in epoch {self.epoch + 1}, step {step + 1}: {problem}; "
             f"images {several}{f' and {more} more' if more > 0 else ''}; "
             f"last good checkpoint {shown(last) if last else 'none'}; "
             "lower train.learning_rate, set train.clip_norm or add train.warmup_epochs"

@@ -190,15 +190,27 @@ def test_the_last_good_checkpoint_is_named(digit_shards: Path, tmp_path: Path) -
     run = training(digit_shards, tmp_path / "c")
 
     def poison(position: Position) -> None:
-        if position.step == 2:
+        if position.step == 3:
             run.checkpoints.flush()
             with torch.no_grad():
                 next(run.method.new_layers().parameters()).fill_(float("inf"))
 
-    with pytest.raises(
-        WsolError, match=r"step 3: .*last good checkpoint \S*/epoch-00000-step-0000"
-    ):
+    with pytest.raises(WsolError, match=r"step 3: .*last good checkpoint \S*-step-\d*2;"):
         list(run.epochs(poison))
+
+
+def test_weights_that_are_not_finite_are_never_saved(digit_shards: Path, tmp_path: Path) -> None:
+    """The loss of a step is that of the weights before it."""
+    run = training(digit_shards, tmp_path / "c")
+
+    def poison(position: Position) -> None:
+        if position.step == 2:
+            with torch.no_grad():
+                next(run.method.new_layers().parameters()).fill_(float("inf"))
+
+    with pytest.raises(WsolError, match=r"epoch 1, step 2: a weight is not finite; images \S+, "):
+        list(run.epochs(poison))
+    assert {path.name for path in (tmp_path / "c").iterdir()} == {"epoch-00000-step-00000001"}
 
 
 def test_a_training_takes_any_loader() -> None:
