@@ -10,6 +10,7 @@ import io
 import json
 import multiprocessing
 import os
+import signal
 import time
 from collections.abc import Callable
 from contextlib import redirect_stderr, redirect_stdout
@@ -86,6 +87,7 @@ def _into(
 ) -> None:
     os.environ.clear()  # of the moment at which the server that forks was started
     os.environ.update(environment)
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored below a script's `&`
     with said.open("ab") as stream:
         for number in (1, 2):
             os.dup2(stream.fileno(), number)
