@@ -14,6 +14,7 @@ from statistics import median
 from clusters.cluster import load_cluster
 from clusters.ray_command import ray_command
 from clusters.state import STATE_VARIABLE
+from orchestrator.benchmarks.until import until
 from orchestrator.config.settings import Settings
 from orchestrator.config.workspace import Workspace
 from orchestrator.data.make import make
@@ -103,9 +104,9 @@ class _Place:
         paths = self._workspace.run(name)
         started = time.monotonic()
         submit(name)
-        _until(paths.progress.exists)
+        until(paths.progress.exists, _PATIENCE_S)
         seconds = time.monotonic() - started
-        _until(lambda: is_sealed(paths.model))
+        until(lambda: is_sealed(paths.model), _PATIENCE_S)
         time.sleep(5.0)  # its workers end
         return seconds
 
@@ -131,11 +132,3 @@ class _Place:
         if done.returncode:
             raise WsolError(f"{' '.join(words[:6])}: exit code {done.returncode}: {done.stderr}")
         return done.stdout
-
-
-def _until(seen: Callable[[], bool]) -> None:
-    until = time.monotonic() + _PATIENCE_S
-    while not seen():
-        if time.monotonic() > until:
-            raise WsolError(f"nothing seen after {_PATIENCE_S:g} s; is the machine very busy?")
-        time.sleep(0.05)

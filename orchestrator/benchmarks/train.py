@@ -7,12 +7,13 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from statistics import median
 from typing import NamedTuple
 
+from orchestrator.benchmarks.until import until
 from orchestrator.config.settings import Settings
 from orchestrator.config.workspace import Workspace
 from orchestrator.data.make import make
@@ -117,7 +118,7 @@ class _Place:
         )
         started = time.time()
         with _running(sys.executable, "-m", "orchestrator.cli", *words):
-            _until(paths.progress.exists)
+            until(paths.progress.exists, _PATIENCE_S)
             first = time.time()
         curve = learning_curves(paths.events)
         return _Timing([epoch["images_per_s"] for epoch in curve[1:]], first - started)
@@ -134,14 +135,6 @@ class _Place:
         images = self.row.images // batch * batch
         speeds = [images / seconds for seconds in told["epoch_seconds"][1:]]
         return _Timing(speeds, told["first_step"] - started)
-
-
-def _until(seen: Callable[[], bool]) -> None:
-    until = time.monotonic() + _PATIENCE_S
-    while not seen():
-        if time.monotonic() > until:
-            raise WsolError(f"no step after {_PATIENCE_S:g} s; is the machine very busy?")
-        time.sleep(0.02)
 
 
 @contextmanager
