@@ -96,6 +96,7 @@ def node_announced(scene: Scene) -> Iterator[None]:
     scene.ray.announce_end(host, NOTICE_S)
     time.sleep(NOTICE_S)
     scene.ray.kill(host)
+    until(lambda: scene.ray.alive() <= scene.ray.workers, "that the node is known to be gone")
     yield
 
 
