@@ -10,6 +10,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
+import pytest
 import torch
 from made_shards import made_record, write_shards
 from samples import make_settings
@@ -28,6 +29,7 @@ WORLD, EPOCHS, BATCH = 2, 2, 10
 PAST = [Stretch(3, 1, 8)]  # one worker began the first epoch, with smaller batches
 
 
+@pytest.mark.long  # its stages are in CI: orchestrator/train/test_ray_data_stages.py
 def test_each_worker_has_its_part_of_every_batch(joined: str, tmp_path: Path) -> None:
     records = [made_record(f"{i}", GroundTruth((i % 3,)), (20 + i, 30)) for i in range(65)]
     folder = write_shards(tmp_path / "shards", records, "abc", rows_per_file=20, rows_per_group=7)
