@@ -109,6 +109,7 @@ def _of_torch(files: _Files, processes: int) -> Callable[[int], int]:
     loader = DataLoader(
         files, BATCH, shuffle=True, drop_last=True, num_workers=processes,
         persistent_workers=True,
+        multiprocessing_context="forkserver",  # our threads' locks are not those of its processes
     )  # fmt: skip
     return lambda _: sum(len(images) for images, _ in loader)
 
