@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -27,6 +28,8 @@ from workloads.artifacts import exists, is_sealed, read_json
 from workloads.errors import Conflict, IntegrityError, NotFound
 from workloads.models.model import Model
 from workloads.shards.shards import Shards
+
+_STALL_LOOK_S = 15.0  # between two looks for workers that stand still; each lists a folder
 
 VERB = Verb("train", "a run", "choose another --name or restore the settings")
 
@@ -175,10 +178,13 @@ def _view(paths: RunPaths, title: str, stop: threading.Event) -> None:
     while not (state := _position(paths)):
         if stop.wait(0.5):
             return
-    said = ""
+    said, looked_at = "", time.monotonic()
     with Progress(state["total"], "images", f"train {title}", done=state["done"]) as progress:
         while not stop.wait(0.5):
             progress.advance_to(_position(paths).get("done", progress.done))
+            if time.monotonic() - looked_at < _STALL_LOOK_S:
+                continue
+            looked_at = time.monotonic()
             if (news := stalled(paths)) and not said:
                 say(f"train {title}: {news}")
             said = news
