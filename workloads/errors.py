@@ -23,7 +23,7 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 EXIT_QUARANTINED = 3
 EXIT_STOPPED = 10
@@ -119,6 +119,12 @@ def unknown_name(kind: str, given: str, allowed: Iterable[str]) -> str:
     near = difflib.get_close_matches(given, names, n=1, cutoff=0.5)
     hint = f"; did you mean '{near[0]}'?" if near else ""
     return f"unknown {kind} '{given}'{hint} (allowed: {', '.join(names)})"
+
+
+def first_of(names: Sequence[str], most: int = 8) -> str:
+    """Some names for a message, and how many more there are."""
+    more = len(names) - most
+    return f"{', '.join(names[:most])}{f' and {more} more' if more > 0 else ''}"
 
 
 _MAX_CHARACTERS = 2000

@@ -69,6 +69,11 @@ class RunPaths:
         return self.folder / "stalled"
 
     @property
+    def final_error(self) -> Path:
+        """A worker's note of an error that another attempt would only repeat."""
+        return self.folder / "final-error.json"
+
+    @property
     def model(self) -> Path:
         """The trained model with untuned thresholds; its manifest marks the run as finished."""
         return self.folder / "model"

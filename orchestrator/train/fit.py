@@ -8,6 +8,7 @@ from pathlib import Path
 from orchestrator.config.settings import TrainResources
 from orchestrator.config.workspace import RunPaths
 from orchestrator.jobs.inside import current_attempt, current_job
+from orchestrator.train.final_error import final_error_raised
 from orchestrator.train.spec import TrainSpec
 from orchestrator.train.worker import new_training, run_to_the_end, train_worker
 from workloads.errors import WsolError
@@ -19,6 +20,9 @@ def fit_on_ray(resources: TrainResources, spec: TrainSpec, paths: RunPaths) -> P
 
     The same path drives CPUs and GPUs; Ray Train starts workers, and starts them anew from the
     last checkpoint.
+
+    Raises:
+        WsolError: as a worker met it, where another attempt would only repeat it.
     """
     from ray.train import FailureConfig, RunConfig, ScalingConfig
     from ray.train.torch import TorchTrainer
@@ -52,7 +56,8 @@ def fit_on_ray(resources: TrainResources, spec: TrainSpec, paths: RunPaths) -> P
             ),
         ),
     )
-    trainer.fit()
+    with final_error_raised(paths):
+        trainer.fit()
     return chosen_checkpoint(spec, paths)
 
 

@@ -153,6 +153,12 @@ def check_enough_images(spec: TrainSpec) -> None:
     check_images(spec.shards, spec.train_split, images, spec.workers, pace)
 
 
+def unseen_classes(spec: TrainSpec) -> tuple[str, ...]:
+    """Classes of which no image to learn from has an object that is not difficult."""
+    counts = Shards.open(spec.shards).splits[spec.train_split].label_counts
+    return tuple(name for name, count in zip(spec.classes, counts, strict=True) if not count)
+
+
 def proposals_of(recipe: Recipe, settings: ProposalOptions) -> ProposalOptions:
     """Options of the object proposals of a recipe: its own over those of the settings."""
     return ProposalOptions.parse({**settings.model_dump(), **recipe.proposals}, "proposals")

@@ -22,10 +22,17 @@ from orchestrator.tracking.events import learning_curves
 from orchestrator.tracking.mlflow_store import RUN_TAG
 from orchestrator.tracking.tracker import Tracker
 from orchestrator.train.fit import fit_inline, fit_on_ray
-from orchestrator.train.spec import TrainSpec, build, check_enough_images, parameters, save_spec
+from orchestrator.train.spec import (
+    TrainSpec,
+    build,
+    check_enough_images,
+    parameters,
+    save_spec,
+    unseen_classes,
+)
 from orchestrator.train.stall import stalled
 from workloads.artifacts import exists, is_sealed, read_json
-from workloads.errors import Conflict, IntegrityError, NotFound
+from workloads.errors import Conflict, IntegrityError, NotFound, first_of
 from workloads.models.model import Model
 from workloads.shards.shards import Shards
 
@@ -83,6 +90,7 @@ def train(
         if is_sealed(paths.model):
             return _result(paths, spec, tracking_run=None)
         check_enough_images(spec)
+        _say_unseen(spec)
         save_spec(paths, spec)
         resources = machine.resources.train
         with ThreadPoolExecutor(1) as beside:
@@ -118,6 +126,15 @@ def _tracked(
         raise
     tracker.close(run, "FINISHED")
     return run.run_id
+
+
+def _say_unseen(spec: TrainSpec) -> None:
+    """Warn of classes that cannot be learned; the others can."""
+    if unseen := unseen_classes(spec):
+        say(
+            f"train {spec.recipe.name}: no image of split '{spec.train_split}' has class "
+            f"{first_of(unseen)}; it is learned as absent from every image"
+        )
 
 
 def _result(paths: RunPaths, spec: TrainSpec, tracking_run: str | None) -> TrainResult:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from orchestrator.config.settings import TrainResources
 from orchestrator.config.workspace import RunPaths
 from orchestrator.tracking.events import log_epoch, log_step
+from orchestrator.train.final_error import has_final_error, noted_if_final
 from orchestrator.train.rank_log import rank_log, say_epoch, say_here
 from orchestrator.train.spec import TrainSpec, build
 from orchestrator.train.stall import watched
@@ -130,6 +131,9 @@ class Reporter:
 
 def train_worker(config: dict[str, Any]) -> None:
     """Train this worker's share, on its own device; Ray Train runs it in every worker."""
+    paths = RunPaths(Path(config["folder"]))
+    if has_final_error(paths):
+        return
     import ray.train
     import torch
     from ray.train.torch import get_device
@@ -142,12 +146,15 @@ def train_worker(config: dict[str, Any]) -> None:
     rank, world = context.get_world_rank(), context.get_world_size()
     spec = TrainSpec.model_validate(config["spec"])
     share = Share(rank, world, spec.workers)
-    with rank_log(config["logs"], config["attempt"], share, get_device()):
-        _train(spec, resources, RunPaths(Path(config["folder"])), share, bool(config["logs"]))
+    with (
+        rank_log(config["logs"], config["attempt"], share, get_device()),
+        noted_if_final(paths),
+    ):
+        _train(spec, resources, paths, share, says=bool(config["logs"]))
 
 
 def _train(
-    spec: TrainSpec, resources: TrainResources, paths: RunPaths, share: Share, says: bool
+    spec: TrainSpec, resources: TrainResources, paths: RunPaths, share: Share, *, says: bool
 ) -> None:
     from ray.train.torch import get_device
 

@@ -71,7 +71,8 @@ class TrainOptions(Options):
         description="keep a moving average of the weights, which becomes the model",
     )
     precision: Literal["auto", "float32", "bf16"] = Field(
-        default="auto", description="of the forward pass; auto: bf16 on GPUs, float32 on CPUs"
+        default="auto",
+        description="of the forward pass; auto: bf16 on GPUs and on CPUs with AMX, else float32",
     )
     channels_last: bool = Field(default=True, description="memory layout of images and weights")
     sync_batch_norm: bool = Field(

@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from workloads.errors import WsolError
+from workloads.errors import WsolError, first_of
 from workloads.methods.base import Method
 from workloads.metrics.average_precision import mean_average_precision
 from workloads.storage.addresses import shown
@@ -39,7 +39,6 @@ from workloads.training.validation import class_scores
 
 SCORE = "val_classification_map"
 _LOOK_S = 5.0  # between two looks for a machine that is about to be taken away
-_LISTED_IMAGES = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -286,13 +285,10 @@ class TrainingRun:
             raise WsolError(self._diverged(self.steps_done - 1, "a weight is not finite"))
 
     def _diverged(self, step: int, problem: str) -> str:
-        image_ids = self._image_ids
-        several = ", ".join(image_ids[:_LISTED_IMAGES])
-        more = len(image_ids) - _LISTED_IMAGES
         last = self.checkpoints.last if self.checkpoints else None
         return (
             f"training diverged in epoch {self.epoch + 1}, step {step + 1}: {problem}; "
-            f"images {several}{f' and {more} more' if more > 0 else ''}; "
+            f"images {first_of(self._image_ids)}; "
             f"last good checkpoint {shown(last) if last else 'none'}; "
             "lower train.learning_rate, set train.clip_norm or add train.warmup_epochs"
         )

@@ -51,7 +51,7 @@ class Stepper:
         if options.compile:
             self.network.compile()
         self.normalize = InputNormalizer(method.backbone.mean, method.backbone.std).to(device)
-        self.precision = _precision(options, device)
+        self.precision = _precision(options, device, team)
 
     @property
     def result(self) -> Method:
@@ -132,7 +132,14 @@ def _check(options: TrainOptions, device: torch.device) -> None:
         )
 
 
-def _precision(options: TrainOptions, device: torch.device) -> torch.dtype:
-    if options.precision == "auto":
-        return torch.bfloat16 if device.type == "cuda" else torch.float32
-    return torch.bfloat16 if options.precision == "bf16" else torch.float32
+def _precision(options: TrainOptions, device: torch.device, team: Team) -> torch.dtype:
+    """Of the forward pass; the workers of a team all take the same, whatever their machines."""
+    if options.precision != "auto":
+        return torch.bfloat16 if options.precision == "bf16" else torch.float32
+    fast = all(team.gather(_multiplies_bf16(device)))
+    return torch.bfloat16 if fast else torch.float32
+
+
+def _multiplies_bf16(device: torch.device) -> bool:
+    """Whether a device has units for it; elsewhere it is slower than float32."""
+    return device.type != "cpu" or bool(torch.cpu.get_capabilities().get("amx_bf16"))

@@ -21,6 +21,7 @@ from orchestrator.train.spec import (
     needs_proposals,
     save_spec,
     spec_of,
+    unseen_classes,
 )
 from workloads.artifacts import seal, write_json
 from workloads.backbones.registry import BACKBONES
@@ -210,3 +211,15 @@ def test_too_few_images_for_a_batch_are_said_before_anything_starts(
     with pytest.raises(ConfigError, match="has 4 images, fewer than one batch of 6"):
         check_enough_images(with_batches_of(6))
     check_enough_images(with_batches_of(4))
+
+
+def test_classes_that_no_image_has_are_told(tmp_path: Path, weights: Path) -> None:
+    records = [
+        made_record(f"{split}-{i}", made_truth((2 * (i % 2), (0, 0, 8, 8))), split=split)
+        for split in SPLITS
+        for i in range(4)
+    ]
+    folder = write_shards(tmp_path / "shards", records, ("a", "b", "c", "d"))
+    initial = {"backbone": str(weights)}
+    spec = make_spec(Settings(), "digits-cam-tiny", Shards.open(folder), SPLITS, initial=initial)
+    assert unseen_classes(spec) == ("b", "d")

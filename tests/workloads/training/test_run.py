@@ -251,7 +251,7 @@ def test_validation_is_shared_out_without_loss(digit_shards: Path, world: int, l
 
 
 def test_what_a_step_is_is_said(digit_shards: Path) -> None:
-    run = training(digit_shards, micro_batch=10)
+    run = training(digit_shards, micro_batch=10, precision="float32")
     assert run.summary() == (
         "batches of 24 images: 1 workers x 24, in 3 parts; learning rate 0.05; float32, losses and "
         "weights float32"

@@ -17,7 +17,7 @@ from workloads.training.options import TrainOptions
 from workloads.training.step import Stepper
 from workloads.training.team import Team
 
-OPTIONS = TrainOptions(learning_rate=0.1, momentum=0, weight_decay=0)
+OPTIONS = TrainOptions(learning_rate=0.1, momentum=0, weight_decay=0, precision="float32")
 CPU = torch.device("cpu")
 
 
@@ -142,3 +142,15 @@ def test_the_layout_of_weights_is_an_option(method: Method) -> None:
 
     assert is_last(stepper(method))
     assert not is_last(stepper(method, channels_last=False))
+
+
+@pytest.mark.parametrize("fast", [[True, True], [True, False], [False]])
+def test_a_team_takes_bf16_where_all_its_machines_multiply_it(
+    method: Method, fast: list[bool], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"amx_bf16": fast[0]})
+    team = Team()
+    monkeypatch.setattr(team, "gather", lambda mine: [mine, *fast[1:]])
+    options = OPTIONS.model_copy(update={"precision": "auto"})
+    expected = torch.bfloat16 if all(fast) else torch.float32
+    assert Stepper(method, options, CPU, team).precision == expected
