@@ -13,10 +13,8 @@ class Training(NamedTuple):
     images: int
 
 
-SMALL = Training("digits-cam-tiny", {"epochs": 3, "validation_images": 0}, 2048)
-LARGE = Training(
-    "spn-t2-vgg16",
-    {"epochs": 2, "validation_images": 0, "batch_size": 8, "image_size": 112},
-    128,
-)
+# As a plain script has them.
+_PLAIN = {"validation_images": 0, "optimizer": "sgd", "precision": "float32"}
+SMALL = Training("digits-cam-tiny", {**_PLAIN, "epochs": 3, "learning_rate": 0.05}, 2048)
+LARGE = Training("spn-t2-vgg16", {**_PLAIN, "epochs": 2, "batch_size": 8, "image_size": 112}, 128)
 TRAININGS = {"tiny": SMALL, "sp-vgg16": LARGE}
