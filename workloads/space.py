@@ -55,9 +55,12 @@ class Range:
 
     def sample(self, rng: np.random.Generator) -> float | int:
         """One number, uniform on the scale."""
+        return self.at(float(rng.random()))
+
+    def at(self, share: float) -> float | int:
+        """The number at a share, 0 to 1, of the way from `low` to `high` on the scale."""
         # Each whole number stands for all that round to it, so that the ends are as likely.
         reach = 0.5 if self.integer else 0.0
-        share = float(rng.random())
         return self.clipped(self._between(share, self.low - reach, self.high + reach))
 
     def grid(self, n: int) -> tuple[float | int, ...]:
@@ -65,6 +68,12 @@ class Range:
         shares = [i / (n - 1) for i in range(n)] if n > 1 else [0.5]
         points = (self.clipped(self._between(share, self.low, self.high)) for share in shares)
         return tuple(dict.fromkeys(points))
+
+    def share(self, value: float) -> float:
+        """The share of the way from `low` to `high`, 0 to 1, at which a number stands."""
+        reach = 0.5 if self.integer else 0.0
+        value, low, high = (self._on_scale(v) for v in (value, self.low - reach, self.high + reach))
+        return min(1.0, max(0.0, (value - low) / (high - low))) if high > low else 0.0
 
     def contains(self, value: object) -> bool:
         """Whether a value is such a number."""
@@ -94,9 +103,12 @@ class Range:
         return asdict(self)
 
     def _between(self, share: float, low: float, high: float) -> float:
-        if self.scale == "log":
-            return math.exp(math.log(low) + share * (math.log(high) - math.log(low)))
-        return low + share * (high - low)
+        low, high = self._on_scale(low), self._on_scale(high)
+        value = low + share * (high - low)
+        return math.exp(value) if self.scale == "log" else value
+
+    def _on_scale(self, value: float) -> float:
+        return math.log(value) if self.scale == "log" else value
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,6 +225,27 @@ class Space(Mapping[str, Parameter]):
         if n < 1:
             raise ConfigError(f"a grid of {n} values; give at least 1")
         return self._walk(lambda name, left: left.grid(n))
+
+    def at(self, shares: Mapping[str, Any]) -> Values:
+        """Values at shares, 0 to 1, of what those below leave of a range; a choice's own value.
+
+        So whoever knows neither scales nor constraints can search: every point is in the space.
+        """
+        return next(
+            self._walk(
+                lambda name, left: [
+                    left.at(shares[name]) if isinstance(left, Range) else left.clipped(shares[name])
+                ]
+            )
+        )
+
+    def shares(self, values: Mapping[str, Any]) -> dict[str, Any]:
+        """The shares at which `at` has these values, but for rounding."""
+        left = {name: self._left(name, values) for name in self}
+        return {
+            name: p.share(values[name]) if isinstance(p, Range) else values[name]
+            for name, p in left.items()
+        }
 
     def contains(self, values: Mapping[str, Value]) -> bool:
         """Whether every parameter has a value in its range, and all constraints hold.

@@ -24,6 +24,7 @@ from workloads.metrics.options import MetricOptions
 from workloads.options import Options
 from workloads.proposals.options import ProposalOptions
 from workloads.search.options import SearchMetric, SearchOptions
+from workloads.search.sweep_options import SweepOptions
 from workloads.storage.addresses import absolute, check_address, is_address, shown
 from workloads.training.cadence import Cadence
 
@@ -345,6 +346,7 @@ class Settings(Machine):
     train: Train = Train()
     evaluate: Evaluate = Evaluate()
     tune: Tune = Tune()
+    sweep: SweepOptions = SweepOptions()
     registry: Registry = Registry()
     annotate: Annotate = Annotate()
     serve: Serving = Serving()

@@ -139,6 +139,44 @@ class PipelinePaths:
 
 
 @dataclass(frozen=True, slots=True)
+class SweepPaths:
+    """Paths of one search over trainings; `place` as of `RunPaths`."""
+
+    folder: Path
+    place: Path | None = None
+
+    @property
+    def name(self) -> str:
+        return self.folder.name
+
+    def tracking_uid(self) -> str:
+        """Names this sweep in the tracker, for ever and on every server."""
+        return _uid(self.folder)
+
+    def trial(self, number: int) -> RunPaths:
+        """A trial's training."""
+        return RunPaths(self.folder / "trials" / f"{number:04d}", self.place)
+
+    def record(self, number: int) -> Path:
+        """A trial's point, state and value."""
+        return self.folder / "trials" / f"{number:04d}.json"
+
+    @property
+    def ray_storage(self) -> Path:
+        """Ray Tune's own bookkeeping."""
+        return self.folder / "ray"
+
+    @property
+    def result(self) -> Path:
+        """The best trial and all others; there when the sweep is finished."""
+        return self.folder / "sweep.json"
+
+    @property
+    def report(self) -> Path:
+        return self.folder / "report.html"
+
+
+@dataclass(frozen=True, slots=True)
 class Workspace:
     """Paths of everything below the workspace folder."""
 
@@ -190,6 +228,10 @@ class Workspace:
     def reproduction(self, name: str) -> PipelinePaths:
         """A `wsol reproduce`."""
         return PipelinePaths(self.folder / "reproductions" / name, self.folder)
+
+    def sweep(self, name: str) -> SweepPaths:
+        """A `wsol tune RECIPE`."""
+        return SweepPaths(self.folder / "sweeps" / name, self.folder)
 
     @property
     def jobs(self) -> Path:

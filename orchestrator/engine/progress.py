@@ -48,7 +48,7 @@ class Progress:
         self.done = done
         self._done_before = done
         self._started = self._last_line = time.monotonic()
-        self._console = console or _StderrConsole(stderr=True, highlight=False)
+        self._console = console or StderrConsole(stderr=True, highlight=False)
         moves = self._console.is_terminal and not self._console.is_dumb_terminal
         self._bar = self._make_bar() if moves else None
 
@@ -112,7 +112,7 @@ class Progress:
         return bar
 
 
-class _StderrConsole(Console):
+class StderrConsole(Console):
     """A console whose reader may leave (`2>&1 | head`) without ending the command."""
 
     def on_broken_pipe(self) -> None:

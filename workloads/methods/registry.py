@@ -73,6 +73,15 @@ def build_method(
     return kind(network, num_classes, cast(Task, task), options)
 
 
+def method_options(method: str, values: Mapping[str, Any]) -> dict[str, Any]:
+    """Every option of a method, of which `values` are given.
+
+    Raises:
+        ConfigError: an unknown option, or a wrong value.
+    """
+    return METHODS[method].options_type.parse(values, f"method {method}").model_dump()
+
+
 def check_backbone(kind: type[Method], backbone: str) -> None:
     """Raises a ConfigError if a method cannot be built on a backbone."""
     found = BACKBONES[backbone]

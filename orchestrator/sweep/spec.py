@@ -1,0 +1,159 @@
+"""Specification of a sweep: everything that decides what is tried and how it is judged."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from orchestrator.config.settings import Evaluate, Machine, Settings, Tune
+from orchestrator.sweep.trial import TrialJob
+from orchestrator.train.spec import make_spec
+from workloads.errors import ConfigError
+from workloads.localization.cutoffs import CUTOFFS_SPACE
+from workloads.methods.base import SearchSpace
+from workloads.options import Options
+from workloads.proposals.proposals import Proposals
+from workloads.recipes.schema import Recipe
+from workloads.recipes.space import recipe_space, start, varied
+from workloads.search.suggestions import SUGGESTIONS, Suggestions
+from workloads.search.sweep_options import SweepOptions
+from workloads.shards.shards import Shards
+from workloads.space import Choice, Range, Space, Values
+
+PROTOCOLS: dict[str, dict[str, Any]] = {
+    # Choe et al. 2020, section 4: 30 random trials, judged on a small split with boxes; the
+    # weights after the last epoch; test images are looked at once.
+    "wsol30": {"search": "random", "trials": 30, "metric": "max_box_acc_v2", "stop": "none"},
+}
+
+
+class SweepSpec(Options):
+    """A sweep.
+
+    Attributes:
+        space: as `SearchSpace.training` describes itself.
+        start: the recipe's own values, which are tried first; None where they are outside.
+    """
+
+    job: TrialJob
+    options: SweepOptions
+    space: dict[str, Any]
+    start: dict[str, Any] | None
+    protocol: str | None = None
+
+    def deciding(self) -> dict[str, Any]:
+        """Everything that decides the result; places, and how long it may take, do not."""
+        options = self.options.model_dump(mode="json", exclude={"trials", "minutes", "max_failed"})
+        return {
+            "training": self.job.spec.deciding(),
+            "search": self.job.search.model_dump(mode="json"),
+            "measure": self.job.measure.model_dump(mode="json"),
+            "options": options,
+            "space": self.space,
+            "start": self.start,
+            "protocol": self.protocol,
+        }
+
+
+def make_sweep(
+    settings: Settings,
+    recipe: Recipe,
+    shards: Shards,
+    *,
+    changes: Mapping[str, Any] | None = None,
+    only: Sequence[str] = (),
+    protocol: str | None = None,
+    initial: Mapping[str, str] | None = None,
+    proposals: Proposals | None = None,
+) -> tuple[SweepSpec, Suggestions]:
+    """A sweep over trainings of a recipe, and what it will try.
+
+    Args:
+        changes, only: as `recipe_space` takes them.
+        protocol: a name of `PROTOCOLS`, whose options win over the settings'.
+
+    Raises:
+        ConfigError: as `recipe_space` and `make_spec`; or a package is missing.
+    """
+    options = settings.sweep
+    if protocol is not None:
+        options = options.model_copy(update=PROTOCOLS[protocol])
+        recipe = recipe.model_copy(
+            update={"train": recipe.train.model_copy(update={"model": "last"})}
+        )
+    space = recipe_space(recipe, changes, only)
+    first = None if protocol else start(recipe, space.training)
+    suggestions = SUGGESTIONS[options.search](
+        space.training, options.seed, first, options.values_each
+    )
+    _check_grid(options, space.training)
+    machine = trial_machine(settings, options.workers)
+    splits = (settings.data.train_split, settings.data.val_split)
+    spec = make_spec(machine, recipe, shards, splits, initial=initial, proposals=proposals)
+    job = TrialJob(
+        machine=machine,
+        spec=spec,
+        search=_search(settings.tune, options, space),
+        measure=Evaluate.model_validate(settings.evaluate.model_dump()),
+        metric=options.metric,
+    )
+    described = space.training.describe()
+    sweep = SweepSpec(job=job, options=options, space=described, start=first, protocol=protocol)
+    return sweep, suggestions
+
+
+def trial_machine(settings: Settings, workers: int) -> Machine:
+    """The machine as a trial uses it: its own process, or Ray's workers if there are several."""
+    train = settings.resources.train.model_copy(update={"workers": workers})
+    resources = settings.resources.model_copy(update={"train": train})
+    values = {name: getattr(settings, name) for name in Machine.model_fields}
+    cluster = "inline" if workers == 1 else settings.cluster
+    return Machine(**{**values, "resources": resources, "cluster": cluster})
+
+
+def _check_grid(options: SweepOptions, space: Space) -> None:
+    """Refuse a grid of which most would never be tried."""
+    if options.search != "grid":
+        return
+    points = 1
+    for name in varied(space):
+        points *= len(space[name].grid(options.values_each))
+    if points > options.trials:
+        raise ConfigError(
+            f"a grid of {options.values_each} values each has {points} points, and sweep.trials is "
+            f"{options.trials}; search fewer parameters (--only), lower sweep.values_each, or "
+            "raise sweep.trials"
+        )
+
+
+def _search(search: Tune, options: SweepOptions, space: SearchSpace) -> Tune:
+    """The search of a trial's cut-offs in a user's ranges."""
+    changed: dict[str, Any] = {}
+    for name in ("cutoff", "alpha"):
+        parameter = space.stored_maps[name]
+        if parameter != CUTOFFS_SPACE[name]:
+            changed[f"{name}_range"] = _ends(parameter)
+    if options.metric != "max_box_acc_v2":
+        changed["metric"] = options.metric
+    return search.model_copy(update=changed)
+
+
+def _ends(parameter: Range | Choice) -> tuple[float, float]:
+    if isinstance(parameter, Range):
+        return parameter.low, parameter.high
+    numbers = [v for v in parameter.values if isinstance(v, int | float)]
+    if len(numbers) != 1:
+        raise ConfigError(
+            "search space: cutoff and alpha are searched in ranges; give {low, high} or one number"
+        )
+    return numbers[0], numbers[0]
+
+
+def summary(values: Values, space: Space) -> str:
+    """The varied parameters of a point in one line."""
+    return ", ".join(f"{name} {short(values[name])}" for name in varied(space))
+
+
+def short(value: Any) -> str:
+    """A value as people read it."""
+    return f"{value:.3g}" if isinstance(value, float) else str(value)

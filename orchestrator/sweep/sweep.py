@@ -1,0 +1,173 @@
+"""`wsol tune RECIPE`: the best training parameters of a recipe, by whole trainings."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from orchestrator.config.settings import Settings
+from orchestrator.config.workspace import SweepPaths
+from orchestrator.engine.claims import Verb, claim
+from orchestrator.engine.connect import connect, is_inline
+from orchestrator.engine.progress import say
+from orchestrator.evaluate import evaluate
+from orchestrator.sweep.queue import TrialQueue
+from orchestrator.sweep.spec import SweepSpec
+from orchestrator.sweep.tracked import tracked
+from orchestrator.sweep.trial import run_trial
+from orchestrator.sweep.trials import Trials, best_of
+from orchestrator.tracking.tracker import Tracker
+from workloads.artifacts import exists, write_json
+from workloads.errors import Conflict, WsolError
+from workloads.search.suggestions import Suggestions
+from workloads.shards.shards import Shards
+
+VERB = Verb("tune", "a sweep", "choose another --name or restore the settings")
+
+
+@dataclass(frozen=True, slots=True)
+class SweepResult:
+    """A finished sweep.
+
+    Attributes:
+        best: number of the best trial.
+        value: its metric on the validation split, at its own best cut-offs.
+        values: its training parameters.
+        start: number of the trial with the recipe's own parameters; None without one.
+        trials: all of them, in order.
+        test: metrics of the best trial and of the start on the test split; empty without one.
+        model: folder of the best trial's tuned model.
+    """
+
+    sweep: str
+    recipe: str
+    metric: str
+    best: int
+    value: float
+    values: dict[str, Any]
+    start: int | None
+    finished: int
+    failed: int
+    stopped: int
+    trials: list[dict[str, Any]]
+    test: dict[str, dict[str, Any]]
+    model: Path
+    folder: Path
+
+
+def sweep(
+    settings: Settings,
+    spec: SweepSpec,
+    suggestions: Suggestions,
+    paths: SweepPaths,
+    *,
+    resume: bool = False,
+) -> SweepResult:
+    """Try points of a space, judge each by its own best cut-offs, measure the best on test.
+
+    Killed at any moment and continued, finished trials are kept, and unfinished ones go on from
+    their last checkpoint.
+
+    Raises:
+        Conflict: the name is that of a finished or different sweep; or another process runs it.
+        WsolError: more trials failed than may, or none finished.
+    """
+    settings.check_tracking()
+    _refuse_started(paths, resume=resume)
+    with claim(paths.folder, spec.deciding(), VERB):
+        tracker = Tracker(settings)
+        with tracked(tracker, spec, paths):
+            _try_all(settings, spec, suggestions, paths)
+            result = _result(settings, spec, paths)
+            write_json(paths.result, plain_result(result))
+    return result
+
+
+def _refuse_started(paths: SweepPaths, *, resume: bool) -> None:
+    """A name is never used again by accident."""
+    if resume or not exists(paths.record(0)):
+        return
+    if exists(paths.result):
+        raise Conflict(
+            f"sweep '{paths.name}' is finished ({paths.folder}); choose another --name, or go on "
+            "with more trials: --resume --trials N"
+        )
+    raise Conflict(
+        f"sweep '{paths.name}' is unfinished ({paths.folder}); continue it with --resume or "
+        "choose another --name"
+    )
+
+
+def _try_all(
+    settings: Settings, spec: SweepSpec, suggestions: Suggestions, paths: SweepPaths
+) -> None:
+    queue = TrialQueue(spec, suggestions, paths)
+    if is_inline(settings):
+        if spec.options.stop != "none":
+            say(f"sweep {paths.name}: without Ray no trial is ended early (sweep.stop)")
+        while (trial := queue.next()) is not None:
+            queue.ended(run_trial(spec.job, paths, trial.number))
+        queue.check()
+        return
+    from orchestrator.sweep.on_ray import run_on_ray
+    from orchestrator.sweep.view import watched
+
+    with connect(settings) as engine, watched(spec, paths):
+        run_on_ray(engine, spec, queue, paths)
+    queue.check()
+
+
+def _result(settings: Settings, spec: SweepSpec, paths: SweepPaths) -> SweepResult:
+    trials = Trials(paths).read()
+    best = best_of(trials)
+    if best is None or best.value is None:
+        raise WsolError(f"sweep '{paths.name}': no trial finished; see {paths.folder}/trials")
+    start = 0 if spec.start is not None and trials[0].state == "finished" else None
+    states = [trial.state for trial in trials.values()]
+    return SweepResult(
+        sweep=paths.name,
+        recipe=spec.job.spec.recipe.name,
+        metric=spec.options.metric,
+        best=best.number,
+        value=best.value,
+        values=best.values,
+        start=start,
+        finished=states.count("finished"),
+        failed=states.count("failed"),
+        stopped=states.count("stopped"),
+        trials=[trial.model_dump(mode="json") for trial in trials.values()],
+        test=_on_test(
+            settings, spec, paths, {best.number, best.number if start is None else start}
+        ),
+        model=paths.trial(best.number).tuned_model,
+        folder=paths.folder,
+    )
+
+
+def _on_test(
+    settings: Settings, spec: SweepSpec, paths: SweepPaths, numbers: set[int]
+) -> dict[str, dict[str, Any]]:
+    """Metrics of some trials on the test split, which nothing was chosen on."""
+    shards = Shards.open(spec.job.spec.shards)
+    split = settings.data.test_split
+    if split not in shards.splits:
+        say(f"sweep {paths.name}: no split '{split}', so nothing is measured on it")
+        return {}
+    found = {}
+    for number in sorted(numbers):
+        run = paths.trial(number)
+        result = evaluate(
+            settings, str(run.tuned_model), shards, split, settings.evaluate,
+            run.evaluation(split), run.predictions(split),
+        )  # fmt: skip
+        found[str(number)] = {
+            name: {"value": m["value"], "interval": m["interval"]}
+            for name, m in result.metrics.items()
+        }
+    return found
+
+
+def plain_result(result: SweepResult) -> dict[str, Any]:
+    """As JSON."""
+    return {**asdict(result), "model": str(result.model), "folder": str(result.folder)}
