@@ -118,7 +118,7 @@ def _epochs_reported(run: RunPaths, last: int) -> Iterator[None]:
 
 
 def _needs(spec: SweepSpec) -> Any:
-    """Of a trial's own process; Ray Train reserves for several workers itself."""
+    """Resources of a trial's own process; Ray Train reserves those of several workers itself."""
     from ray.tune import PlacementGroupFactory
 
     resources = spec.job.machine.resources.train

@@ -23,7 +23,7 @@ BOX_ACCURACY = "max_box_acc_v2"
 
 
 class TrialJob(Options):
-    """What all trials of a sweep have in common; it travels to wherever one is run.
+    """All that the trials of a sweep have in common; it travels to wherever one is run.
 
     Attributes:
         machine: on which a trial trains: this process alone, or Ray's workers.

@@ -72,7 +72,7 @@ class Trials:
 
 
 def results_of(trials: dict[int, Trial]) -> Results:
-    """What a search learns from; trials that failed or were stopped early teach it nothing."""
+    """Results to learn from; trials that failed or were stopped early teach nothing."""
     return {
         number: (trial.values, trial.value)
         for number, trial in trials.items()

@@ -58,7 +58,7 @@ class _View:
         self._ended_before = sum(t.ended for t in Trials(paths).read().values())
 
     def line(self) -> str:
-        """How many have ended, and where the others are."""
+        """The number that has ended, and how far the others are."""
         trials = list(Trials(self._paths).read().values())
         running = [f"trial {t.number} {self._place(t)}" for t in trials if not t.ended]
         where = ", ".join(running) or "none runs"

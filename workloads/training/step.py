@@ -133,7 +133,7 @@ def _check(options: TrainOptions, device: torch.device) -> None:
 
 
 def _precision(options: TrainOptions, device: torch.device, team: Team) -> torch.dtype:
-    """Of the forward pass; the workers of a team all take the same, whatever their machines."""
+    """Precision of the forward pass: the same for all workers, whatever their machines."""
     if options.precision != "auto":
         return torch.bfloat16 if options.precision == "bf16" else torch.float32
     fast = all(team.gather(_multiplies_bf16(device)))

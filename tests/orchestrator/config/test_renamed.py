@@ -57,6 +57,6 @@ def test_names_of_today_are_not_renamed():
 def test_settings_are_a_machine_with_a_section_for_each_verb():
     assert isinstance(Settings(), Machine)
     assert set(Settings.model_fields) - set(Machine.model_fields) == {
-        "data", "ingest", "proposals", "train", "evaluate", "tune", "registry", "annotate",
-        "serve", "pipeline",
+        "data", "ingest", "proposals", "train", "evaluate", "tune", "sweep", "registry",
+        "annotate", "serve", "pipeline",
     }  # fmt: skip

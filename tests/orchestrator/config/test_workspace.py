@@ -10,11 +10,12 @@ from typing import Any
 
 import pytest
 
-from orchestrator.config.workspace import PipelinePaths, RunPaths, Workspace
+from orchestrator.config.workspace import PipelinePaths, RunPaths, SweepPaths, Workspace
 
 DIGEST = "0123456789abcdef" * 4
 ARGUMENTS = {
     "digest": DIGEST, "name": "first", "split": "val", "recipe": "digits-cam-tiny", "epoch": 3,
+    "number": 2,
 }  # fmt: skip
 FOLDER = Path("ws")
 
@@ -27,15 +28,17 @@ def paths_of(owner: Any) -> Iterator[tuple[str, Path]]:
         value = getattr(owner, name)
         if callable(value):
             value = value(*(ARGUMENTS[p] for p in inspect.signature(value).parameters))
-        if isinstance(value, RunPaths | PipelinePaths):
+        if isinstance(value, RunPaths | PipelinePaths | SweepPaths):
             value = value.folder
         yield name, value
 
 
-@pytest.mark.parametrize("owner", [Workspace(FOLDER), RunPaths(FOLDER), PipelinePaths(FOLDER)])
+@pytest.mark.parametrize(
+    "owner", [Workspace(FOLDER), RunPaths(FOLDER), PipelinePaths(FOLDER), SweepPaths(FOLDER)]
+)
 def test_everything_is_below_and_nothing_twice(owner: Any) -> None:
     found = dict(paths_of(owner))
-    assert len(found) >= 6
+    assert len(found) >= 5
     for name, path in found.items():
         assert FOLDER in path.parents, name
         assert ".." not in path.parts
