@@ -169,6 +169,28 @@ def trials(points: Sequence[Trial], x_label: str, y_label: str, alt: str) -> Mar
         return _svg(figure, alt)
 
 
+def parallel(
+    rows: Sequence[tuple[int | None, Sequence[float]]], names: Sequence[str], title: str, alt: str
+) -> Markup:
+    """Parallel coordinates: a line for each row over axes that stand side by side.
+
+    Args:
+        rows: position of a method, for its colour (None: none of its own), and heights in [0, 1].
+    """
+    with _drawing() as (figure, axes):
+        places = range(len(names))
+        for method, heights in sorted(rows, key=lambda row: row[0] is not None):
+            colour = _MUTED if method is None else _METHODS[method % METHOD_COLOURS]
+            width, alpha = (0.8, 0.5) if method is None else (1.8, 1.0)
+            axes.plot(places, heights, color=colour, lw=width, alpha=alpha)
+        axes.set_xticks(list(places), labels=list(names), rotation=30, ha="right")
+        axes.set_yticks([0, 1], labels=["low", "high"])
+        axes.set_title(title, loc="left", color=_INK, fontsize=12)
+        axes.grid(axis="y", visible=False)
+        axes.grid(axis="x", visible=True)
+        return _svg(figure, alt)
+
+
 @contextmanager
 def _drawing() -> Iterator[tuple[Figure, Any]]:
     with mpl.rc_context(_STYLE):

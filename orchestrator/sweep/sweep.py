@@ -13,6 +13,7 @@ from orchestrator.engine.connect import connect, is_inline
 from orchestrator.engine.progress import say
 from orchestrator.evaluate import evaluate
 from orchestrator.sweep.queue import TrialQueue
+from orchestrator.sweep.report import report_sweep
 from orchestrator.sweep.spec import SweepSpec
 from orchestrator.sweep.tracked import tracked
 from orchestrator.sweep.trial import run_trial
@@ -54,6 +55,7 @@ class SweepResult:
     test: dict[str, dict[str, Any]]
     model: Path
     folder: Path
+    report: Path
 
 
 def sweep(
@@ -80,6 +82,7 @@ def sweep(
         with tracked(tracker, spec, paths):
             _try_all(settings, spec, suggestions, paths)
             result = _result(settings, spec, paths)
+            report_sweep(spec, suggestions.space, result, paths)
             write_json(paths.result, plain_result(result))
     return result
 
@@ -142,6 +145,7 @@ def _result(settings: Settings, spec: SweepSpec, paths: SweepPaths) -> SweepResu
         ),
         model=paths.trial(best.number).tuned_model,
         folder=paths.folder,
+        report=paths.report,
     )
 
 
@@ -170,4 +174,5 @@ def _on_test(
 
 def plain_result(result: SweepResult) -> dict[str, Any]:
     """As JSON."""
-    return {**asdict(result), "model": str(result.model), "folder": str(result.folder)}
+    places = {name: str(getattr(result, name)) for name in ("model", "folder", "report")}
+    return {**asdict(result), **places}
