@@ -189,7 +189,8 @@ def _result_table(result: SweepResult) -> Table:
         for name in SHOWN_ON_TEST:
             if metrics.get(name, {}).get("value") is not None:
                 facts[f"{name} (test, {who}, trial {number})"] = _with_interval(metrics[name])
-    return facts_table({**facts, "model": result.model, "folder": result.folder})
+    facts |= {"version": result.version or "", "model": result.model, "report": result.report}
+    return facts_table(facts)
 
 
 def _with_interval(metric: dict[str, Any]) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +15,14 @@ from orchestrator.evaluate import evaluate
 from orchestrator.sweep.queue import TrialQueue
 from orchestrator.sweep.report import report_sweep
 from orchestrator.sweep.spec import SweepSpec
-from orchestrator.sweep.tracked import tracked
+from orchestrator.sweep.tracked import tracked, trial_uid
 from orchestrator.sweep.trial import run_trial
 from orchestrator.sweep.trials import Trials, best_of
+from orchestrator.tracking.mlflow_store import MlflowStore
+from orchestrator.tracking.registry import answering, register
 from orchestrator.tracking.tracker import Tracker
 from workloads.artifacts import exists, write_json
-from workloads.errors import Conflict, WsolError
+from workloads.errors import ClusterError, Conflict, WsolError
 from workloads.search.suggestions import Suggestions
 from workloads.shards.shards import Shards
 
@@ -39,6 +41,7 @@ class SweepResult:
         trials: all of them, in order.
         test: metrics of the best trial and of the start on the test split; empty without one.
         model: folder of the best trial's tuned model.
+        version: the same as a registered version, NAME/NUMBER; None where that failed.
     """
 
     sweep: str
@@ -56,6 +59,7 @@ class SweepResult:
     model: Path
     folder: Path
     report: Path
+    version: str | None = None
 
 
 def sweep(
@@ -78,13 +82,33 @@ def sweep(
     settings.check_tracking()
     _refuse_started(paths, resume=resume)
     with claim(paths.folder, spec.deciding(), VERB):
-        tracker = Tracker(settings)
-        with tracked(tracker, spec, paths):
+        with tracked(Tracker(settings), spec, paths):
             _try_all(settings, spec, suggestions, paths)
             result = _result(settings, spec, paths)
             report_sweep(spec, suggestions.space, result, paths)
-            write_json(paths.result, plain_result(result))
+        result = replace(result, version=_registered(settings, result, paths))
+        write_json(paths.result, plain_result(result))
     return result
+
+
+def _registered(settings: Settings, result: SweepResult, paths: SweepPaths) -> str | None:
+    """The winner as a model version, NAME/NUMBER; None while the tracking server is away."""
+    name, best = settings.registry.model, result.trials[result.best]
+    tags = {
+        "recipe": result.recipe,
+        "sweep": result.sweep,
+        "trial": result.best,
+        **{f"val.{metric}": value for metric, value in best["measured"].items()},
+    }
+    store = MlflowStore(settings)
+    try:
+        with answering(store, f"look up trial {result.best}"):
+            run_id = store.find_run(trial_uid(paths, result.best))
+        version = register(settings, result.model, name, tags, run_id)
+    except ClusterError as error:
+        say(f"sweep {paths.name}: the winner is not registered: {error}")
+        return None
+    return f"{name}/{version.version}"
 
 
 def _refuse_started(paths: SweepPaths, *, resume: bool) -> None:

@@ -37,8 +37,13 @@ def tracked(tracker: Tracker, spec: SweepSpec, paths: SweepPaths) -> Iterator[No
         raise
     if best := best_of(Trials(paths).read()):
         tracker.log_metrics(run, best.measured)
-    tracker.log_artifact(run, paths.result)
+    tracker.log_artifact(run, paths.report)
     tracker.close(run, "FINISHED")
+
+
+def trial_uid(paths: SweepPaths, number: int) -> str:
+    """Names a trial in the tracker."""
+    return f"{paths.tracking_uid()}/{number}"
 
 
 class _Children:
@@ -69,7 +74,7 @@ class _Children:
                 self._tell(trial)
 
     def _tell(self, trial: Trial) -> None:
-        tags = {RUN_TAG: f"{self._uid}/{trial.number}", "wsol.state": trial.state}
+        tags = {RUN_TAG: trial_uid(self._paths, trial.number), "wsol.state": trial.state}
         if trial.error:
             tags["wsol.error"] = trial.error
         name = f"trial-{self._paths.name}-{trial.number:04d}"

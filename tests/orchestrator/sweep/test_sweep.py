@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -104,6 +105,11 @@ def test_trials_are_children_of_the_sweep_in_mlflow(settings: Settings, whole: S
     assert [child.data.metrics["box_f1"] for child in children] == pytest.approx(
         [trial["value"] for trial in whole.trials]
     )
+    assert whole.version is not None
+    name, version = whole.version.split("/")
+    registered = client.get_model_version(name, version)
+    assert registered.run_id == children[whole.best].info.run_id
+    assert registered.tags["sweep"] == "whole"
     assert [float(child.data.params["threshold"]) for child in children] == pytest.approx(
         [trial["values"]["threshold"] for trial in whole.trials]
     )
@@ -219,3 +225,7 @@ def test_the_result_is_kept_as_it_was_told(settings: Settings, whole: SweepResul
     kept = read_json(Path(whole.folder) / "sweep.json")
     assert kept["value"] == whole.value
     assert kept["trials"][:3] == whole.trials
+    page = whole.report.read_text()
+    assert "cannot tell" in page or "too few" in page
+    assert page.count("<svg") >= 4
+    assert not re.search(r"(src|href)=.(https?:)?//", page)
