@@ -83,10 +83,9 @@ def _best_f1(
     order = np.argsort(-scores, kind="stable")
     ranked, truths = scores[order], int(table.truths.sum())
     kind = np.result_type(table.true, table.false)  # one type for both: compiled once
-    true, false = (
-        counts[:, columns].astype(kind, copy=False) for counts in (table.true, table.false)
-    )
-    f1, rank = _walk(true, false, order, ranked, truths)
+    true, false = (counts.astype(kind, copy=False) for counts in (table.true, table.false))
+    first, stop, _ = columns.indices(table.thresholds)
+    f1, rank = _walk(true, false, first, stop, order, ranked, truths)
     some = rank >= 0
     thresholds = np.where(some, ranked[rank], Cutoffs().score_threshold)
     return np.where(some, f1, ratio(0, truths)), thresholds
@@ -96,6 +95,8 @@ def _best_f1(
 def _walk(
     true: NDArray[np.unsignedinteger],
     false: NDArray[np.unsignedinteger],
+    first: int,
+    stop: int,
     order: NDArray[np.int64],
     ranked: NDArray[np.float32],
     truths: int,
@@ -104,14 +105,15 @@ def _walk(
 
     One walk down the ranking, all cut-offs at each step; memory does not grow with the pairs.
     """
-    pairs, cutoffs = true.shape
+    pairs, cutoffs = len(order), stop - first
     hits, boxes = np.zeros(cutoffs, np.int64), np.zeros(cutoffs, np.int64)
     best, rank = np.full(cutoffs, -1.0), np.full(cutoffs, -1)
     for i in range(pairs):
         pair = order[i]
+        right, wrong = true[pair, first:stop], false[pair, first:stop]
         for c in range(cutoffs):
-            hits[c] += np.int64(true[pair, c])
-            boxes[c] += np.int64(true[pair, c]) + np.int64(false[pair, c])
+            hits[c] += np.int64(right[c])
+            boxes[c] += np.int64(right[c]) + np.int64(wrong[c])
         # Equal scores pass a threshold together.
         if i + 1 == pairs or ranked[i + 1] != ranked[i]:
             for c in range(cutoffs):
