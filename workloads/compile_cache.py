@@ -12,7 +12,7 @@ from pathlib import Path
 
 VARIABLE = "NUMBA_CACHE_DIR"
 REMEDY = f"set {VARIABLE} to a folder that this user may write"
-_PACKAGES = ("localization", "metrics")  # with compiled functions
+_PACKAGES = ("localization", "metrics", "search")  # with compiled functions
 
 
 def set_cache_folder(

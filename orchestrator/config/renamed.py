@@ -1,4 +1,4 @@
-"""Keys of earlier versions, each refused with its name of today."""
+"""Keys of earlier versions, each refused with what to write today."""
 
 from __future__ import annotations
 
@@ -23,16 +23,27 @@ RENAMED = {
     "serving": "serve",
 }
 
+# Keys that stand for nothing any more, by their last names; what to do instead.
+GONE = {
+    "tune.trials": "every cut-off is tried; remove it, or set tune.alphas, how many alphas to try",
+    "tune.seed": "the search draws nothing by chance; remove it",
+}
+
 
 def refuse_renamed(values: Mapping[str, Any], where: str) -> None:
     """Refuse settings that were written for an earlier version.
 
     Raises:
-        ConfigError: all keys that have another name today, each with that name.
+        ConfigError: all keys that have another name today, each with that name, and all that
+            are gone, each with what to do.
     """
-    found = [f"'{key}' is '{new_name(key)}'" for key in _keys(values) if new_name(key)]
-    if found:
-        raise ConfigError(f"{where}: keys have other names now: {', '.join(found)}; rename them")
+    named = {key: new_name(key) or key for key in _keys(values)}
+    moved = [f"'{key}' is '{new}'" for key, new in named.items() if new not in (key, *GONE)]
+    said = [f"'{key}' is gone: {GONE[new]}" for key, new in named.items() if new in GONE]
+    if moved:
+        said.insert(0, f"keys have other names now: {', '.join(moved)}; rename them")
+    if said:
+        raise ConfigError(f"{where}: {'. '.join(said)}")
 
 
 def new_name(key: str) -> str | None:

@@ -85,7 +85,7 @@ class RunPaths:
 
     @property
     def search(self) -> Path:
-        """Result of the search: parameters, value, all trials, curves."""
+        """Result of the search: parameters, values, each alpha's best, curves."""
         return self.folder / "search.json"
 
     def predictions(self, split: str) -> Path:

@@ -116,7 +116,7 @@ def agree(
 
 
 def differences(old: Any, new: Any, where: str = "") -> list[str]:
-    """Differences between two JSON values, a line for each key: `tune.trials: 30 -> 20`."""
+    """Differences between two JSON values, a line for each key: `tune.alphas: 26 -> 11`."""
     old, new = (json.loads(json.dumps(finite(value))) for value in (old, new))  # tuples are lists
     if isinstance(old, dict) and isinstance(new, dict):
         return [

@@ -52,6 +52,7 @@ def _images(settings: Settings) -> list[Planned]:
 
 def _trainings(settings: Settings, recipes: Mapping[str, Recipe]) -> list[Planned]:
     counts, given = _counts(settings), settings.train.epochs
+    alphas = len(settings.tune.alpha_values)
     starts = {s for recipe in recipes.values() for s in pretraining(recipe).values()}
     stages = []
     for name in sorted(name for name in starts if shipped(name) is None):
@@ -65,7 +66,7 @@ def _trainings(settings: Settings, recipes: Mapping[str, Recipe]) -> list[Planne
             _training(settings, f"train-{name}", recipe, images, given),
             Planned(
                 f"tune-{name}",
-                f"maps of {_number(counts.get('val'))} images, {settings.tune.trials} cut-offs",
+                f"maps of {_number(counts.get('val'))} images, {alphas} alphas at all cut-offs",
                 _plus(_at(counts.get("val"), _MAPPED), _SEARCH_S + _start(settings)),
             ),
             Planned(f"register-{name}", "the version in MLflow", 1.0),

@@ -36,7 +36,7 @@ from workloads.errors import WsolError
 from workloads.files import is_folder, read_bytes
 from workloads.recipes.load import load_recipe, load_recipes
 from workloads.recipes.own import is_file
-from workloads.search.random_search import SCORES_ALONE
+from workloads.search.grid_search import SCORES_ALONE
 from workloads.shards.shards import Shards
 
 ANNOTATED_IMAGES = 100

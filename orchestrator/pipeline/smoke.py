@@ -1,4 +1,4 @@
-"""The miniature of a reproduction: little data, few trials, few replicates."""
+"""The miniature of a reproduction: little data, few replicates."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from workloads.datasets.digit_options import DigitsOptions
 Scale = Literal["full", "smoke"]
 
 SMOKE_DATA = DigitsOptions(train=256, val=64, test=64, difficult=0.05)
-TRIALS = 4
 REPLICATES = 20
 
 
@@ -20,7 +19,6 @@ def smoke_settings(settings: Settings) -> Settings:
     return settings.model_copy(
         update={
             "data": settings.data.model_copy(update={"digits": SMOKE_DATA}),
-            "tune": settings.tune.model_copy(update={"trials": TRIALS}),
             "evaluate": settings.evaluate.model_copy(update={"metrics": metrics}),
         }
     )

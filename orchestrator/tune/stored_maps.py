@@ -16,8 +16,8 @@ from workloads.artifacts import write_json
 from workloads.metrics.options import MetricOptions
 from workloads.models.model import Model
 from workloads.predictions.predictions import Predictions
+from workloads.search.grid_search import MEASURED
 from workloads.search.options import SearchOptions
-from workloads.search.random_search import MEASURED
 from workloads.search.tune import tune as search_cutoffs
 
 
@@ -42,7 +42,7 @@ class Tuned:
 
 @dataclass(frozen=True, slots=True)
 class TuneResult:
-    """The best parameters and every trial.
+    """The best parameters, and those of each co-occurrence weight.
 
     Attributes:
         metric: what was maximised; another one than was asked for where there are no boxes.
@@ -50,7 +50,7 @@ class TuneResult:
         class_cutoffs: a cut-off for each class instead; empty where that was not asked for or
             gained nothing.
         values: all metrics at the best parameters on the validation split.
-        trials: parameters and metrics of every trial, in order.
+        trials: parameters and metrics of each co-occurrence weight at its best cut-off, in order.
         curve: box accuracy at every cut-off, from one pass.
         unmeasured: metrics without any case: the split has no boxes.
     """
@@ -106,7 +106,7 @@ def tune(
 
 
 def log_search(tracker: Tracker, result: TuneResult, paths: RunPaths) -> None:
-    """The search as an MLflow run below the training's, with a child for every trial."""
+    """The search as an MLflow run below the training's, with a child for each alpha."""
     name, uid = f"search-{paths.name}", f"{paths.tracking_uid()}/search"
     sweep = tracker.start_run(name, {"metric": result.metric}, {RUN_TAG: uid}, paths.tracking_uid())
     best = {"cutoff": result.cutoff, "alpha": result.alpha, **result.measured}

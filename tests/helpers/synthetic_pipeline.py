@@ -30,7 +30,8 @@ from workloads.models.version import CARD_FILE
 from workloads.predictions.store import Prediction, classes_to_store, write_predictions
 from workloads.recipes.schema import Recipe
 from workloads.records import Record
-from workloads.search.objective import cutoff_curve, objective
+from workloads.search.grid_search import MEASURED, search
+from workloads.search.options import SearchOptions
 from workloads.search.table import SearchTable
 from workloads.shards.shards import Shards
 from workloads.shards.write import finish_shards, ingest_shard
@@ -152,18 +153,13 @@ def _map(record: Record, label: int, skill: float, rng: np.random.Generator) -> 
 
 def _search(predictions: list[Prediction], together: np.ndarray) -> dict[str, Any]:
     table = SearchTable.build(predictions, together, METRIC_OPTIONS)
-    rng = np.random.default_rng(0)
-    trials = [
-        {"alpha": alpha, **objective(table, cutoff, alpha)}
-        for cutoff, alpha in zip(rng.uniform(0.05, 0.8, 20), rng.uniform(0, 0.5, 20), strict=True)
-    ]
-    best = max(trials, key=lambda trial: trial["box_f1"])
+    found = search(table, SearchOptions(alphas=11))
     return {
-        "metric": "box_f1",
-        **{k: best[k] for k in ("cutoff", "alpha", "score_threshold")},
-        "values": {k: best[k] for k in ("box_f1", "gt_known", "classification_map")},
-        "trials": trials,
-        "curve": cutoff_curve(table),
+        "metric": found.metric,
+        **{k: found.best[k] for k in ("cutoff", "alpha", "score_threshold")},
+        "values": {k: found.best[k] for k in MEASURED},
+        "trials": list(found.trials),
+        "curve": found.curve,
         "predictions": "p" * 64,
     }
 

@@ -27,7 +27,7 @@ SETTINGS: dict[str, Any] = {
     },
     "data": {"digits": {"train": 96, "val": 24, "test": 24}},
     "train": {"epochs": 2},
-    "tune": {"trials": 3},
+    "tune": {"alphas": 3},
     "evaluate": {"metrics": {"thresholds": 100, "bootstrap": 20}},
     "pipeline": {"name": "small", "recipes": [RECIPE]},
 }

@@ -26,7 +26,7 @@ workspace: work space
 data:
   digits: {train: 48, val: 16, test: 16}
 train: {epochs: 1}
-tune: {trials: 4}
+tune: {alphas: 4}
 evaluate:
   metrics: {thresholds: 100, bootstrap: 20}
 """

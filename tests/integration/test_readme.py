@@ -23,7 +23,7 @@ data:
   digits: {train: 96, val: 24, test: 16}
   single_digits: {train: 64, val: 16, test: 1}
 train: {epochs: 1}
-tune: {trials: 2}
+tune: {alphas: 2}
 pipeline:
   recipes: [digits-cam-tiny]
 """

@@ -26,7 +26,7 @@ data:
   digits: {{train: 128, val: 32, test: 24}}
   single_digits: {{train: 64, val: 16, test: 1}}
 train: {{epochs: 2}}
-tune: {{trials: 3}}
+tune: {{alphas: 3}}
 pipeline:
   name: small
   recipes: [digits-grad-cam-tiny]

@@ -29,7 +29,7 @@ data:
   digits: {{train: 128, val: 32, test: 24}}
   single_digits: {{train: 64, val: 16, test: 1}}
 train: {{epochs: 4}}
-tune: {{trials: 3}}
+tune: {{alphas: 3}}
 pipeline:
   name: small
   recipes: [digits-spn-tiny, digits-cam-tiny]

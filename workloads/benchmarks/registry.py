@@ -14,6 +14,7 @@ from workloads.benchmarks.inference_cost import compare_inference_cost
 from workloads.benchmarks.loader import compare_loader
 from workloads.benchmarks.oquab_scales import compare_oquab_scales
 from workloads.benchmarks.protocols import compare_protocols
+from workloads.benchmarks.search import compare_search
 from workloads.benchmarks.soft_proposal import compare_soft_proposal
 from workloads.benchmarks.storage import compare_storage
 from workloads.registry import Registry
@@ -28,6 +29,7 @@ BENCHMARKS: Registry[Benchmark] = Registry(
         "loader": compare_loader,
         "oquab-scales": compare_oquab_scales,
         "protocols": compare_protocols,
+        "search": compare_search,
         "soft-proposal": compare_soft_proposal,
         "storage": compare_storage,
     },

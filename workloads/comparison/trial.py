@@ -28,6 +28,7 @@ from workloads.predictions.store import Prediction
 from workloads.proposals.proposals import Proposals
 from workloads.recipes.schema import Recipe
 from workloads.recipes.train import train as train_recipe
+from workloads.search.cutoff_scan import scan
 from workloads.search.objective import objective
 from workloads.search.table import SearchTable
 from workloads.shards.ingest import ingest
@@ -94,12 +95,13 @@ def measure(plan: Plan, data: Data, model: Path, reading: Reading, shards: Path)
     together = np.asarray(read_card(model).cooccurrence)
     table = SearchTable.build(read(model, reading, shards, "val"), together, options)
 
+    by_cutoff, tried = scan(table, table.scores), [table.grid(cutoff) for cutoff in CUTOFFS]
+
     def best_cutoff(metric: str) -> float:
-        values = [objective(table, cutoff, 0.0)[metric] for cutoff in CUTOFFS]
-        return CUTOFFS[int(np.argmax(values))]
+        return CUTOFFS[int(np.argmax(getattr(by_cutoff, metric)[tried]))]
 
     best = {metric: best_cutoff(metric) for metric in ("gt_known", BOX_METRIC)}
-    threshold = objective(table, best[BOX_METRIC], 0.0)["score_threshold"]
+    threshold = float(by_cutoff.score_threshold[table.grid(best[BOX_METRIC])])
     alpha = max(ALPHAS, key=lambda a: objective(table, best["gt_known"], a)["classification_map"])
     test = list(read(model, reading, shards, "test"))
 

@@ -22,8 +22,11 @@ def rescore(
     Raises:
         ValueError: p is not (K, K).
     """
-    if alpha == 0.0:
-        return scores
+    return scores if alpha == 0.0 else with_context(scores, context_of(scores, p), alpha)
+
+
+def context_of(scores: NDArray[np.float32], p: NDArray[np.float64]) -> NDArray[np.float64]:
+    """(..., K) float64 sum over j != i of p(i | j) * s_j; see `rescore`."""
     classes = scores.shape[-1]
     if p.shape != (classes, classes):
         raise ValueError(f"co-occurrence must be ({classes}, {classes}), given {p.shape}")
@@ -33,4 +36,13 @@ def rescore(
     context = np.zeros_like(exact)
     for j in range(classes):
         context += exact[..., j : j + 1] * others[:, j]
-    return (exact + alpha * context).astype(np.float32)
+    return context
+
+
+def with_context(
+    scores: NDArray[np.float32], context: NDArray[np.float64], alpha: float
+) -> NDArray[np.float32]:
+    """(..., K) scores rescored by a context that is summed already; see `rescore`."""
+    if alpha == 0.0:
+        return scores
+    return (scores.astype(np.float64) + alpha * context).astype(np.float32)

@@ -78,9 +78,8 @@ def best_class_cutoffs(
     weight = PRIOR_OBJECTS / max(1, int(counts.objects.sum()))
     hits, cases = (c + weight * c.sum(axis=0) for c in (counts.hits, counts.cases))
     share = np.divide(hits, cases, out=np.zeros_like(hits), where=cases > 0)
-    common, grid = table.grid(cutoff), np.arange(table.thresholds)
-    low, high = (table.grid(limit) for limit in limits)
-    allowed = grid[low : high + 1]
+    common = table.grid(cutoff)
+    allowed = np.arange(table.thresholds)[table.within(limits)]
     nearest_first = allowed[np.argsort(np.abs(allowed - common), kind="stable")]
     best = nearest_first[share[:, nearest_first].argmax(axis=1)]
     chosen = np.where(counts.objects > 0, best, common)

@@ -103,6 +103,13 @@ class SearchTable:
         """The k for which k / T is nearest to a cut-off."""
         return min(max(round(cutoff * self.thresholds), 0), self.thresholds - 1)
 
+    def within(self, limits: tuple[float, float]) -> slice:
+        """All k for which k / T lies in a range, ends included; the nearest to it if none does."""
+        cutoffs = np.arange(self.thresholds) / self.thresholds
+        inside = np.flatnonzero((cutoffs >= limits[0]) & (cutoffs <= limits[1]))
+        first = int(inside[0]) if len(inside) else self.grid(sum(limits) / 2)
+        return slice(first, first + max(1, len(inside)))
+
 
 class _Builder:
     """Rows of a table while predictions come in."""

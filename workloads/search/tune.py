@@ -9,8 +9,8 @@ import numpy as np
 from workloads.metrics.options import MetricOptions
 from workloads.models.card import ModelCard
 from workloads.predictions.store import Prediction
+from workloads.search.grid_search import Found, search
 from workloads.search.options import SearchOptions
-from workloads.search.random_search import Found, search
 from workloads.search.table import SearchTable
 
 

@@ -81,13 +81,17 @@ def _trials(methods: Sequence[Method]) -> Chart | None:
     ]
     if not points:
         return None
-    title = f"Search trials: {metric_title(metric)}, validation"
+    title = f"Best of each α: {metric_title(metric)}, validation"
     best = ", ".join(
         f"{m.name} α = {m.card.cutoffs.alpha:.2f}, score ≥ {m.card.cutoffs.score_threshold:.2f}"
         for m in methods
     )
     svg = trials(points, "cut-off of the map", title, f"{title}, by cut-off and α")
-    return Chart(svg, f"The fuller a dot, the larger α, the weight of co-occurrence. Won: {best}.")
+    return Chart(
+        svg,
+        "A dot for each α, the weight of co-occurrence, at its best cut-off: the fuller, the "
+        f"larger α. Won: {best}.",
+    )
 
 
 def _test_curves(methods: Sequence[Method]) -> Chart | None:

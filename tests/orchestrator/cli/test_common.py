@@ -52,10 +52,10 @@ def test_what_stands_behind_a_verb_wins_and_settings_win_over_files(before, behi
 
 
 def test_options_before_and_behind_add_up():
-    before = ["--config", "one.yaml", "--set", "tune.trials=7"]
+    before = ["--config", "one.yaml", "--set", "tune.alphas=7"]
     found = shown(*before, "config", "show", "--set", "train.epochs=3")
     assert found["serve"]["port"] == 9001
-    assert (found["tune"]["trials"], found["train"]["epochs"]) == (7, 3)
+    assert (found["tune"]["alphas"], found["train"]["epochs"]) == (7, 3)
 
 
 def test_run_and_serve_have_words_of_their_own_that_win(monkeypatch):
@@ -75,7 +75,7 @@ def test_run_and_serve_have_words_of_their_own_that_win(monkeypatch):
         (["--set", "tune"], ConfigError, "--set tune: write it as key.path=value"),
         (["--set", "cluster=a", "--set", "cluster.x=1"], ConfigError,
          "--set cluster.x=1: 'cluster' holds a value, not keys"),
-        (["--set", "tune.trials=["], ConfigError, "--set tune.trials=[: '[' is not a YAML value"),
+        (["--set", "tune.alphas=["], ConfigError, "--set tune.alphas=[: '[' is not a YAML value"),
     ],
 )  # fmt: skip
 def test_wrong_settings_are_refused_wherever_they_stand(words, kind, line):
@@ -162,7 +162,7 @@ def test_json_has_all_fields_and_a_table_those_for_people(capsys):
 
 
 def test_the_settings_that_are_shown_give_the_same_settings_again():
-    words = ["--set", "tune.trials=7", "--set", "pipeline.recipes=[digits-spn-tiny]"]
+    words = ["--set", "tune.alphas=7", "--set", "pipeline.recipes=[digits-spn-tiny]"]
     done = CliRunner().invoke(app, ["config", "show", *words], catch_exceptions=False)
     Path("again.yaml").write_text(done.stdout)
     assert yaml.safe_load(done.stdout) == shown("config", "show", *words)

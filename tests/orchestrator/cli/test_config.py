@@ -52,7 +52,7 @@ def test_people_see_which_file_was_read():
         ("data.dataset=voc207", "unknown data set 'voc207'; did you mean 'voc2007'? (allowed: "),
         ("pipeline.recipes=[digits-cam-tyny]", "unknown recipe 'digits-cam-tyny'; did you mean "),
         ("ingest.options.clip=true", "ingest.options: unknown key 'clip'"),
-        ("tune.trails=3", "settings.tune: unknown key 'trails'; did you mean 'trials'"),
+        ("tune.alhpas=3", "settings.tune: unknown key 'alhpas'; did you mean 'alphas'"),
         ("serve.port=0", "settings: serve.port: "),
     ],
 )

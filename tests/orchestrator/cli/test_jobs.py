@@ -100,9 +100,9 @@ def test_a_job_is_recorded_and_handed_over(cluster: FakeCluster, tmp_path: Path)
 
 def test_settings_of_both_sides_of_the_dashes_are_the_jobs(cluster: FakeCluster) -> None:
     words = ("--", "train", "digits-cam-tiny", "--set", "train.epochs=3", "--shards", "s")
-    shown = json.loads(submit("--dry-run", "--set", "tune.trials=7", *words).out)
+    shown = json.loads(submit("--dry-run", "--set", "tune.alphas=7", *words).out)
     assert shown["settings"]["train"]["epochs"] == 3
-    assert shown["settings"]["tune"]["trials"] == 7
+    assert shown["settings"]["tune"]["alphas"] == 7
     assert "--set" not in shown["command"]
 
 

@@ -54,7 +54,7 @@ def failing(monkeypatch):
     ("error", "code", "line"),
     [
         (WsolError("stage 2 failed"), 1, "stage 2 failed"),
-        (ConfigError("tune.trials: must be at least 1"), 2, "tune.trials: must be at least 1"),
+        (ConfigError("tune.alphas: must be at least 1"), 2, "tune.alphas: must be at least 1"),
         (NotFound("no run 'x'"), 4, "no run 'x'"),
         (Conflict("taken:\n  choose another"), 5, "taken: choose another"),
         (IntegrityError("a.parquet: changed"), 6, "a.parquet: changed"),

@@ -192,9 +192,9 @@ def test_evaluate_shows_a_table(stand_in, shards, words, rows):
 
 def test_tune_and_register_take_a_run(stand_in):
     tuned = stand_in("orchestrator.tune.tune.tune_run")
-    invoke("tune", "mine", "--set", "tune.trials=2")
+    invoke("tune", "mine", "--set", "tune.alphas=2")
     assert tuned.arguments[0].folder == Path("wsol-workspace/runs/mine").resolve()
-    assert tuned.arguments[1:] == (Tune(trials=2), Evaluate())
+    assert tuned.arguments[1:] == (Tune(alphas=2), Evaluate())
     registered = stand_in("orchestrator.register.register_run")
     invoke("register", "mine", "--alias", "champion")
     assert registered.arguments[0].name == "mine"

@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from orchestrator.cli.main import main
-from orchestrator.config.renamed import RENAMED, new_name
+from orchestrator.config.renamed import GONE, RENAMED, new_name
 from orchestrator.config.settings import Machine, Settings, load_settings
 from workloads.errors import ConfigError
 
@@ -37,15 +37,30 @@ def test_the_new_one_exists(key):
 
 
 def test_all_old_keys_of_a_file_are_said_at_once():
-    old = {"job": {"name": "x", "search": {"trials": 3}, "data": {"options": {"clip_boxes": True}}}}
+    old = {
+        "job": {
+            "name": "x",
+            "search": {"trials": 3, "metric": "gt_known"},
+            "data": {"options": {"clip_boxes": True}},
+        }
+    }
     Path("ray_config.yaml").write_text(yaml.safe_dump(old))
     with pytest.raises(ConfigError) as refused:
         load_settings()
     assert str(refused.value) == (
         "ray_config.yaml: keys have other names now: 'job.data.options.clip_boxes' is "
         "'ingest.options.clip_boxes', 'job.name' is 'pipeline.name', "
-        "'job.search.trials' is 'tune.trials'; rename them"
+        "'job.search.metric' is 'tune.metric'; rename them. 'job.search.trials' is gone: every "
+        "cut-off is tried; remove it, or set tune.alphas, how many alphas to try"
     )
+
+
+@pytest.mark.parametrize("key", sorted(GONE))
+def test_a_key_that_is_gone_says_what_to_do(key):
+    with pytest.raises(ConfigError) as refused:
+        load_settings(overrides=[f"{key}=1"])
+    assert str(refused.value) == f"settings: '{key}' is gone: {GONE[key]}"
+    assert "remove it" in str(refused.value)
 
 
 def test_names_of_today_are_not_renamed():

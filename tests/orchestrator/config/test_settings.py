@@ -97,7 +97,7 @@ def test_overrides_win_over_the_file_and_keep_the_rest():
         ("clutser=local", "unknown key 'clutser'; did you mean 'cluster'? (allowed: annotate,"),
         ("resources.train.worker=1", "resources.train: unknown key 'worker'; did you mean 'work"),
         ("data.digits.sead=1", "data.digits: unknown key 'sead'; did you mean 'seed'"),
-        ("tune.trials=0", "tune.trials: "),
+        ("tune.alphas=0", "tune.alphas: "),
         ("tune.metric=f1", "tune.metric: "),
         ("pipeline.name=../up", "pipeline.name: "),
         ("pipeline.recipes=[]", "pipeline.recipes: "),

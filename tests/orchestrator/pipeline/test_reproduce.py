@@ -86,4 +86,4 @@ def test_every_row_has_a_miniature_that_builds(name: str) -> None:
 def test_a_miniature_is_small_in_everything() -> None:
     settings = smoke_settings(Settings())
     assert settings.data.digits.train < 500
-    assert settings.tune.trials < 10
+    assert settings.evaluate.metrics.bootstrap < 50

@@ -21,8 +21,8 @@ from workloads.models.model import Model
 from workloads.predictions.predictions import Predictions
 from workloads.predictions.store import write_predictions
 from workloads.records import GroundTruth, no_boxes
+from workloads.search.grid_search import MEASURED
 from workloads.search.options import SearchOptions
-from workloads.search.random_search import MEASURED
 
 
 @dataclass
@@ -71,7 +71,7 @@ def stored(tmp_path: Path) -> Predictions:
 
 
 def found(model: Model, stored: Predictions, out: Path, **options: Any) -> TuneResult:
-    return tune(model, stored, SearchOptions(trials=5, **options), MetricOptions(), out)
+    return tune(model, stored, SearchOptions(alphas=5, **options), MetricOptions(), out)
 
 
 def test_the_file_is_the_result(model: Model, stored: Predictions, tmp_path: Path) -> None:

@@ -18,18 +18,12 @@ from workloads.models.model import Model
 from workloads.models.version import CARD_FILE
 from workloads.predictions.predictions import Predictions
 from workloads.predictions.store import write_predictions
-from workloads.search import random_search
 from workloads.search.options import SearchOptions
 
 # Above .5 the box is the small one, below it the large one; a far pixel stretches a tight one.
 NESTED = box_map(20, 20, (0, 0, 16, 16, 0.5), (0, 0, 6, 6, 1.0))
 FAR = box_map(20, 20, (0, 0, 6, 6, 1.0), (15, 15, 16, 16, 0.9))
 SMALL, LARGE = (0, 0, 6, 6), (0, 0, 16, 16)
-
-
-@pytest.fixture(autouse=True)
-def _one_trial(monkeypatch):
-    monkeypatch.setattr(random_search, "_candidates", lambda *_: [(0.8, 0.0)])
 
 
 def search(folder: Path, rows: list, cutoffs: Cutoffs, **options: Any) -> TuneResult:
@@ -47,7 +41,7 @@ def search(folder: Path, rows: list, cutoffs: Cutoffs, **options: Any) -> TuneRe
     write_json(folder / "model" / CARD_FILE, card.model_dump(mode="json"))
     write_predictions(folder / "stored" / "part-00000.parquet", rows)
     seal(folder / "stored", kind="predictions", rows=len(rows), request={})
-    wanted, metrics = SearchOptions(**options), Evaluate().metrics
+    wanted, metrics = SearchOptions(cutoff_range=(0.1, 0.8), **options), Evaluate().metrics
     seal(folder / "model", kind="model")
     model, stored = Model.open(folder / "model"), Predictions.open(folder / "stored")
     return tune(model, stored, wanted, metrics, folder / "search.json")
@@ -66,9 +60,9 @@ def test_a_cutoff_for_each_class_only_where_it_is_asked_for(tmp_path):
     rows = rows_of((0, NESTED, SMALL, 60), (1, NESTED, LARGE, 50))
     common = search(tmp_path / "a", rows, Cutoffs())
     of_class = search(tmp_path / "b", rows, Cutoffs(), per_class=True)
-    assert (common.cutoff, common.class_cutoffs) == (0.8, ())
-    assert of_class.cutoff == 0.8
-    assert of_class.class_cutoffs == pytest.approx((0.8, 0.499))
+    assert (common.cutoff, common.class_cutoffs) == (0.5, ())
+    assert of_class.cutoff == 0.5
+    assert of_class.class_cutoffs == pytest.approx((0.5, 0.499))
     assert common.values["gt_known"] == pytest.approx(60 / 110)
     assert of_class.values["gt_known"] == of_class.values["box_f1"] == 1.0
     written = read_json(tmp_path / "b" / "search.json")

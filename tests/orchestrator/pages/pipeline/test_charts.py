@@ -90,7 +90,7 @@ def test_trials_say_what_won(drawn: dict) -> None:
     card = made_card(alpha=0.2, score_threshold=0.125)
     said = captions([made_method("a", search=search, card=card)])
     assert said[-1].endswith("Won: a α = 0.20, score ≥ 0.12.")
-    points = drawn["Search trials: Box F1, validation"]
+    points = drawn["Best of each α: Box F1, validation"]
     assert [(p.method, p.x, p.alpha) for p in points] == [(0, 0.3, 0.2)] * 2
     assert points[0].y != points[0].y
     assert points[1].y == 0.5

@@ -1,4 +1,4 @@
-"""Random search on a table: which trials are made, and which of them is the best."""
+"""The search over weights and cut-offs: it finds the best of all, and says which that is."""
 
 from __future__ import annotations
 
@@ -10,13 +10,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from prediction_cases import random_predictions
 
+from workloads.errors import ConfigError
 from workloads.localization.cooccurrence import rescore
 from workloads.localization.cutoffs import Cutoffs
 from workloads.metrics.average_precision import mean_average_precision
+from workloads.metrics.options import MetricOptions
 from workloads.records import GroundTruth
+from workloads.search.grid_search import MEASURED, Trial, search
 from workloads.search.objective import objective
 from workloads.search.options import SearchOptions
-from workloads.search.random_search import MEASURED, Trial, search
 from workloads.search.table import SearchTable
 
 CLASSES = 4
@@ -25,90 +27,106 @@ TABLE = SearchTable.build(
     np.random.default_rng(1).random((CLASSES, CLASSES)) / 4,
 )
 PARAMETERS = ("cutoff", "alpha", "score_threshold")
+# Few enough cut-offs to value each alone.
+SMALL = SearchTable.build(
+    random_predictions(seed=5, images=40, classes=CLASSES),
+    TABLE.cooccurrence,
+    MetricOptions(thresholds=25, bootstrap=0),
+)
 
 
-def parameters(trial: Trial) -> tuple[float, ...]:
-    return tuple(trial[name] for name in PARAMETERS)
+def first_of_the_best(trials: list[Trial], metric: str) -> Trial:
+    """Of equal ones the lower weight, then the better F1, then the lower cut-off."""
+    best = max(trial[metric] for trial in trials)
+    equal = [trial for trial in trials if trial[metric] == best]
+    lowest = [trial for trial in equal if trial["alpha"] == equal[0]["alpha"]]
+    return max(lowest, key=lambda trial: trial["box_f1"])
+
+
+@pytest.mark.parametrize("metric", MEASURED)
+def test_it_finds_what_trying_everything_finds(metric: str) -> None:
+    options = SearchOptions(metric=metric, cutoff_range=(0.1, 0.7), alphas=6)
+    alphas, ks = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5), range(3, 18)  # .1 is 2.5 and .7 is 17.5 of 25
+    assert options.alpha_values == pytest.approx(alphas)
+    each = [
+        [{"alpha": alpha, **objective(SMALL, k / 25, alpha)} for k in ks]
+        for alpha in options.alpha_values
+    ]
+    found = search(SMALL, options)
+    assert list(found.trials) == [first_of_the_best(trials, metric) for trials in each]
+    assert found.best == first_of_the_best([t for trials in each for t in trials], metric)
+    assert found.metric == metric
+    assert len({trial["box_f1"] for trials in each for trial in trials}) > 20
 
 
 def test_a_trial_holds_its_parameters_and_what_was_measured() -> None:
-    found = search(TABLE, SearchOptions(trials=3))
-    assert len(found.trials) == 3
+    found = search(TABLE, SearchOptions(alphas=3))
+    assert [trial["alpha"] for trial in found.trials] == [0.0, 0.25, 0.5]
     for trial in found.trials:
         assert set(trial) == {*PARAMETERS, *MEASURED}
         assert trial == {
             "alpha": trial["alpha"],
             **objective(TABLE, trial["cutoff"], trial["alpha"]),
         }
-
-
-def test_the_first_trial_is_the_best_of_the_curve_without_rescoring() -> None:
-    found = search(TABLE, SearchOptions(trials=1))
-    assert found.trials[0]["alpha"] == 0.0
-    assert found.trials[0]["cutoff"] == found.curve["best_cutoff"]
-    assert found.best == found.trials[0]
-
-
-@pytest.mark.parametrize("limits", [(0.9, 0.95), (0.01, 0.02)])
-def test_the_first_trial_stays_in_the_range_as_well(limits: tuple[float, float]) -> None:
-    found = search(TABLE, SearchOptions(trials=1, cutoff_range=limits))
-    best = float(found.curve["best_cutoff"])
-    assert not limits[0] <= best <= limits[1]
-    assert found.trials[0]["cutoff"] == min(limits, key=lambda limit: abs(limit - best))
-
-
-@given(
-    low=st.integers(0, 89),
-    width=st.integers(1, 10),
-    alphas=st.tuples(st.floats(0, 0.5), st.floats(0.5, 1)),
-    seed=st.integers(0, 2**32 - 1),
-)
-def test_all_trials_lie_in_their_ranges(
-    low: int, width: int, alphas: tuple[float, float], seed: int
-) -> None:
-    limits = (low / 100, (low + width) / 100)
-    options = SearchOptions(trials=6, seed=seed, cutoff_range=limits, alpha_range=alphas)
-    first, *drawn = search(TABLE, options).trials
-    for trial in (first, *drawn):
-        assert limits[0] - 1e-9 <= trial["cutoff"] <= limits[1] + 1e-9
-    assert all(alphas[0] <= trial["alpha"] <= alphas[1] for trial in drawn)
-
-
-def test_the_same_seed_gives_the_same_trials_and_another_one_others() -> None:
-    one, two, other = (search(TABLE, SearchOptions(trials=5, seed=s)).trials for s in (1, 1, 2))
-    assert one == two
-    assert one[0] == other[0]
-    assert [parameters(t) for t in one[1:]] != [parameters(t) for t in other[1:]]
-
-
-def test_more_trials_go_on_where_fewer_ended() -> None:
-    """So a search that is repeated with more trials never finds less."""
-    few, many = (search(TABLE, SearchOptions(trials=n)) for n in (4, 12))
-    assert many.trials[:4] == few.trials
-    assert many.best["box_f1"] >= few.best["box_f1"]
-
-
-@pytest.mark.parametrize("metric", MEASURED)
-def test_the_best_is_the_first_of_the_best(metric: str) -> None:
-    found = search(TABLE, SearchOptions(trials=15, metric=metric))
-    values = [trial[metric] for trial in found.trials]
-    assert found.best == found.trials[values.index(max(values))]
     assert found.parameters == {
         **{name: found.best[name] for name in PARAMETERS}, "class_cutoffs": ()
     }  # fmt: skip
 
 
-def test_of_equal_trials_the_first_wins() -> None:
-    """Without rescoring all trials rank the classes alike, so the second cannot be better."""
-    options = SearchOptions(trials=8, metric="classification_map", alpha_range=(0.0, 0.0))
-    found = search(TABLE, options)
-    assert len({trial["classification_map"] for trial in found.trials}) == 1
-    assert found.best == found.trials[0]
+@given(low=st.floats(0, 1), width=st.floats(0, 0.3))
+def test_all_cutoffs_lie_in_their_range(low: float, width: float) -> None:
+    limits = (low, low + width)
+    inside = [k for k in range(25) if limits[0] <= k / 25 <= limits[1]]
+    tried = list(range(25))[SMALL.within(limits)]
+    assert tried == (inside or [min(24, round(25 * (low + width / 2)))])
+
+
+@pytest.mark.parametrize(
+    ("limits", "count", "values"),
+    [
+        ((0.0, 0.0), 26, (0.0,)),
+        ((0.0, 0.5), 2, (0.0, 0.5)),
+        ((0.2, 0.4), 3, (0.0, 0.2, 0.3, 0.4)),
+        ((0.3, 0.3), 4, (0.0, 0.3)),
+        ((0.0, 0.5), 26, tuple(k / 50 for k in range(26))),
+    ],
+)
+def test_weights_are_even_and_0_is_among_them(
+    limits: tuple[float, float], count: int, values: tuple[float, ...]
+) -> None:
+    options = SearchOptions(alpha_range=limits, alphas=count)
+    assert options.alpha_values == pytest.approx(values)
+
+
+@pytest.mark.parametrize("key", ["cutoff_range", "alpha_range"])
+@pytest.mark.parametrize("limits", [[0.5, 0.4], [-0.1, 0.4], [0.1, "inf"], [0.1, "nan"]])
+def test_a_range_without_numbers_is_refused(key: str, limits: list) -> None:
+    with pytest.raises(ConfigError, match=f"tune: {key}: must be two numbers of at least 0"):
+        SearchOptions.parse({key: limits}, "tune")
+
+
+def test_without_weights_there_is_one_trial() -> None:
+    alone = search(TABLE, SearchOptions(alpha_range=(0.0, 0.0)))
+    assert alone.trials == (alone.best,)
+    assert alone.best["alpha"] == 0.0
+
+
+def test_where_no_classes_come_together_no_weight_is_tried() -> None:
+    apart = replace(TABLE, cooccurrence=np.eye(CLASSES))
+    assert search(apart, SearchOptions()).trials == search(TABLE, SearchOptions()).trials[:1]
+    bare = replace(apart, truths=apart.truths * 0, pairs=apart.pairs * 0)
+    assert [trial["alpha"] for trial in search(bare, SearchOptions()).trials] == [0.0]
+
+
+def test_more_weights_never_find_less() -> None:
+    few, many = (search(TABLE, SearchOptions(alphas=n)) for n in (3, 5))
+    assert many.trials[::2] == few.trials
+    assert many.best["box_f1"] >= few.best["box_f1"]
 
 
 def test_cutoffs_per_class_are_taken_only_where_they_gain() -> None:
-    common = search(TABLE, SearchOptions(trials=4))
-    each = search(TABLE, SearchOptions(trials=4, per_class=True))
+    common = search(TABLE, SearchOptions(alphas=4))
+    each = search(TABLE, SearchOptions(alphas=4, per_class=True))
     assert each.trials == common.trials
     if each.class_cutoffs:
         assert each.best["box_f1"] > common.best["box_f1"]
@@ -129,7 +147,7 @@ def test_a_class_that_needs_another_cutoff_gets_its_own() -> None:
     hits[0, TABLE.grid(0.15) : TABLE.grid(0.25)] = 30
     hits[1, TABLE.grid(0.75) : TABLE.grid(0.85)] = 30
     split = replace(TABLE, pairs=pairs, gt_known_hits=hits)
-    found = search(split, SearchOptions(trials=2, metric="gt_known", per_class=True))
+    found = search(split, SearchOptions(alphas=2, metric="gt_known", per_class=True))
     first, second, *others = found.class_cutoffs
     assert 0.15 <= first < 0.25
     assert 0.75 <= second <= 0.8, "the upper end of the range"
@@ -139,7 +157,7 @@ def test_a_class_that_needs_another_cutoff_gets_its_own() -> None:
 
 def test_the_curve_belongs_to_the_table_and_not_to_the_range() -> None:
     wide, narrow = (
-        search(TABLE, SearchOptions(trials=1, cutoff_range=limits)).curve
+        search(TABLE, SearchOptions(alphas=1, cutoff_range=limits)).curve
         for limits in ((0.0, 0.9), (0.4, 0.41))
     )
     assert wide == narrow
@@ -153,7 +171,7 @@ def test_without_boxes_the_scores_are_searched_and_the_cutoffs_kept() -> None:
     ]
     table = SearchTable.build(predictions, TABLE.cooccurrence)
     kept = Cutoffs(cutoff=0.37, score_threshold=0.21, class_cutoffs=(0.1, 0.2, 0.3, 0.4))
-    found = search(table, SearchOptions(trials=8, metric="box_f1", per_class=True), kept)
+    found = search(table, SearchOptions(alphas=8, metric="box_f1", per_class=True), kept)
     assert (found.metric, found.unmeasured) == ("classification_map", ("box_f1", "gt_known"))
     assert {trial["cutoff"] for trial in found.trials} == {0.37}
     assert found.parameters == {
