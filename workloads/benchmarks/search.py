@@ -34,7 +34,7 @@ CUTOFFS = 25
 
 
 class Values(NamedTuple):
-    """What both ways gave in each round."""
+    """Results of both ways in each round."""
 
     at_once: list[list[Scan]]
     one_by_one: list[list[list[dict[str, float]]]]
