@@ -142,10 +142,18 @@ def tune(
 
 def _tune_run(settings: Settings, run: str, output: Output) -> None:
     from orchestrator.config.workspace import Workspace
+    from orchestrator.sweep.recipe_of import is_recipe
     from orchestrator.tune.tune import tune_run
+    from workloads.artifacts import exists
+    from workloads.errors import ConfigError
 
     with working():
         paths = Workspace(settings.workspace).run(run_name(run))
+        if not exists(paths.spec) and is_recipe(run):
+            raise ConfigError(
+                f"no run '{run}'; to search training parameters of that recipe or method give "
+                "--shards FOLDER, to see them --show-space"
+            )
         result = tune_run(settings, paths, settings.tune, settings.evaluate)
     if result.unmeasured:
         names = ", ".join(result.unmeasured)

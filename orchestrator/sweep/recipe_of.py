@@ -30,5 +30,10 @@ def recipe_of(name: str, dataset: str, changes: Sequence[str] = ()) -> Recipe:
     )
 
 
+def is_recipe(name: str) -> bool:
+    """Whether a name is that of a recipe or a method."""
+    return name in METHODS or name in recipe_names()
+
+
 def _is_of(recipe: Recipe, method: str, dataset: str) -> bool:
     return recipe.method == method and recipe.dataset == dataset

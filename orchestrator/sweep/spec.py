@@ -15,16 +15,21 @@ from workloads.options import Options
 from workloads.proposals.proposals import Proposals
 from workloads.recipes.schema import Recipe
 from workloads.recipes.space import recipe_space, start, varied
+from workloads.registry import Registry
+from workloads.search.grid_search import SCORES_ALONE
 from workloads.search.suggestions import SUGGESTIONS, Suggestions
-from workloads.search.sweep_options import SweepOptions
+from workloads.search.sweep_options import SweepMetric, SweepOptions
 from workloads.shards.shards import Shards
 from workloads.space import Choice, Range, Space, Values
 
-PROTOCOLS: dict[str, dict[str, Any]] = {
-    # Choe et al. 2020, section 4: 30 random trials, judged on a small split with boxes; the
-    # weights after the last epoch; test images are looked at once.
-    "wsol30": {"search": "random", "trials": 30, "metric": "max_box_acc_v2", "stop": "none"},
-}
+PROTOCOLS: Registry[dict[str, Any]] = Registry(
+    "protocol",
+    {
+        # Choe et al. 2020, section 4: 30 random trials, judged on a small split with boxes; the
+        # weights after the last epoch; test images are looked at once.
+        "wsol30": {"search": "random", "trials": 30, "metric": "max_box_acc_v2", "stop": "none"},
+    },
+)
 
 
 class SweepSpec(Options):
@@ -87,6 +92,7 @@ def make_sweep(
         space.training, options.seed, first, options.values_each
     )
     _check_grid(options, space.training)
+    _check_metric(options.metric, shards, settings.data.val_split)
     machine = trial_machine(settings, options.workers)
     splits = (settings.data.train_split, settings.data.val_split)
     spec = make_spec(machine, recipe, shards, splits, initial=initial, proposals=proposals)
@@ -109,6 +115,17 @@ def trial_machine(settings: Settings, workers: int) -> Machine:
     values = {name: getattr(settings, name) for name in Machine.model_fields}
     cluster = "inline" if workers == 1 else settings.cluster
     return Machine(**{**values, "resources": resources, "cluster": cluster})
+
+
+def _check_metric(metric: SweepMetric, shards: Shards, split: str) -> None:
+    """Refuse to judge boxes on images without any, before anything is trained."""
+    if metric == SCORES_ALONE or split not in shards.splits:
+        return
+    if not any(len(record.truth.boxes_xyxy) for record in shards.records(split)):
+        raise ConfigError(
+            f"{shards.folder}: no image of split '{split}' has a box, which {metric} needs; set "
+            f"sweep.metric to {SCORES_ALONE}, or data.val_split to another split"
+        )
 
 
 def _check_grid(options: SweepOptions, space: Space) -> None:

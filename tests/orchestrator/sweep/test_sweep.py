@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from commands import wsol
+from made_shards import made_record, write_shards
 
 from orchestrator.config.settings import Settings
 from orchestrator.config.workspace import SweepPaths, Workspace
@@ -24,8 +26,10 @@ from workloads.datasets.digit_options import DigitsOptions
 from workloads.errors import ConfigError, Conflict, WsolError
 from workloads.models.model import Model
 from workloads.recipes.load import load_recipe
+from workloads.records import GroundTruth
 from workloads.shards.shards import Shards
 
+TINY = {"digits": DigitsOptions(train=40, val=8, test=8)}
 CHANGES = ("train.epochs=2", "train.validation_images=4", "train.image_size=32")
 
 
@@ -41,8 +45,7 @@ def settings(tmp_path_factory: pytest.TempPathFactory) -> Settings:
 
 @pytest.fixture(scope="module")
 def shards(settings: Settings) -> Shards:
-    embedded = {"digits": DigitsOptions(train=40, val=8, test=8)}
-    raw = make(settings, "digits", embedded, settings.workspace / "raw").root
+    raw = make(settings, "digits", TINY, settings.workspace / "raw").root
     return Shards.open(ingest(settings, "digits", raw, settings.workspace / "shards").folder)
 
 
@@ -205,6 +208,37 @@ def test_bad_requests_are_one_line(settings: Settings, shards: Shards) -> None:
     assert recipe_of("spg", "digits").name == "digits-spg-tiny"
     with pytest.raises(ConfigError, match="did you mean 'digits-spg-tiny'"):
         recipe_of("digits-spg-tini", "digits")
+
+
+def test_boxes_are_not_judged_where_there_are_none(settings: Settings, tmp_path: Path) -> None:
+    records = [
+        made_record(f"{split}-{i}", GroundTruth(labels=(i % 10,)), split=split)
+        for split in ("train", "val")
+        for i in range(10)
+    ]
+    folder = write_shards(tmp_path / "shards", records, [str(i) for i in range(10)])
+    with pytest.raises(ConfigError, match="no image of split 'val' has a box, which box_f1 needs"):
+        run(settings, Shards.open(folder), "no-boxes")
+
+
+def test_commands_say_what_can_be_searched_and_what_is_wrong(tmp_path: Path) -> None:
+    place = ("--set", f"workspace={tmp_path}", "--set", "cluster=inline")
+    shown = wsol("tune", "spg", "--show-space", "--only", "*_low", "-o", "json", *place).answer()
+    assert shown["training"]["parameters"]["b2_low"] == {
+        "low": 0.005, "high": 0.4, "scale": "log", "integer": False
+    }  # fmt: skip
+    assert shown["training"]["parameters"]["b2_high"] == {
+        "low": 0.5, "high": 0.5, "scale": "linear", "integer": False
+    }  # fmt: skip
+    assert "give --shards FOLDER" in wsol("tune", "spg", *place).said(2)
+    made = make(Settings(cluster="inline"), "digits", TINY, tmp_path / "raw").root
+    shards = ingest(Settings(cluster="inline"), "digits", made, tmp_path / "shards").folder
+    sweep_of = ("tune", "spg", "--shards", str(shards), "--initial", "random", *place)
+    said = wsol(*sweep_of, "--protocol", "wsol3").said(2)
+    assert "did you mean 'wsol30'" in said
+    said = wsol(*sweep_of, "--set", "sweep.search=tpee").said(2)
+    assert "sweep.search" in said
+    assert not (tmp_path / "sweeps").exists()
 
 
 def test_the_protocol_is_thirty_random_trials_of_the_last_weights(
