@@ -139,7 +139,10 @@ def kill_in(folder: Path, stage: str) -> bool:
     process = start_wsol(*configured(folder, "run"), said=said)
     try:
         wait_until(lambda: f"] {stage} ..." in said.read_text(), process, said)
-        time.sleep(1.0 if "train" in stage else 0.05)
+        if stage.startswith("train-"):  # its first step is done
+            run = folder / "workspace/pipelines/small/train" / stage.removeprefix("train-")
+            wait_until((run / "progress.json").exists, process, said)
+        time.sleep(0.05)
     finally:
         process.kill()
         process.join()

@@ -129,17 +129,17 @@ def test_a_process_killed_in_the_middle_of_an_epoch_and_continued_it_is_the_same
 
 
 def test_another_search_makes_its_own_maps(settings: Settings, run: RunPaths) -> None:
-    first = tune_run(settings, run, Tune(trials=2), MEASURE)
-    again = tune_run(settings, run, Tune(trials=2), MEASURE)
+    first = tune_run(settings, run, Tune(alphas=2), MEASURE)
+    again = tune_run(settings, run, Tune(alphas=2), MEASURE)
     assert again == first
-    tune_run(settings, run, Tune(trials=2, images=3), MEASURE)
-    tune_run(settings, run, Tune(trials=2), Evaluate(stored_maps=4))
+    tune_run(settings, run, Tune(alphas=2, images=3), MEASURE)
+    tune_run(settings, run, Tune(alphas=2), Evaluate(stored_maps=4))
     assert len(list((run.folder / "predictions").iterdir())) == 3
 
 
 def test_two_searches_of_one_run_are_one_too_many(settings: Settings, run: RunPaths) -> None:
     with lease(run.folder, "tune"), pytest.raises(Conflict, match="'wsol tune' works there"):
-        tune_run(settings, run, Tune(trials=2), MEASURE)
+        tune_run(settings, run, Tune(alphas=2), MEASURE)
 
 
 def test_shards_of_one_name_and_other_content_do_not_collide(
