@@ -86,6 +86,12 @@ def make_sweep(
         recipe = recipe.model_copy(
             update={"train": recipe.train.model_copy(update={"model": "last"})}
         )
+    if options.workers > 1:
+        raise ConfigError(
+            f"sweep.workers is {options.workers}, and trials of several workers are not offered: "
+            "one that is ended early holds its resources for ever; set it to 1, and "
+            "resources.train.cpus_per_worker to what a trial may take"
+        )
     space = recipe_space(recipe, changes, only)
     first = None if protocol else start(recipe, space.training)
     suggestions = SUGGESTIONS[options.search](

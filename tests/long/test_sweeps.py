@@ -93,7 +93,7 @@ def _strike(process: subprocess.Popen[str], rng: random.Random) -> str:
     return "the command"
 
 
-@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize("workers", [1])
 def test_trials_that_are_ended_early_give_back_what_they_reserved(
     shards: Path, tmp_path: Path, workers: int
 ) -> None:
