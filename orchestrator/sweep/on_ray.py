@@ -1,7 +1,6 @@
 """Trials of a sweep side by side, by Ray Tune: as many at once as the cluster has room for.
 
-A trial with one worker trains in its own process. One with several starts Ray Train below it,
-whose resources Tune does not see: so the number of trials at once is found here.
+A trial trains in its own process, so Tune knows all that it takes.
 """
 
 from __future__ import annotations
@@ -40,16 +39,16 @@ def run_on_ray(engine: Engine, spec: SweepSpec, queue: TrialQueue, paths: SweepP
     """
     import ray
 
-    resources = spec.job.machine.resources.train
-    cpus, gpus = resources.cpus_per_worker, resources.gpus_per_worker
-    engine.require(spec.options.workers, cpus, gpus, "train")
+    cpus = spec.job.machine.resources.train.cpus_per_worker
+    engine.require(1, cpus, 0, "train")
+    at_once = int(ray.cluster_resources()["CPU"] // cpus)
     reserved = _reserved()
     with redirect_stdout(io.StringIO()):  # Tune prints a banner even where it shall be silent
-        _tuner(spec, queue, paths, _at_once(spec, ray.cluster_resources())).fit()
+        _tuner(spec, queue, paths, cpus, at_once).fit()
     _release(reserved)
 
 
-def _tuner(spec: SweepSpec, queue: TrialQueue, paths: SweepPaths, at_once: int) -> Any:
+def _tuner(spec: SweepSpec, queue: TrialQueue, paths: SweepPaths, cpus: float, at_once: int) -> Any:
     # Tune's own files of results would be written for nobody.
     os.environ.setdefault("TUNE_DISABLE_AUTO_CALLBACK_LOGGERS", "1")
     from ray import tune
@@ -61,7 +60,7 @@ def _tuner(spec: SweepSpec, queue: TrialQueue, paths: SweepPaths, at_once: int) 
     values = {"job": spec.job.model_dump(mode="json"), "folder": str(paths.folder)}
     trial = tune.with_parameters(_trial, **values, reports=spec.options.stop != "none")
     return tune.Tuner(
-        tune.with_resources(trial, _needs(spec)),
+        tune.with_resources(trial, {"cpu": cpus}),
         tune_config=tune.TuneConfig(
             search_alg=_searcher(queue, paths),
             scheduler=_scheduler(spec),
@@ -87,7 +86,9 @@ def _trial(config: dict[str, Any], job: dict[str, Any], folder: str, *, reports:
     last = parsed.spec.recipe.train.epochs
     with _epochs_reported(paths.trial(number), last) if reports else nullcontext():
         run_trial(parsed, paths, number)
-    tune.report({EPOCH: last, PROGRESS: 1.0, "ended": True})
+    # Tune wants to hear of an end; one without a curve, which failed, is the worst.
+    curve = learning_curves(paths.trial(number).events)
+    tune.report({EPOCH: last, PROGRESS: curve[-1].get(PROGRESS, 0.0) if curve else 0.0})
 
 
 @contextmanager
@@ -115,28 +116,6 @@ def _epochs_reported(run: RunPaths, last: int) -> Iterator[None]:
     finally:
         stop.set()
         watcher.join()
-
-
-def _needs(spec: SweepSpec) -> Any:
-    """Resources of a trial's own process; Ray Train reserves those of several workers itself."""
-    from ray.tune import PlacementGroupFactory
-
-    resources = spec.job.machine.resources.train
-    if spec.options.workers > 1:
-        return PlacementGroupFactory([{}, {"memory": 1}])
-    own = {"CPU": resources.cpus_per_worker, "GPU": resources.gpus_per_worker}
-    return PlacementGroupFactory([{kind: amount for kind, amount in own.items() if amount}])
-
-
-def _at_once(spec: SweepSpec, cluster: dict[str, float]) -> int:
-    """Trials that fit side by side, at least one."""
-    resources, workers = spec.job.machine.resources.train, spec.options.workers
-    needs = {
-        "CPU": workers * resources.cpus_per_worker,
-        "GPU": workers * resources.gpus_per_worker,
-    }
-    fit = [int(cluster.get(kind, 0) // amount) for kind, amount in needs.items() if amount]
-    return max(1, min(fit))
 
 
 def _scheduler(spec: SweepSpec) -> Any:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from orchestrator.config.settings import Evaluate, Machine, Settings, Tune
+from orchestrator.config.settings import Machine, Settings, Tune
 from orchestrator.sweep.trial import TrialJob
 from orchestrator.train.spec import make_spec
 from workloads.errors import ConfigError
@@ -86,12 +86,6 @@ def make_sweep(
         recipe = recipe.model_copy(
             update={"train": recipe.train.model_copy(update={"model": "last"})}
         )
-    if options.workers > 1:
-        raise ConfigError(
-            f"sweep.workers is {options.workers}, and trials of several workers are not offered: "
-            "one that is ended early holds its resources for ever; set it to 1, and "
-            "resources.train.cpus_per_worker to what a trial may take"
-        )
     space = recipe_space(recipe, changes, only)
     first = None if protocol else start(recipe, space.training)
     suggestions = SUGGESTIONS[options.search](
@@ -99,14 +93,16 @@ def make_sweep(
     )
     _check_grid(options, space.training)
     _check_metric(options.metric, shards, settings.data.val_split)
-    machine = trial_machine(settings, options.workers)
+    _check_stop(options, recipe)
+    _check_devices(settings)
+    machine = trial_machine(settings)
     splits = (settings.data.train_split, settings.data.val_split)
     spec = make_spec(machine, recipe, shards, splits, initial=initial, proposals=proposals)
     job = TrialJob(
         machine=machine,
         spec=spec,
         search=_search(settings.tune, options, space),
-        measure=Evaluate.model_validate(settings.evaluate.model_dump()),
+        measure=settings.evaluate,
         metric=options.metric,
     )
     described = space.training.describe()
@@ -114,13 +110,10 @@ def make_sweep(
     return sweep, suggestions
 
 
-def trial_machine(settings: Settings, workers: int) -> Machine:
-    """The machine as a trial uses it: its own process, or Ray's workers if there are several."""
-    train = settings.resources.train.model_copy(update={"workers": workers})
-    resources = settings.resources.model_copy(update={"train": train})
+def trial_machine(settings: Settings) -> Machine:
+    """The machine as a trial uses it: its own process, without Ray."""
     values = {name: getattr(settings, name) for name in Machine.model_fields}
-    cluster = "inline" if workers == 1 else settings.cluster
-    return Machine(**{**values, "resources": resources, "cluster": cluster})
+    return Machine(**{**values, "cluster": "inline"})
 
 
 def _check_metric(metric: SweepMetric, shards: Shards, split: str) -> None:
@@ -132,6 +125,26 @@ def _check_metric(metric: SweepMetric, shards: Shards, split: str) -> None:
             f"{shards.folder}: no image of split '{split}' has a box, which {metric} needs; set "
             f"sweep.metric to {SCORES_ALONE}, or data.val_split to another split"
         )
+
+
+def _check_stop(options: SweepOptions, recipe: Recipe) -> None:
+    """Refuse to end trials early by a curve that they do not have."""
+    if options.stop != "none" and not recipe.train.validation_images:
+        raise ConfigError(
+            f"sweep.stop is {options.stop}, which needs a validation curve, and "
+            "train.validation_images is 0; raise it with --recipe-set, or set sweep.stop to none"
+        )
+
+
+def _check_devices(settings: Settings) -> None:
+    """Refuse GPUs: a trial trains in its own process, as cluster inline does."""
+    for verb in ("train", "evaluate"):
+        name = "gpus_per_worker" if verb == "train" else "gpus_per_actor"
+        if getattr(getattr(settings.resources, verb), name):
+            raise ConfigError(
+                f"resources.{verb}.{name} is above 0, and trials of a sweep train on CPUs alone; "
+                "set it to 0"
+            )
 
 
 def _check_grid(options: SweepOptions, space: Space) -> None:

@@ -36,19 +36,33 @@ def read_own(path: Path) -> dict[str, Any]:
         NotFound: there is no such file.
         ConfigError: it is not YAML, or does not hold keys and values.
     """
+    values = read_keys(
+        path, "no such recipe; write the file, from 'wsol list recipes --show NAME', say",
+        "start with 'base: NAME'",
+    )  # fmt: skip
+    if "name" in values:
+        raise ConfigError(f"{path}: a recipe is called as its file; remove the key 'name'")
+    return values
+
+
+def read_keys(path: Path, missing: str, form: str) -> dict[str, Any]:
+    """The keys and values of a user's YAML file.
+
+    Args:
+        missing, form: what is said of a file that is not there, and of one without keys.
+
+    Raises:
+        NotFound: there is no such file.
+        ConfigError: it is not YAML, or does not hold keys and values.
+    """
     try:
         values = yaml.safe_load(read_text(path.expanduser()))
     except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
-        raise NotFound(
-            f"{shown(path)}: no such recipe; write the file, from 'wsol list recipes --show NAME', "
-            "say"
-        ) from None
+        raise NotFound(f"{shown(path)}: {missing}") from None
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: not valid YAML: {one_line(str(error))}") from None
     if not isinstance(values, dict):
-        raise ConfigError(f"{path}: must hold keys and values; start with 'base: NAME'")
-    if "name" in values:
-        raise ConfigError(f"{path}: a recipe is called as its file; remove the key 'name'")
+        raise ConfigError(f"{path}: must hold keys and values; {form}")
     return values
 
 

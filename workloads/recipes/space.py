@@ -17,14 +17,12 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
-import yaml
-
-from workloads.errors import ConfigError, NotFound, one_line, unknown_name
-from workloads.files import read_text
+from workloads.errors import ConfigError, unknown_name
 from workloads.localization.cutoffs import Cutoffs
 from workloads.methods.base import SearchSpace
 from workloads.methods.registry import METHODS, method_options
 from workloads.options import Options
+from workloads.recipes.own import read_keys
 from workloads.recipes.schema import Recipe
 from workloads.space import Choice, Parameter, Range, Scale, Space, Values
 from workloads.training.options import TrainOptions
@@ -47,17 +45,9 @@ def read_changes(path: Path) -> dict[str, Any]:
 
     Raises:
         NotFound: there is no such file.
-        ConfigError: it is not YAML, or does not hold names and ranges.
+        ConfigError: it is not YAML, or does not hold keys and values.
     """
-    try:
-        values = yaml.safe_load(read_text(path.expanduser()))
-    except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
-        raise NotFound(f"{path}: no such file of a search space") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: not valid YAML: {one_line(str(error))}") from None
-    if not isinstance(values, dict) or not values:
-        raise ConfigError(f"{path}: holds no parameter; write NAME: {{low: L, high: H}}")
-    return values
+    return read_keys(path, "no such file of a search space", "write NAME: {low: L, high: H}")
 
 
 def recipe_space(

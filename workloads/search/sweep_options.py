@@ -31,4 +31,3 @@ class SweepOptions(Options):
         default=None, gt=0, description="time after which nothing new begins; null: no limit"
     )
     max_failed: int = Field(default=3, ge=0, description="more failed trials end the sweep")
-    workers: int = Field(default=1, ge=1, description="training processes of a trial")

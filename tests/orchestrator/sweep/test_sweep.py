@@ -27,6 +27,7 @@ from workloads.errors import ConfigError, Conflict, WsolError
 from workloads.models.model import Model
 from workloads.recipes.load import load_recipe
 from workloads.records import GroundTruth
+from workloads.search.sweep_options import SweepOptions
 from workloads.shards.shards import Shards
 
 TINY = {"digits": DigitsOptions(train=40, val=8, test=8)}
@@ -239,6 +240,20 @@ def test_commands_say_what_can_be_searched_and_what_is_wrong(tmp_path: Path) -> 
     said = wsol(*sweep_of, "--set", "sweep.search=tpee").said(2)
     assert "sweep.search" in said
     assert not (tmp_path / "sweeps").exists()
+
+
+def test_requests_that_no_trial_could_meet_are_refused_at_once(
+    settings: Settings, shards: Shards
+) -> None:
+    recipe = load_recipe("digits-cam-tiny", ("train.validation_images=0",))
+    early = settings.model_copy(update={"sweep": SweepOptions(stop="asha")})
+    with pytest.raises(ConfigError, match=r"train\.validation_images is 0"):
+        make_sweep(early, recipe, shards)
+    for key in ("train.gpus_per_worker", "evaluate.gpus_per_actor"):
+        verb, name = key.split(".")
+        values = {"workspace": settings.workspace, "resources": {verb: {name: 1}}}
+        with pytest.raises(ConfigError, match=f"resources.{key} is above 0"):
+            make_sweep(Settings.parse(values, "test"), recipe, shards)
 
 
 def test_the_protocol_is_thirty_random_trials_of_the_last_weights(

@@ -121,7 +121,7 @@ def test_a_file_of_changes(tmp_path: Path) -> None:
         read_changes(file)
     file.write_text("learning_rate: {low: 0.001, high: 0.1}\nbatch_size: [16, 32]\n")
     assert read_changes(file)["batch_size"] == [16, 32]
-    for text, said in (("", "holds no parameter"), ("- a", "holds no parameter"), ("a: [", "YAML")):
+    for text, said in (("", "must hold keys"), ("- a", "must hold keys"), ("a: [", "YAML")):
         file.write_text(text)
         with pytest.raises(ConfigError, match=said):
             read_changes(file)
