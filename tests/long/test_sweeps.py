@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import json
-import os
 import random
 import signal
 import subprocess
@@ -66,7 +65,7 @@ def test_a_sweep_killed_at_random_is_the_same_sweep(shards: Path, tmp_path: Path
             assert process.returncode == 0, err[-2000:]
             break
         time.sleep(rng.uniform(12, 20))
-        struck.append(_strike(process, rng))
+        struck.append(_strike(process, a_trial=kills % 2 == 0))
         kills += 1
         if struck[-1] == "the command":
             process.communicate()
@@ -81,16 +80,29 @@ def test_a_sweep_killed_at_random_is_the_same_sweep(shards: Path, tmp_path: Path
     sys.stdout.write(f"sweep: {kills} kills ({', '.join(struck)}), the same four trials\n")
 
 
-def _strike(process: subprocess.Popen[str], rng: random.Random) -> str:
-    """SIGKILL to the command, or to the process of one of its trials."""
-    below = psutil.Process(process.pid).children(recursive=True)
-    trials = [one for one in below if "ImplicitFunc" in " ".join(one.cmdline()[:1])]
-    if trials and rng.random() < 0.5:
-        os.kill(rng.choice(trials).pid, signal.SIGKILL)
-        time.sleep(5)
-        return "a trial"
-    process.kill()
-    return "the command"
+def _strike(process: subprocess.Popen[str], *, a_trial: bool) -> str:
+    """SIGKILL to the process of a trial, as soon as there is one, or to the command."""
+    if not a_trial:
+        process.kill()
+        return "the command"
+    for _ in range(300):
+        trials = [
+            one for one in psutil.Process(process.pid).children(recursive=True) if _is_trial(one)
+        ]
+        if trials:
+            trials[0].kill()
+            time.sleep(5)
+            return "a trial"
+        time.sleep(0.1)
+    raise AssertionError("no process of a trial in 30 s")
+
+
+def _is_trial(process: psutil.Process) -> bool:
+    """Whether it is a worker that Tune's trial runs in, by the title that Ray gives it."""
+    try:
+        return "ray::ImplicitFunc" in "".join(process.cmdline()[:1])
+    except psutil.Error:
+        return False
 
 
 def test_trials_that_are_ended_early_give_back_what_they_reserved(
