@@ -10,7 +10,9 @@ import math
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -285,13 +287,21 @@ class TrainingRun:
             raise WsolError(self._diverged(self.steps_done - 1, "a weight is not finite"))
 
     def _diverged(self, step: int, problem: str) -> str:
-        last = self.checkpoints.last if self.checkpoints else None
+        last = self._last_written()
         return (
             f"training diverged in epoch {self.epoch + 1}, step {step + 1}: {problem}; "
             f"images {first_of(self._image_ids)}; "
             f"last good checkpoint {shown(last) if last else 'none'}; "
             "lower train.learning_rate, set train.clip_norm or add train.warmup_epochs"
         )
+
+    def _last_written(self) -> Path | None:
+        """The checkpoint to go back to, finished if it was being written."""
+        if self.checkpoints is None:
+            return None
+        with suppress(OSError):  # then the one before is the last
+            self.checkpoints.flush()
+        return self.checkpoints.last
 
     def _validate(self) -> dict[str, float]:
         """Classification mAP on the first images of the validation split."""

@@ -191,7 +191,6 @@ def test_the_last_good_checkpoint_is_named(digit_shards: Path, tmp_path: Path) -
 
     def poison(position: Position) -> None:
         if position.step == 3:
-            run.checkpoints.flush()
             with torch.no_grad():
                 next(run.method.new_layers().parameters()).fill_(float("inf"))
 
