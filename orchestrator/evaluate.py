@@ -34,6 +34,7 @@ from workloads.metrics.evaluation import (
 from workloads.metrics.options import MetricOptions
 from workloads.metrics.registry import METRICS, build_metrics
 from workloads.models.card import ModelCard
+from workloads.models.model import Model
 from workloads.predictions.predictions import Predictions
 from workloads.predictions.store import read_part, rows_of
 from workloads.shards.shards import Shards
@@ -107,14 +108,11 @@ def evaluate(
         Conflict: `predictions` holds something else, or another process makes them.
     """
     chosen = tuple(names) or tuple(METRICS)
-    built = build_metrics(chosen, 1, measure.metrics)  # fail early on unknown names
+    build_metrics(chosen, 1, measure.metrics)  # fail early on unknown names
     fetched = fetch_model(machine, model)
-    maps = stored_maps(built.values(), len(fetched.card.classes), measure.stored_maps)
-    wanted = PredictRequest(split, maps, ranking=tuple(ranking))
-    workspace, key = Workspace(machine.workspace), _key(shards, wanted)
-    place = predictions or workspace.predictions(fetched.digest, key)
-    stored = predict(machine, fetched, shards, wanted, place, VERB)
     card = fetched.card
+    wanted = what_is_stored(card, split, measure, chosen, ranking)
+    stored = stored_predictions(machine, fetched, shards, wanted, predictions)
     found = measure_stored(machine, stored, card, chosen, measure.metrics, split)
     result = EvaluateResult(
         model=fetched.digest,
@@ -127,11 +125,36 @@ def evaluate(
         classes=card.classes,
         metrics=results_json(found.metrics),
         predictions=stored.folder,
-        out=out or workspace.evaluation(fetched.digest, key),
+        out=out or Workspace(machine.workspace).evaluation(fetched.digest, _key(shards, wanted)),
     )
     write_cases(result.out / PER_IMAGE_FILE, _named(found.per_image, card.classes))
     save_metrics(result.out / METRICS_FILE, result)
     return result
+
+
+def what_is_stored(
+    card: ModelCard,
+    split: str,
+    measure: Evaluate,
+    names: Sequence[str],
+    ranking: Sequence[str] = (),
+) -> PredictRequest:
+    """The predictions that some metrics of a model need."""
+    built = build_metrics(names, 1, measure.metrics)
+    maps = stored_maps(built.values(), len(card.classes), measure.stored_maps)
+    return PredictRequest(split, maps, ranking=tuple(ranking))
+
+
+def stored_predictions(
+    machine: Machine,
+    model: Model,
+    shards: Shards,
+    wanted: PredictRequest,
+    place: Path | None = None,
+) -> Predictions:
+    """Scores and maps of a model, in the workspace unless `place` is given."""
+    own = Workspace(machine.workspace).predictions(model.digest, _key(shards, wanted))
+    return predict(machine, model, shards, wanted, place or own, VERB)
 
 
 def stored_maps(metrics: Iterable[Metric], classes: int, wanted: int) -> int:

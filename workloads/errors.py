@@ -6,7 +6,7 @@ WsolError                 1    500   something failed
 │   ├── TooLarge          2    413   over a limit on bytes or pixels
 │   └── NotAnImage        2    415   not a file of an allowed image format
 ├── NotFound              4    404   a run, alias, model version, folder or split is missing
-├── Conflict              5    409   the name is taken by something finished or different
+├── Conflict              5    409   the name is taken, or what stands there is no worse
 ├── IntegrityError        6    500   files differ from their manifest
 ├── ResourceError         7    507   disk full, port occupied, too few CPUs or GPUs
 ├── ClusterError          8    503   the cluster cannot be reached
@@ -72,7 +72,7 @@ class NotFound(WsolError):
 
 
 class Conflict(WsolError):
-    """The name is taken by something finished or different."""
+    """The name is taken by something finished or different, or what stands there is no worse."""
 
     exit_code = 5
     http_status = 409

@@ -26,6 +26,7 @@ from orchestrator.cli import (
     ingest,
     jobs,
     listing,
+    promote,
     proposals,
     register,
     reproduce,
@@ -48,8 +49,8 @@ app = typer.Typer(
     name="wsol",
     help="Weakly supervised object localization on Ray.",
     epilog="Exit codes: 0 done, 1 failed, 2 wrong usage or settings, 3 done but some inputs "
-    "were quarantined, 4 not found, 5 name taken, 6 files damaged, 7 resource missing, "
-    "8 cluster unreachable, 10 job stopped, 11 not done in time, 130 interrupted.",
+    "were quarantined, 4 not found, 5 name taken or not better, 6 files damaged, 7 resource "
+    "missing, 8 cluster unreachable, 10 job stopped, 11 not done in time, 130 interrupted.",
     invoke_without_command=True,
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
@@ -66,6 +67,7 @@ app.command("train", rich_help_panel=_STEPS)(train.train)
 app.command("evaluate", rich_help_panel=_STEPS)(evaluate.evaluate)
 app.command("tune", rich_help_panel=_STEPS)(tune.tune)
 app.command("register", rich_help_panel=_STEPS)(register.register)
+app.command("promote", rich_help_panel=_MODELS)(promote.promote)
 app.command("import", rich_help_panel=_MODELS)(importing.import_classifier)
 app.command("annotate", rich_help_panel=_MODELS)(annotate.annotate)
 app.command("serve", rich_help_panel=_MODELS)(serve.serve)

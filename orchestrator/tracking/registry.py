@@ -41,6 +41,7 @@ from workloads.models.model import Model
 from workloads.storage.addresses import check_address, is_address
 
 DIGEST_TAG = "wsol.digest"
+MAX_VERSION_TAG = 5_000  # characters of a tag: what a server's database holds
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _ALIAS = re.compile(r"(?!latest$)(?![vV]?[0-9]+$)[A-Za-z0-9_-]+")
 _MODELS = "models:/"  # as MLflow writes a version, and `wsol register` prints it
@@ -136,6 +137,42 @@ def champion(machine: Machine, name: str, alias: str) -> ModelVersion:
         ClusterError: MLflow fails.
     """
     return find_version(machine, f"{name}@{alias}")
+
+
+def alias_version(machine: Machine, name: str, alias: str) -> ModelVersion | None:
+    """The version that an alias points at; None before there is such a model or alias.
+
+    Raises:
+        ClusterError: MLflow fails.
+    """
+    store = MlflowStore(machine)
+    with answering(store, f"look up {name}@{alias}"):
+        try:
+            version = _registered(store, name).aliases.get(alias)
+        except NotFound:
+            return None
+        return (
+            None if version is None else _model_version(store, _version(store, name, str(version)))
+        )
+
+
+def tag_version(machine: Machine, version: ModelVersion, key: str, value: str) -> None:
+    """Write a tag of a version, longer than those of a run may be.
+
+    Raises:
+        ConfigError: it is longer than a registry takes.
+        ClusterError: MLflow fails.
+    """
+    if len(value) > MAX_VERSION_TAG:
+        raise ConfigError(f"tag {key}: {len(value)} characters; a registry takes {MAX_VERSION_TAG}")
+    store = MlflowStore(machine)
+    with answering(store, f"write tag {key} of {version.reference}"):
+        store.client.set_model_version_tag(version.name, str(version.version), key, value)
+
+
+def is_reference(text: str) -> bool:
+    """Whether it reads like `NAME@ALIAS` or `NAME/VERSION`."""
+    return _REFERENCE.fullmatch(text.removeprefix(_MODELS)) is not None
 
 
 def find_version(machine: Machine, reference: str) -> ModelVersion:

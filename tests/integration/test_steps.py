@@ -60,6 +60,12 @@ def test_a_registered_run_is_the_same_version_again(folder, registered):
     assert wsol(folder, "register", RUN) == registered
 
 
+def test_a_run_that_is_champion_stays_it(folder, registered):
+    found = wsol(folder, "promote", RUN, "--shards", "shards")
+    assert (found["decision"], found["moved"]) == ("same", False)
+    assert found["candidate"] == f"{registered['name']}/{registered['version']}"
+
+
 def test_the_champion_is_measured(folder, registered):
     found = wsol(folder, "evaluate", "wsol-digits@champion", "--shards", "shards")
     assert found["model"] == registered["digest"]

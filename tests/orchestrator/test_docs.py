@@ -21,7 +21,8 @@ def commands(page: Path) -> list[list[str]]:
     """The words of every `wsol ...` line in a code block."""
     blocks = re.findall(r"^```\w*\n(.*?)^```", page.read_text(), re.DOTALL | re.MULTILINE)
     lines = "".join(blocks).replace("\\\n", " ").splitlines()
-    found = [re.sub(r"[\[\]]|\.\.\.", " ", line) for line in lines if line.startswith("wsol ")]
+    lines = [line.split(" || ")[0] for line in lines if line.startswith("wsol ")]
+    found = [re.sub(r"[\[\]]|\.\.\.", " ", line) for line in lines]
     return [shlex.split(line.rstrip("& "), comments=True)[1:] for line in found]
 
 

@@ -29,6 +29,8 @@ class MetricResult:
     Attributes:
         value: over all classes; NaN without any case.
         interval: interval by the bootstrap over images; None if it was turned off or cannot be had.
+        layers: (R,) the value of the data (up to rounding), then that of each replicate. A
+            replicate draws the same images for every model, so those of two models are pairs.
         per_class: class index to value, for the classes that have any.
         centre: the same metric for the centre baseline; None where it has none.
         counted: number of cases (images, or image-class pairs) that entered.
@@ -38,6 +40,7 @@ class MetricResult:
 
     value: float
     interval: Interval | None
+    layers: NDArray[np.float64] = field(compare=False, repr=False)
     per_class: dict[int, float]
     centre: float | None
     counted: int

@@ -72,6 +72,7 @@ class BoxF1(Metric):
         return MetricResult(
             value=float(layers[0]),
             interval=self.interval(layers),
+            layers=layers,
             per_class=per_class(of_classes[0]),
             centre=None,
             counted=int(truths[0]),

@@ -65,6 +65,7 @@ class ClassificationMap(Metric):
         return MetricResult(
             value=float(layers[0]),
             interval=self.interval(layers),
+            layers=layers,
             per_class=per_class(value[0]),
             centre=None,
             counted=int((~skip).sum()),
@@ -134,6 +135,7 @@ class Top1Error(Metric):
         return MetricResult(
             value=float(layers[0]),
             interval=self.interval(layers),
+            layers=layers,
             per_class=per_class(ratios(self._wrong, self._images)[0]),
             centre=None,
             counted=int(self._counted[0]),

@@ -100,10 +100,12 @@ class CocoAp(Metric):
         layers = np.full((weights.shape[1], self.num_classes), np.nan)
         for k, mine in classes.items():
             layers[:, k] = _class_ap(mine, weights)
+        means = class_mean(layers)
         summary = _summary(list(classes.values()), weights[:, :1])
         return MetricResult(
             value=summary.pop("ap"),
-            interval=self.interval(class_mean(layers)),
+            interval=self.interval(means),
+            layers=means,
             per_class=per_class(layers[0]),
             centre=None,
             counted=sum(int(case.truths[ALL]) for case in cases),

@@ -68,6 +68,7 @@ class Corloc(Metric):
         return MetricResult(
             value=float(layers[0]),
             interval=self.interval(layers),
+            layers=layers,
             per_class=per_class(of_classes[0]),
             centre=float(centre.max()),
             counted=int(self._pairs[0].sum()),

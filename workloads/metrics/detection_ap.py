@@ -106,6 +106,7 @@ class VocAp(Metric):
         return MetricResult(
             value=float(layers[0]),
             interval=self.interval(layers),
+            layers=layers,
             per_class=per_class(of_classes[0]),
             centre=None,
             counted=true + int(cases.missed[0].sum()),

@@ -71,6 +71,7 @@ class GtKnown(Metric):
         return MetricResult(
             value=float(layers[0]),
             interval=self.interval(layers),
+            layers=layers,
             per_class=per_class(of_classes[0]),
             centre=float(centre.max()),
             counted=counted,

@@ -94,6 +94,7 @@ class MaxBoxAccV2(Metric):
         return MetricResult(
             value=float(layers[0]),
             interval=self.interval(layers),
+            layers=layers,
             per_class=per_class(_mean_ratio(at_best, self._class_pairs)),
             centre=float(_mean_ratio(self._centre.max(axis=1)[None], self._pairs[:1])[0]),
             counted=int(self._pairs[0]),

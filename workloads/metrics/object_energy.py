@@ -82,6 +82,7 @@ class ObjectEnergy(Metric):
         return MetricResult(
             value=float(layers[0]),
             interval=self.interval(layers),
+            layers=layers,
             per_class={k: _mean(shows, energies) for k, shows in of_class.items()},
             centre=_mean(weights[:, 0], np.array([row.centre for row in rows])),
             counted=len(rows),

@@ -73,6 +73,7 @@ class Pointing(Metric):
         return MetricResult(
             value=float(layers[0]),
             interval=self.interval(layers),
+            layers=layers,
             per_class=per_class(of_classes[0]),
             centre=float(class_mean(centre)[0]),
             counted=int(self._pairs[0].sum()),

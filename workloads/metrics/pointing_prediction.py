@@ -94,6 +94,7 @@ class PointingMap(Metric):
         return MetricResult(
             value=float(layers[0]),
             interval=self.interval(layers),
+            layers=layers,
             per_class=per_class(found[0]),
             centre=float(class_mean(centre)[0]),
             counted=len(rows) * self.num_classes - unjudged,

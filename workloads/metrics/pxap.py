@@ -74,6 +74,7 @@ class PxAP(Metric):
         return MetricResult(
             value=float(layers[0]),
             interval=self.interval(layers),
+            layers=layers,
             per_class=per_class(pixel_ap(self._class_pixels)),
             centre=float(pixel_ap(self._centre[None])[0]),
             counted=self._images,

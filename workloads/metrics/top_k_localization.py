@@ -77,6 +77,7 @@ class Top1Localization(Metric):
         return MetricResult(
             value=float(layers[0]),
             interval=self.interval(layers),
+            layers=layers,
             per_class=per_class(ratios(self._class_correct, self._class_images)),
             centre=float(ratios(self._centre, self._counted[:1]).max()),
             counted=int(self._counted[0]),

@@ -40,6 +40,7 @@ VERBS = (
     ["evaluate"],
     ["tune"],
     ["register"],
+    ["promote"],
     ["annotate"],
     ["serve"],
     ["sync"],

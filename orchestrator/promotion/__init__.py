@@ -1,0 +1,1 @@
+"""`wsol promote`: a candidate takes the champion's place if it is better on the same images."""
