@@ -158,7 +158,7 @@ def _tune_run(settings: Settings, run: str, output: Output) -> None:
     if result.unmeasured:
         names = ", ".join(result.unmeasured)
         note(f"not measured: {names} (no boxes in the split); the recipe's cut-offs are kept")
-    report(result, output, hidden=("trials", "curve", "class_cutoffs", "unmeasured"))
+    report(result, output, hidden=("trials", "curve", "class_cutoffs", "unmeasured", "by_rules"))
 
 
 def _described(space: SearchSpace) -> dict[str, Any]:

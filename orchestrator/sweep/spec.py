@@ -9,7 +9,7 @@ from orchestrator.config.settings import Machine, Settings, Tune
 from orchestrator.sweep.trial import TrialJob
 from orchestrator.train.spec import make_spec
 from workloads.errors import ConfigError
-from workloads.localization.cutoffs import CUTOFFS_SPACE
+from workloads.localization.cutoffs import CUTOFFS_SPACE, FOUND_EXACTLY
 from workloads.methods.base import SearchSpace
 from workloads.options import Options
 from workloads.proposals.proposals import Proposals
@@ -20,7 +20,7 @@ from workloads.search.grid_search import SCORES_ALONE
 from workloads.search.suggestions import SUGGESTIONS, Suggestions
 from workloads.search.sweep_options import SweepMetric, SweepOptions
 from workloads.shards.shards import Shards
-from workloads.space import Choice, Range, Space, Values
+from workloads.space import Choice, Range, Space, Value, Values
 
 PROTOCOLS: Registry[dict[str, Any]] = Registry(
     "protocol",
@@ -163,15 +163,31 @@ def _check_grid(options: SweepOptions, space: Space) -> None:
 
 
 def _search(search: Tune, options: SweepOptions, space: SearchSpace) -> Tune:
-    """The search of a trial's cut-offs in a user's ranges."""
+    """The search of a trial's cut-offs in a user's ranges, and over a user's rules."""
     changed: dict[str, Any] = {}
+    rules = {
+        name: _values(name, p) for name, p in space.stored_maps.items() if name not in FOUND_EXACTLY
+    }
     for name in ("cutoff", "alpha"):
         parameter = space.stored_maps[name]
         if parameter != CUTOFFS_SPACE[name]:
             changed[f"{name}_range"] = _ends(parameter)
     if options.metric != "max_box_acc_v2":
         changed["metric"] = options.metric
-    return search.model_copy(update=changed)
+    return type(search).parse(
+        {**search.model_dump(), "rules": {**search.rules, **rules}, **changed}, "search space"
+    )
+
+
+def _values(name: str, parameter: Range | Choice) -> tuple[Value, ...]:
+    if isinstance(parameter, Choice):
+        return parameter.values
+    if parameter.low == parameter.high:
+        return (parameter.low,)
+    raise ConfigError(
+        f"search space: {name} is tried by values, not in a range; list some, as in "
+        f"{name}: [{parameter.low:g}, {parameter.high:g}]"
+    )
 
 
 def _ends(parameter: Range | Choice) -> tuple[float, float]:

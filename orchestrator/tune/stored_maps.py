@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -53,6 +53,7 @@ class TuneResult:
         trials: parameters and metrics of each co-occurrence weight at its best cut-off, in order.
         curve: box accuracy at every cut-off, from one pass.
         unmeasured: metrics without any case: the split has no boxes.
+        rules, by_rules: as `Found` has them.
     """
 
     metric: str
@@ -65,6 +66,8 @@ class TuneResult:
     curve: dict[str, Any]
     predictions: str
     unmeasured: tuple[str, ...] = ()
+    rules: dict[str, Any] = field(default_factory=dict)
+    by_rules: list[dict[str, Any]] = field(default_factory=list)
 
     @property
     def measured(self) -> dict[str, float]:
@@ -100,6 +103,8 @@ def tune(
         curve=found.curve,
         predictions=stored.digest,
         unmeasured=found.unmeasured,
+        rules=dict(found.rules),
+        by_rules=list(found.by_rules),
     )
     write_json(out, asdict(result))
     return result

@@ -53,8 +53,9 @@ def tune_run(
             name: getattr(result, name)
             for name in ("cutoff", "class_cutoffs", "alpha", "score_threshold")
         }
-        # What the paper gives is not searched.
-        cutoffs = Cutoffs.parse({**searched, **given_cutoffs(spec.recipe)}, "cut-offs")
+        # What the paper gives is not searched, unless somebody asks for it by name.
+        given = given_cutoffs(spec.recipe)
+        cutoffs = Cutoffs.parse({**searched, **given, **result.rules}, "cut-offs")
         retune_model(paths.model, paths.tuned_model, cutoffs, {"validation": dict(result.measured)})
     log_search(tracker or Tracker(machine), result, paths)
     return result

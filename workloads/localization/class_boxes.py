@@ -1,7 +1,8 @@
 """From the maps of one class to its boxes, by the model's cut-offs: the one place for all verbs.
 
-Each scale of the network is normalised and cut on its own; its boxes are brought to the frame of
-the image and put behind those of the scales before it. Only then boxes are thinned out.
+Each scale of the network is normalised and cut on its own, unless they are to be one map; its
+boxes are brought to the frame of the image and put behind those of the scales before it. Only
+then boxes are thinned out.
 
 # H W size of the image, h w size of a map
 """
@@ -18,7 +19,7 @@ from numpy.typing import NDArray
 from workloads.errors import NotFound
 from workloads.localization.boxes import HeatBoxes, boxes_at, tight_box
 from workloads.localization.cutoffs import Cutoffs, RelativeTo
-from workloads.localization.maps import in_unit, upsample
+from workloads.localization.maps import in_unit, normalize, upsample
 from workloads.localization.nms import suppress
 from workloads.localization.regions import best_region, heat_in_boxes
 
@@ -51,7 +52,7 @@ def boxes_of_class(
     the largest is settled by whoever asks (`HeatBoxes.largest`, over all scales).
 
     Args:
-        maps: the map of each scale as `map_to_cut` gives it, the main one first.
+        maps: as `maps_to_cut` gives them.
         width, height: size of the upright image in pixels.
         regions_xyxy: (R, 4) of the image, whole pixels; box rule "regions" needs them.
 
@@ -70,6 +71,25 @@ def boxes_of_class(
     return found.take(worth_keeping(found, cutoffs))
 
 
+def maps_to_cut(
+    raws: Sequence[NDArray[np.float32]],
+    width: int,
+    height: int,
+    cutoffs: Cutoffs,
+    main: CutMap | None = None,
+) -> list[CutMap]:
+    """The maps of a class as they are cut: one for each scale, or one for all.
+
+    Args:
+        raws: (h, w) map of each scale, the main one first.
+        main: the main one at the size at which it is cut, if it is known already.
+    """
+    others = raws[1:] if cutoffs.scales != "main" else ()
+    first = main or map_to_cut(raws[0], width, height, cutoffs)
+    maps = [first, *(map_to_cut(raw, width, height, cutoffs) for raw in others)]
+    return [_mean_of(maps, cutoffs)] if cutoffs.scales == "mean" and others else maps
+
+
 def map_to_cut(raw: NDArray[np.float32], width: int, height: int, cutoffs: Cutoffs) -> CutMap:
     """A raw (h, w) map, at the size at which it is cut: (H, W), or its own."""
     if cuts_in_image(cutoffs):
@@ -85,6 +105,21 @@ def unit_of(cutoffs: Cutoffs) -> RelativeTo:
 def cuts_in_image(cutoffs: Cutoffs) -> bool:
     """Whether maps are cut at the size of the image."""
     return cutoffs.upsample == "first" or cutoffs.box_rule == "regions"
+
+
+def _mean_of(maps: Sequence[CutMap], cutoffs: Cutoffs) -> CutMap:
+    """The mean of the maps of all scales at the size of the first."""
+    height, width = maps[0].raw.shape
+    aligned = cutoffs.align_corners
+
+    def mean(of: Sequence[NDArray[np.float32]]) -> NDArray[np.float32]:
+        sized = [upsample(one, width, height, align_corners=aligned) for one in of]
+        return np.asarray(np.mean(sized, axis=0), dtype=np.float32)
+
+    map01 = mean([one.map01 for one in maps])
+    if unit_of(cutoffs) == "range":
+        map01 = normalize(map01)
+    return CutMap(map01, mean([one.raw for one in maps]))
 
 
 def level_of(map01: Map01, cutoffs: Cutoffs, label: int) -> np.float32:

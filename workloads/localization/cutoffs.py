@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from workloads.options import Options
-from workloads.space import Choice, Range, Space
+from workloads.space import Range, Space
 
 DEFAULT_THRESHOLDS = 1000
 """Cut-offs k/K of a sweep."""
@@ -15,6 +15,7 @@ DEFAULT_THRESHOLDS = 1000
 BoxRule = Literal["largest", "all", "tight", "regions"]
 BoxScore = Literal["peak", "mean", "raw_mean", "raw_component"]
 RelativeTo = Literal["range", "max", "nothing"]
+Scales = Literal["each", "main", "mean"]
 
 Cutoff = Annotated[float, Field(ge=0.0, lt=1.0)]
 
@@ -22,8 +23,8 @@ Cutoff = Annotated[float, Field(ge=0.0, lt=1.0)]
 class Cutoffs(Options):
     """The parameters that turn stored scores and maps into boxes.
 
-    Each scale of a network gives boxes of its own; they are put together and then thinned out by
-    `nms_iou` and `min_box_px`, in this order.
+    Boxes of all scales are put together and then thinned out by `nms_iou` and `min_box_px`, in
+    this order.
 
     Attributes:
         cutoff: pixels of the map strictly above it are foreground, in the unit of `relative_to`.
@@ -39,6 +40,9 @@ class Cutoffs(Options):
             here, so that their edges do. It moves points and boxes.
         connectivity: neighbours of a pixel that make one component: 8, or 4 without those across
             a corner (SPN's code).
+        scales: maps of a network at several scales. "each" gives boxes of its own; "main": the
+            first alone does; "mean": the mean of all of them is cut as one map, each in the unit
+            of `relative_to` before (and the mean again, with "range").
         upsample: maps are brought to the size of the image "first" and then cut, as SPN's code
             does, or "last": cut at their own size, and the boxes scaled, as SPN's paper says.
             Regions are always judged in the image.
@@ -65,6 +69,7 @@ class Cutoffs(Options):
     cutoff: Cutoff = 0.3
     class_cutoffs: tuple[Cutoff, ...] = ()
     threshold: Literal["fixed", "mean"] = "fixed"
+    scales: Scales = "each"
     upsample: Literal["first", "last"] = "first"
     relative_to: RelativeTo = "range"
     align_corners: bool = False
@@ -102,7 +107,9 @@ CUTOFFS_SPACE = Space(
         "cutoff": Range(0.05, 0.8),
         "alpha": Range(0.0, 0.5),
         "score_threshold": Range(0.05, 0.95),
-        "nms_iou": Choice((None, 0.3, 0.5, 0.7)),
     }
 )
-"""The cut-offs worth searching; all are functions of stored scores and maps, for every method."""
+"""Cut-offs that every search on stored scores and maps tries, for every method."""
+
+FOUND_EXACTLY = frozenset({"cutoff", "class_cutoffs", "alpha", "score_threshold"})
+"""Cut-offs of which the search values all; of the others it tries what it is told to."""

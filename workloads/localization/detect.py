@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from workloads.detections import Detections
 from workloads.localization.boxes import HeatBoxes
-from workloads.localization.class_boxes import boxes_of_class, map_to_cut
+from workloads.localization.class_boxes import boxes_of_class, maps_to_cut
 from workloads.localization.cooccurrence import rescore
 from workloads.localization.cutoffs import Cutoffs
 
@@ -59,7 +59,7 @@ def boxes_of_maps(
     regions_xyxy: NDArray[np.float32] | None = None,
 ) -> HeatBoxes:
     """`boxes_of_class` from the raw (h, w) maps of a class, one for each scale."""
-    maps = [map_to_cut(raw, width, height, cutoffs) for raw in raws]
+    maps = maps_to_cut(raws, width, height, cutoffs)
     return boxes_of_class(maps, width, height, cutoffs, label, regions_xyxy)
 
 

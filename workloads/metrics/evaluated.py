@@ -16,7 +16,7 @@ from workloads.localization.class_boxes import (
     CutMap,
     boxes_of_class,
     cuts_in_image,
-    map_to_cut,
+    maps_to_cut,
     unit_of,
 )
 from workloads.localization.cutoffs import Cutoffs
@@ -109,15 +109,11 @@ class Evaluated:
 
     def _boxes(self, label: int) -> HeatBoxes:
         p = self.prediction
-        main, *others = p.maps_of(label)
         # The main map in the image is that of every metric: computed once.
         shared = cuts_in_image(self.cutoffs) and unit_of(self.cutoffs) == "range"
-        first = CutMap(self.map01(label), self._raw(label)) if shared else self._cut(main)
-        maps = [first, *map(self._cut, others)]
+        main = CutMap(self.map01(label), self._raw(label)) if shared else None
+        maps = maps_to_cut(p.maps_of(label), p.width, p.height, self.cutoffs, main)
         return boxes_of_class(maps, p.width, p.height, self.cutoffs, label, p.regions_xyxy)
-
-    def _cut(self, raw: NDArray[np.float32]) -> CutMap:
-        return map_to_cut(raw, self.prediction.width, self.prediction.height, self.cutoffs)
 
     def _raw(self, label: int) -> NDArray[np.float32]:
         """(height, width) map of one class in its own unit."""

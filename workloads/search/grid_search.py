@@ -7,12 +7,13 @@ all of them together is found, not estimated; it takes seconds and needs no clus
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import JsonValue
 
 from workloads.localization.cooccurrence import context_of, with_context
 from workloads.localization.cutoffs import Cutoffs
@@ -40,6 +41,8 @@ class Found:
         trials: one for each co-occurrence weight, ascending, at its best cut-off.
         curve: box accuracy at every cut-off, from one pass.
         metric: what was maximised; another one than was asked for where there are no boxes.
+        rules: the further cut-offs that belong to it; empty where none were searched.
+        by_rules: of each combination its values and the metrics of its best trial, in order.
     """
 
     best: Trial
@@ -47,6 +50,14 @@ class Found:
     trials: tuple[Trial, ...]
     curve: dict[str, Any]
     metric: SearchMetric
+    rules: Mapping[str, JsonValue] = field(default_factory=dict)
+    by_rules: tuple[dict[str, Any], ...] = ()
+
+    @property
+    def value(self) -> float:
+        """Of the metric; minus infinity without a case."""
+        value = self.best[self.metric]
+        return -math.inf if math.isnan(value) else value
 
     @property
     def unmeasured(self) -> tuple[str, ...]:
@@ -57,7 +68,8 @@ class Found:
     def parameters(self) -> dict[str, Any]:
         """The best parameters, by their names in `Cutoffs`."""
         searched = ("cutoff", "alpha", "score_threshold")
-        return {**{k: self.best[k] for k in searched}, "class_cutoffs": self.class_cutoffs}
+        found = {k: self.best[k] for k in searched}
+        return {**found, "class_cutoffs": self.class_cutoffs, **self.rules}
 
 
 def search(table: SearchTable, options: SearchOptions, kept: Cutoffs | None = None) -> Found:

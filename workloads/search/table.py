@@ -11,7 +11,6 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,7 +20,7 @@ from workloads.localization.boxes_per_cutoff import BoxesPerCutoff, boxes_per_cu
 from workloads.localization.class_boxes import (
     CutMap,
     cuts_in_image,
-    map_to_cut,
+    maps_to_cut,
     unit_of,
 )
 from workloads.localization.component_tree import even_thresholds, sweep
@@ -172,16 +171,14 @@ class _Builder:
         self, p: Prediction, label: int, given: NDArray[np.float32] | None
     ) -> tuple[BoxesPerCutoff, NDArray[np.float64]]:
         """The boxes of a map and (T,) best IoU of any component of the main scale."""
-        main, *others = p.maps_of(label)
-        cut = partial(map_to_cut, width=p.width, height=p.height, cutoffs=self.cutoffs)
-        in_image = upsample(main, p.width, p.height, align_corners=self.cutoffs.align_corners)
+        raws = p.maps_of(label)
+        in_image = upsample(raws[0], p.width, p.height, align_corners=self.cutoffs.align_corners)
         map01 = normalize(in_image)
         swept = sweep(map01, self.levels, given)
-        if cuts_in_image(self.cutoffs) and unit_of(self.cutoffs) == "range":
-            first, known = CutMap(map01, in_image), swept
-        else:
-            first, known = cut(main), None
-        maps = [first, *map(cut, others)]
+        shared = cuts_in_image(self.cutoffs) and unit_of(self.cutoffs) == "range"
+        main = CutMap(map01, in_image) if shared else None
+        maps = maps_to_cut(raws, p.width, p.height, self.cutoffs, main)
+        known = swept if maps[0] is main else None
         boxes = boxes_per_cutoff(
             maps, p.width, p.height, self.levels, self.cutoffs, label, p.regions_xyxy, known
         )

@@ -278,3 +278,15 @@ def test_the_result_is_kept_as_it_was_told(settings: Settings, whole: SweepResul
     assert "cannot tell" in page or "too few" in page
     assert page.count("<svg") >= 4
     assert not re.search(r"(src|href)=.(https?:)?//", page)
+
+
+def test_rules_of_a_space_are_searched_in_each_trial(settings: Settings, shards: Shards) -> None:
+    recipe = load_recipe("digits-acol-tiny", CHANGES)
+    changes = {"box_rule": ["largest", "all"], "nms_iou": 0.5, "cutoff": {"high": 0.5}}
+    spec, _ = make_sweep(settings, recipe, shards, changes=changes)
+    assert spec.job.search.rules == {"box_rule": ("largest", "all"), "nms_iou": (0.5,)}
+    assert spec.job.search.cutoff_range == (0.05, 0.5)
+    with pytest.raises(ConfigError, match="heat_above is tried by values, not in a range; list"):
+        make_sweep(settings, recipe, shards, changes={"heat_above": {"low": 0, "high": 1}})
+    with pytest.raises(ConfigError, match="search space: rules: box_rule: Input should be"):
+        make_sweep(settings, recipe, shards, changes={"box_rule": ["biggest"]})

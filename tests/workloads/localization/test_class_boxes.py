@@ -15,7 +15,7 @@ from scipy import ndimage
 from workloads.errors import NotFound
 from workloads.localization.boxes import HeatBoxes, boxes_at, tight_box
 from workloads.localization.boxes_per_cutoff import boxes_per_cutoff
-from workloads.localization.class_boxes import CutMap, boxes_of_class, map_to_cut
+from workloads.localization.class_boxes import CutMap, boxes_of_class, maps_to_cut
 from workloads.localization.component_tree import even_thresholds, sweep
 from workloads.localization.cutoffs import Cutoffs
 from workloads.localization.detect import boxes_of_maps, detect
@@ -49,6 +49,16 @@ def test_each_scale_is_normalised_and_cut_on_its_own():
     assert corners(first, second, box_rule="all") == [[*LEFT], [*RIGHT]]
     half = box_map(W // 2, H // 2, (5, 2, 8, 6, 1.0))
     assert corners(first, half, box_rule="all", cutoff=0.7) == [[*LEFT], [*RIGHT]]
+
+
+def test_scales_may_be_one_map_or_the_main_one_alone():
+    wide = box_map(W, H, (*LEFT, 1.0), (*RIGHT, 0.4))
+    right = box_map(W, H, (*RIGHT, 30.0))
+    # Each in [0, 1] the mean is .5 on the left and .7 on the right, which becomes 5/7 and 1.
+    assert corners(wide, right, box_rule="all", scales="mean", cutoff=0.7) == [[*LEFT], [*RIGHT]]
+    assert corners(wide, right, box_rule="all", scales="mean", cutoff=0.72) == [[*RIGHT]]
+    assert corners(wide, right, box_rule="all", scales="main", cutoff=0.5) == [[*LEFT]]
+    assert corners(wide, box_rule="all", scales="mean", cutoff=0.5) == [[*LEFT]]
 
 
 def test_scales_have_boxes_in_their_order():
@@ -343,6 +353,7 @@ def any_cutoffs(draw):
         align_corners=draw(st.booleans()),
         connectivity=draw(st.sampled_from([4, 8])),
         heat_above=draw(st.sampled_from([None, 0.0, 0.6])),
+        scales=draw(st.sampled_from(["each", "main", "mean"])),
         nms_iou=draw(st.sampled_from([None, 0.3, 0.7])),
         min_box_px=draw(st.sampled_from([0.0, 5.0])),
         class_cutoffs=draw(st.sampled_from([(), (0.1, 0.4, 0.6)])),
@@ -389,7 +400,7 @@ def test_the_boxes_of_every_cutoff_are_those_of_each(cutoffs, seed, scales):
     (image,) = random_predictions(seed, 1, classes=3)
     image = scaled(image, seed, scales)
     label, size = int(image.map_labels[0]), (image.width, image.height)
-    maps = [map_to_cut(raw, *size, cutoffs) for raw in image.maps_of(label)]
+    maps = maps_to_cut(image.maps_of(label), *size, cutoffs)
     found = boxes_per_cutoff(maps, *size, LEVELS, cutoffs, label, image.regions_xyxy)
     for k, box in enumerate(found.one_each()):
         at = cutoffs.model_copy(update={"cutoff": k / 20})

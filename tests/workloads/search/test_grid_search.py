@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -15,11 +16,13 @@ from workloads.localization.cooccurrence import rescore
 from workloads.localization.cutoffs import Cutoffs
 from workloads.metrics.average_precision import mean_average_precision
 from workloads.metrics.options import MetricOptions
+from workloads.models.card import ModelCard, Preprocessing
 from workloads.records import GroundTruth
 from workloads.search.grid_search import MEASURED, Trial, search
 from workloads.search.objective import objective
 from workloads.search.options import SearchOptions
 from workloads.search.table import SearchTable
+from workloads.search.tune import tune
 
 CLASSES = 4
 TABLE = SearchTable.build(
@@ -203,3 +206,62 @@ def test_with_boxes_on_a_few_images_only_these_are_searched_on() -> None:
         assert among["box_f1"] == alone["box_f1"]
         assert among["gt_known"] == alone["gt_known"]
         assert among["score_threshold"] == alone["score_threshold"]
+
+
+def card(**cutoffs: object) -> ModelCard:
+    return ModelCard(
+        method="any",
+        method_options={},
+        backbone="any",
+        task="multilabel",
+        classes=tuple("abcd"),
+        preprocessing=Preprocessing(size=32, mean=(0, 0, 0), std=(1, 1, 1)),
+        cutoffs=Cutoffs(**cutoffs),
+        cooccurrence=tuple(map(tuple, TABLE.cooccurrence.tolist())),
+        provenance={},
+    )
+
+
+def test_rules_are_searched_each_as_a_whole() -> None:
+    """Every combination is what a search with those cut-offs alone finds; the best one wins."""
+    images = random_predictions(seed=5, images=20, classes=CLASSES)
+    metrics = MetricOptions(thresholds=25, bootstrap=0)
+    rules = {"box_rule": ["largest", "all"], "min_box_px": [0.0, 9.0]}
+    found = tune(card(min_box_px=3.0), images, SearchOptions(alphas=1, rules=rules), metrics)
+    alone = [
+        tune(card(box_rule=rule, min_box_px=least), images, SearchOptions(alphas=1), metrics)
+        for rule in rules["box_rule"]
+        for least in rules["min_box_px"]
+    ]
+    values = [one.best["box_f1"] for one in alone]
+    assert [row["box_f1"] for row in found.by_rules] == values
+    assert len(set(values)) > 2
+    best = int(np.argmax(values))
+    chosen = {name: found.by_rules[best][name] for name in rules}
+    assert found.rules == chosen
+    assert found.parameters == {**alone[best].parameters, **chosen}
+    assert found.best == alone[best].best
+
+
+def test_without_boxes_no_rule_is_chosen() -> None:
+    images = [
+        replace(p, truth=GroundTruth(labels=p.truth.labels))
+        for p in random_predictions(seed=5, images=6, classes=CLASSES)
+    ]
+    found = tune(card(), images, SearchOptions(alphas=1, rules={"box_rule": ["all", "tight"]}))
+    assert (found.rules, found.by_rules) == ({}, ())
+
+
+@pytest.mark.parametrize(
+    ("rules", "said"),
+    [
+        ({"box_rul": ["all"]}, "unknown cut-off 'box_rul'; did you mean 'box_rule'?"),
+        ({"box_rule": ["al"]}, "box_rule: Input should be 'largest'"),
+        ({"cutoff": [0.1]}, "cutoff is searched as a whole; narrow it by its range"),
+        ({"box_rule": []}, "box_rule has no value to try; list some"),
+        ({"nms_iou": [0.5, 1.5]}, "nms_iou: Input should be less than or equal to 1"),
+    ],
+)
+def test_rules_that_are_none_are_refused(rules: dict, said: str) -> None:
+    with pytest.raises(ConfigError, match=re.escape(said)):
+        SearchOptions.parse({"rules": rules}, "tune")

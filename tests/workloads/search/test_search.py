@@ -71,6 +71,9 @@ def with_more(image, seed, scales):
         {"box_rule": "all", "relative_to": "nothing", "box_score": "raw_mean", "heat_above": 0.3},
         {"box_rule": "all", "connectivity": 4, "box_score": "raw_component", "nms_iou": 0.5},
         {"box_rule": "largest", "align_corners": True, "threshold": "mean", "connectivity": 4},
+        {"box_rule": "all", "scales": "mean"},
+        {"box_rule": "largest", "scales": "mean", "upsample": "last", "relative_to": "max"},
+        {"box_rule": "all", "scales": "main", "box_score": "mean"},
     ],
 )
 def test_the_search_has_the_boxes_of_the_model(chosen, scales):
