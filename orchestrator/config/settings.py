@@ -106,6 +106,11 @@ class TrainResources(Options):
         return workers
 
     @property
+    def device(self) -> str:
+        """The device of a worker, as torch calls it."""
+        return "cuda" if self.gpus_per_worker else "cpu"
+
+    @property
     def least_workers(self) -> int:
         """Workers without which a training waits."""
         return self.workers if isinstance(self.workers, int) else self.workers[0]

@@ -13,10 +13,10 @@ class Inline:
     """An engine without a cluster; see `Engine`."""
 
     def require(self, workers: int, cpus: float, gpus: float, verb: str) -> None:
-        """This process has the cores that it has, and no GPU is given to it."""
-        if gpus > 0:
+        """This process has the cores that it has, and the GPUs that it sees."""
+        if gpus > 0 and gpus > (have := _visible_gpus()):
             raise ResourceError(
-                f"{verb} needs {gpus:g} GPU, cluster 'inline' has none; set resources.{verb} to "
+                f"{verb} needs {gpus:g} GPU, this process sees {have}; set resources.{verb} to "
                 "0 GPUs or choose another cluster"
             )
 
@@ -38,3 +38,9 @@ class Inline:
     ) -> Iterator[Row]:
         """One task after another."""
         yield from map(function, units)
+
+
+def _visible_gpus() -> int:
+    import torch
+
+    return torch.cuda.device_count()

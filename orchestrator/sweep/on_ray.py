@@ -1,6 +1,7 @@
 """Trials of a sweep side by side, by Ray Tune: as many at once as the cluster has room for.
 
-A trial trains in its own process, so Tune knows all that it takes.
+A trial trains in its own process, so Tune knows all that it takes: CPUs, and the share of a GPU
+that its training or its maps need, whichever is more. Ray lets the process see that GPU alone.
 """
 
 from __future__ import annotations
@@ -16,11 +17,10 @@ from pathlib import Path
 from typing import Any
 
 from orchestrator.config.workspace import RunPaths, SweepPaths
-from orchestrator.engine.engine import Engine
 from orchestrator.engine.progress import say
 from orchestrator.sweep.queue import TrialQueue
 from orchestrator.sweep.spec import SweepSpec
-from orchestrator.sweep.trial import TrialJob, run_trial
+from orchestrator.sweep.trial import TrialJob, resources_of, run_trial
 from orchestrator.sweep.trials import Trial, Trials
 from orchestrator.tracking.events import learning_curves
 from workloads.artifacts import exists
@@ -31,24 +31,21 @@ _RELEASE_S = 30.0  # for what trials that ended had reserved
 _MAX_LOST = 2  # times that a trial is started again after its process was lost
 
 
-def run_on_ray(engine: Engine, spec: SweepSpec, queue: TrialQueue, paths: SweepPaths) -> None:
-    """Run the trials of a queue until it has no more.
-
-    Raises:
-        ResourceError: not even one fits on the cluster.
-    """
+def run_on_ray(spec: SweepSpec, queue: TrialQueue, paths: SweepPaths) -> None:
+    """Run the trials of a queue until it has no more; one fits on the cluster."""
     import ray
 
-    cpus = spec.job.machine.resources.train.cpus_per_worker
-    engine.require(1, cpus, 0, "train")
-    at_once = int(ray.cluster_resources()["CPU"] // cpus)
+    needs, have = resources_of(spec.job), ray.cluster_resources()
+    at_once = int(min(have.get(kind.upper(), 0) // each for kind, each in needs.items()))
     reserved = _reserved()
     with redirect_stdout(io.StringIO()):  # Tune prints a banner even where it shall be silent
-        _tuner(spec, queue, paths, cpus, at_once).fit()
+        _tuner(spec, queue, paths, needs, at_once).fit()
     _release(reserved)
 
 
-def _tuner(spec: SweepSpec, queue: TrialQueue, paths: SweepPaths, cpus: float, at_once: int) -> Any:
+def _tuner(
+    spec: SweepSpec, queue: TrialQueue, paths: SweepPaths, needs: dict[str, float], at_once: int
+) -> Any:
     # Tune's own files of results would be written for nobody.
     os.environ.setdefault("TUNE_DISABLE_AUTO_CALLBACK_LOGGERS", "1")
     from ray import tune
@@ -60,7 +57,7 @@ def _tuner(spec: SweepSpec, queue: TrialQueue, paths: SweepPaths, cpus: float, a
     values = {"job": spec.job.model_dump(mode="json"), "folder": str(paths.folder)}
     trial = tune.with_parameters(_trial, **values, reports=spec.options.stop != "none")
     return tune.Tuner(
-        tune.with_resources(trial, {"cpu": cpus}),
+        tune.with_resources(trial, needs),
         tune_config=tune.TuneConfig(
             search_alg=_searcher(queue, paths),
             scheduler=_scheduler(spec),

@@ -94,7 +94,6 @@ def make_sweep(
     _check_grid(options, space.training)
     _check_metric(options.metric, shards, settings.data.val_split)
     _check_stop(options, recipe)
-    _check_devices(settings)
     machine = trial_machine(settings)
     splits = (settings.data.train_split, settings.data.val_split)
     spec = make_spec(machine, recipe, shards, splits, initial=initial, proposals=proposals)
@@ -134,17 +133,6 @@ def _check_stop(options: SweepOptions, recipe: Recipe) -> None:
             f"sweep.stop is {options.stop}, which needs a validation curve, and "
             "train.validation_images is 0; raise it with --recipe-set, or set sweep.stop to none"
         )
-
-
-def _check_devices(settings: Settings) -> None:
-    """Refuse GPUs: a trial trains in its own process, as cluster inline does."""
-    for verb in ("train", "evaluate"):
-        name = "gpus_per_worker" if verb == "train" else "gpus_per_actor"
-        if getattr(getattr(settings.resources, verb), name):
-            raise ConfigError(
-                f"resources.{verb}.{name} is above 0, and trials of a sweep train on CPUs alone; "
-                "set it to 0"
-            )
 
 
 def _check_grid(options: SweepOptions, space: Space) -> None:

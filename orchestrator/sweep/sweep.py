@@ -16,7 +16,7 @@ from orchestrator.sweep.queue import TrialQueue
 from orchestrator.sweep.report import report_sweep
 from orchestrator.sweep.spec import SweepSpec
 from orchestrator.sweep.tracked import tracked, trial_uid
-from orchestrator.sweep.trial import run_trial
+from orchestrator.sweep.trial import resources_of, run_trial
 from orchestrator.sweep.trials import Trials, best_of
 from orchestrator.tracking.mlflow_store import MlflowStore
 from orchestrator.tracking.registry import answering, register
@@ -129,20 +129,25 @@ def _refuse_started(paths: SweepPaths, *, resume: bool) -> None:
 def _try_all(
     settings: Settings, spec: SweepSpec, suggestions: Suggestions, paths: SweepPaths
 ) -> None:
-    queue = TrialQueue(spec, suggestions, paths)
-    if is_inline(settings):
-        if spec.options.stop != "none":
-            say(f"sweep {paths.name}: without Ray no trial is ended early (sweep.stop)")
-        while (trial := queue.next()) is not None:
-            queue.ended(run_trial(spec.job, paths, trial.number))
-        queue.check()
-        return
-    from orchestrator.sweep.on_ray import run_on_ray
-    from orchestrator.sweep.view import watched
+    queue, needs = TrialQueue(spec, suggestions, paths), resources_of(spec.job)
+    with connect(settings) as engine:
+        engine.require(1, needs["cpu"], needs.get("gpu", 0), "train")
+        if is_inline(settings):
+            _one_by_one(spec, queue, paths)
+        else:
+            from orchestrator.sweep.on_ray import run_on_ray
+            from orchestrator.sweep.view import watched
 
-    with connect(settings) as engine, watched(spec, paths):
-        run_on_ray(engine, spec, queue, paths)
+            with watched(spec, paths):
+                run_on_ray(spec, queue, paths)
     queue.check()
+
+
+def _one_by_one(spec: SweepSpec, queue: TrialQueue, paths: SweepPaths) -> None:
+    if spec.options.stop != "none":
+        say(f"sweep {paths.name}: without Ray no trial is ended early (sweep.stop)")
+    while (trial := queue.next()) is not None:
+        queue.ended(run_trial(spec.job, paths, trial.number))
 
 
 def _result(settings: Settings, spec: SweepSpec, paths: SweepPaths) -> SweepResult:

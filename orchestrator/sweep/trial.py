@@ -37,6 +37,14 @@ class TrialJob(Options):
     metric: SweepMetric
 
 
+def resources_of(job: TrialJob) -> dict[str, float]:
+    """CPUs and GPUs of a trial, as Tune calls them; no GPU where none is needed."""
+    resources = job.machine.resources
+    gpus = max(resources.train.gpus_per_worker, resources.evaluate.gpus_per_actor)
+    needs = {"cpu": resources.train.cpus_per_worker, "gpu": gpus}
+    return {kind: each for kind, each in needs.items() if each > 0}
+
+
 def run_trial(job: TrialJob, paths: SweepPaths, number: int) -> Trial:
     """Train from the last checkpoint on, search the cut-offs, and keep the record.
 

@@ -66,7 +66,7 @@ def fit_inline(resources: TrainResources, spec: TrainSpec, paths: RunPaths) -> P
     import torch
 
     torch.set_num_threads(resources.threads)
-    training = new_training(spec, resources, paths, torch.device("cpu"))
+    training = new_training(spec, resources, paths, torch.device(resources.device))
     run_to_the_end(training, spec, paths, stall_s=resources.stall_s, says=False)
     return chosen_checkpoint(spec, paths)
 

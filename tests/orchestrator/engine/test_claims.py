@@ -119,7 +119,13 @@ def test_many_differences_are_counted(tmp_path: Path) -> None:
 def test_equal_values_and_only_those_have_no_differences(old: object, new: object) -> None:
     assert differences(old, old) == []
     if not (isinstance(old, dict) and isinstance(new, dict)):
-        assert bool(differences(old, new)) == (old != new or type(old) is not type(new))
+        one_is_bool = isinstance(old, bool) != isinstance(new, bool)
+        assert bool(differences(old, new)) == (old != new or one_is_bool)
+
+
+def test_off_is_not_zero_and_a_whole_number_is_one() -> None:
+    assert differences({"a": False}, {"a": 0}) == ["a: false -> 0"]
+    assert differences({"a": 1}, {"a": 1.0}) == []
 
 
 def test_tuples_are_lists_and_missing_keys_are_null() -> None:

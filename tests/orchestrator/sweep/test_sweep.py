@@ -19,11 +19,12 @@ from orchestrator.sweep import trial as trial_module
 from orchestrator.sweep.recipe_of import recipe_of
 from orchestrator.sweep.spec import make_sweep
 from orchestrator.sweep.sweep import SweepResult, sweep
+from orchestrator.sweep.trial import resources_of
 from orchestrator.sweep.trials import Trials
 from orchestrator.tracking.mlflow_store import MlflowStore
 from workloads.artifacts import read_json
 from workloads.datasets.digit_options import DigitsOptions
-from workloads.errors import ConfigError, Conflict, WsolError
+from workloads.errors import ConfigError, Conflict, ResourceError, WsolError
 from workloads.models.model import Model
 from workloads.recipes.load import load_recipe
 from workloads.records import GroundTruth
@@ -249,11 +250,34 @@ def test_requests_that_no_trial_could_meet_are_refused_at_once(
     early = settings.model_copy(update={"sweep": SweepOptions(stop="asha")})
     with pytest.raises(ConfigError, match=r"train\.validation_images is 0"):
         make_sweep(early, recipe, shards)
-    for key in ("train.gpus_per_worker", "evaluate.gpus_per_actor"):
-        verb, name = key.split(".")
-        values = {"workspace": settings.workspace, "resources": {verb: {name: 1}}}
-        with pytest.raises(ConfigError, match=f"resources.{key} is above 0"):
-            make_sweep(Settings.parse(values, "test"), recipe, shards)
+
+
+def test_a_trial_takes_the_gpu_that_its_steps_need(settings: Settings, shards: Shards) -> None:
+    recipe = load_recipe("digits-acol-tiny")
+    for train, evaluate, needs in (
+        (0, 0, {"cpu": 2}),
+        (1, 0.5, {"cpu": 2, "gpu": 1}),
+        (0, 0.5, {"cpu": 2, "gpu": 0.5}),
+    ):
+        resources = {
+            "train": {"gpus_per_worker": train, "cpus_per_worker": 2},
+            "evaluate": {"gpus_per_actor": evaluate},
+        }
+        values = {"workspace": settings.workspace, "resources": resources}
+        spec, _ = make_sweep(Settings.parse(values, "test"), recipe, shards)
+        assert resources_of(spec.job) == needs
+
+
+def test_gpus_that_are_not_there_are_missed_before_anything_starts(
+    settings: Settings, shards: Shards, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 0)
+    values = {"cluster": "inline", "workspace": settings.workspace, "sweep": {"trials": 1},
+              "resources": {"train": {"gpus_per_worker": 1}}}  # fmt: skip
+    wanting = Settings.parse(values, "test")
+    spec, suggestions = make_sweep(wanting, load_recipe("digits-acol-tiny", CHANGES), shards)
+    with pytest.raises(ResourceError, match="train needs 1 GPU, this process sees 0"):
+        sweep(wanting, spec, suggestions, paths_of(settings, "wanting"))
 
 
 def test_the_protocol_is_thirty_random_trials_of_the_last_weights(
