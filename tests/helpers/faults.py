@@ -22,7 +22,8 @@ from orchestrator.jobs.record import Job
 
 AWAY_S, NOTICE_S = 30.0, 20.0
 _ROOT = Path(__file__).resolve().parents[2]
-WORKERS = ("ray::RayTrainWorker", "ray::MapWorker", "ray::_MapWorker")
+# Of trainings, of pools, and of trials.
+WORKERS = ("ray::RayTrainWorker", "ray::MapWorker", "ray::_MapWorker", "ray::ImplicitFunc.train")
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Faults on three hosts, during a training and an annotation: each ends as a run left in peace.
+"""Faults on three hosts: trainings, sweeps and annotations end as those left in peace.
 
 What each came to is printed as a row of docs/reliability.md: the fault, the seconds from it to the
 end of the longest pause in the work, and what was done again.
@@ -28,10 +28,11 @@ from s3_endpoint import S3Endpoint, upload, with_environment
 from samples import make_images, make_model
 
 from orchestrator.config.settings import Settings
-from orchestrator.config.workspace import RunPaths, Workspace
+from orchestrator.config.workspace import RunPaths, SweepPaths, Workspace
 from orchestrator.data.make import make
 from orchestrator.ingest import ingest
 from orchestrator.jobs.record import Job, Jobs
+from orchestrator.sweep.trials import Trials
 from orchestrator.tracking.events import learning_curves, read_events
 from orchestrator.tracking.mlflow_store import MlflowStore
 from workloads.artifacts import read_manifest, sha256
@@ -194,6 +195,49 @@ def test_an_annotation(field: Field, fault: str) -> None:
     again = CHUNK * sum(after[name] != when for name, when in before.items())
     seconds = until_it_went_on(struck, list(after.values()))
     show(fault, seconds, f"{again} images of finished parts", job)
+
+
+def test_a_sweep(field: Field) -> None:
+    """A node dies with the trials on it; they end as those of a sweep left in peace."""
+    configure(field, field.shared / "far")
+    fault = "node of a trial: all processes killed"
+    job = sweep(field, fault)
+    paths = Workspace(field.shared / "far").sweep(job.name)
+    until(lambda: len(epochs_of(paths)) >= 2, "two epochs of trials")
+    struck = time.time()
+    with faults.node_killed(Scene(field.ray, field.storage, job, [])):
+        wait_for(job)
+    after = epochs_of(paths)
+    again = len(after) - len({(number, epoch) for _, number, epoch in after})
+    seconds = until_it_went_on(struck, sorted(when for when, _, _ in after))
+    show(fault, seconds, f"{again} whole epochs", job)
+    peace = sweep(field, "sweep in peace")
+    wait_for(peace)
+    assert outcome(paths) == outcome(Workspace(field.shared / "far").sweep(peace.name))
+
+
+def sweep(field: Field, title: str) -> Job:
+    """Six trials of a few epochs, as many at once as the three hosts have room for."""
+    name = slug(title)
+    words = ("tune", "digits-cam-tiny", "--shards", str(field.shared / "shards"), "--trials", "6")
+    options = ("--name", name, "--initial", "random", "--recipe-set", "train.epochs=12")
+    return submitted(field.shared / "far", name, *words, *options)
+
+
+def epochs_of(paths: SweepPaths) -> list[tuple[float, int, int]]:
+    """When each epoch of a trial was told of, the trial, and the epoch's number."""
+    return [
+        (when, number, epoch)
+        for number in Trials(paths).read()
+        if paths.trial(number).events.exists()
+        for when, epoch in told(paths.trial(number))
+    ]
+
+
+def outcome(paths: SweepPaths) -> list[dict[str, object]]:
+    trials = Trials(paths).read().values()
+    assert {trial.state for trial in trials} == {"finished"}
+    return [trial.model_dump(exclude={"seconds"}) for trial in trials]
 
 
 def training(field: Field, title: str) -> Job:
