@@ -32,6 +32,7 @@ from workloads.annotation.changes import follow
 from workloads.annotation.chunk import annotate_chunk
 from workloads.annotation.export import export, exported
 from workloads.annotation.listing import ListedFile, Listing, list_images
+from workloads.annotation.options import Kept
 from workloads.annotation.store import LISTING, AnnotationStore
 from workloads.artifacts import (
     QUARANTINE,
@@ -90,6 +91,7 @@ def annotate(
     out: Path,
     formats: Sequence[str] | None = None,
     *,
+    kept: Kept | None = None,
     max_quarantined: float | None = None,
 ) -> AnnotateResult:
     """Annotate all images below a folder, or continue; a finished annotation is a no-op.
@@ -99,6 +101,7 @@ def annotate(
         out: the annotation folder; it may not be in `folder`.
         formats: names from FORMATS, None for all; a finished annotation gets the missing ones
             added.
+        kept: what is kept of each image, for exports; else the defaults.
         max_quarantined: share of the files, 0 to 1, that may be quarantined; else the default.
 
     Raises:
@@ -118,7 +121,7 @@ def annotate(
     check_address(out, "--out")
     folder, out = absolute(folder), absolute(out)
     found = fetch_model(machine, model)
-    request = _request(machine, folder, out, found)
+    request = _request(machine, folder, out, found, kept or Kept())
     with claim(out, _deciding(request, out), VERB):
         if not exists(out / LISTING):
             write_json(out / LISTING, {**request, "first": _digest_of(request)})
@@ -144,6 +147,7 @@ class Annotator:
         folder: str,
         out: str,
         limits: dict[str, Any],
+        kept: dict[str, Any],
         device: str,
         threads: int,
     ) -> None:
@@ -152,6 +156,7 @@ class Annotator:
         self.folder = Path(folder)
         self.out = Path(out)
         self.limits = ImageLimits(**limits)
+        self.kept = Kept(**kept)
         self.device = device
         self.threads = threads
 
@@ -159,7 +164,9 @@ class Annotator:
         index = int(unit["index"])
         files = self.store.listing.chunk(index)
         first_id = self.store.listing.first_id(index)
-        result = annotate_chunk(self.localizer, self.folder, files, first_id, self.limits)
+        result = annotate_chunk(
+            self.localizer, self.folder, files, first_id, self.limits, self.kept
+        )
         self.store.write(index, result)
         return {"images": len(files)}
 
@@ -193,6 +200,7 @@ def _deciding(request: dict[str, Any], out: Path) -> dict[str, Any]:
         "model": request["model"]["digest"],
         "files of the folder": started.get("first") or _digest_of(started or request),
         "images": request["limits"],
+        "annotate": request["kept"],
     }
 
 
@@ -236,7 +244,7 @@ def _facts(files: Sequence[ListedFile]) -> set[ListedFile]:
     return {replace(file, read_as=None) for file in files}
 
 
-def _request(machine: Machine, folder: Path, out: Path, model: Model) -> dict[str, Any]:
+def _request(machine: Machine, folder: Path, out: Path, model: Model, kept: Kept) -> dict[str, Any]:
     """Everything that decides the annotation, as it stands in listing.json: no places of files."""
     if out.is_relative_to(folder):
         raise ConfigError(f"{out}: is in the image folder {folder}; choose an --out beside it")
@@ -250,6 +258,8 @@ def _request(machine: Machine, folder: Path, out: Path, model: Model) -> dict[st
             "backbone": model.card.backbone,
         },
         "classes": list(model.card.classes),
+        "cutoffs": model.card.cutoffs.model_dump(mode="json"),
+        "kept": kept.model_dump(mode="json"),
         "limits": machine.images.model_dump(mode="json"),
         "chunk_images": machine.resources.annotate.chunk_images,
         "files": [list(asdict(file).values()) for file in files],
@@ -274,6 +284,7 @@ def _annotate_missing(
         "folder": str(folder),
         "out": str(store.folder),
         "limits": store.request["limits"],
+        "kept": store.request["kept"],
         "device": resources.device,
         "threads": resources.threads,
     }

@@ -53,5 +53,8 @@ def annotate(
     with working():
         share = settings.annotate.max_quarantined if max_quarantined is None else max_quarantined
         name = model or champion(settings)
-        result = work(settings, folder, name, out, formats=formats, max_quarantined=share)
+        result = work(
+            settings, folder, name, out,
+            formats=formats, kept=settings.annotate.kept, max_quarantined=share,
+        )  # fmt: skip
     report(result, output)

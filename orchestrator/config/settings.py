@@ -17,6 +17,7 @@ from pydantic import Field, field_validator
 
 from orchestrator.config.renamed import refuse_renamed
 from orchestrator.config.variables import CONFIG_VARIABLE, TRACKING_VARIABLE
+from workloads.annotation.options import Kept
 from workloads.datasets.digit_options import DigitsOptions, SingleDigitsOptions
 from workloads.errors import ConfigError, NotFound, one_line
 from workloads.images.decode import ImageLimits
@@ -287,7 +288,7 @@ class Registry(Options):
     )
 
 
-class Annotate(Options):
+class Annotate(Kept):
     """Annotation of folders, and which of them `wsol run` annotates with the winner."""
 
     folder: Path | None = Field(
@@ -296,6 +297,11 @@ class Annotate(Options):
     max_quarantined: float = Field(
         default=0.1, ge=0, le=1, description="share of files that may be quarantined, 0 to 1"
     )
+
+    @property
+    def kept(self) -> Kept:
+        """The part of it that decides what an annotation holds."""
+        return Kept(**{name: getattr(self, name) for name in Kept.model_fields})
 
 
 class Pipeline(Options):

@@ -223,6 +223,7 @@ class _Pipeline(Steps):
         folder = self.settings.annotate.folder or self._unlabelled(shards)
         return annotate(
             self.settings, folder, champion.reference, self.paths.annotations,
+            kept=self.settings.annotate.kept,
             max_quarantined=self.settings.annotate.max_quarantined,
         )  # fmt: skip
 

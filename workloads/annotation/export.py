@@ -5,13 +5,24 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from workloads.annotation.selection import Selection
 from workloads.annotation.store import AnnotationStore
 from workloads.artifacts import contents, exists
+from workloads.formats.base import About
 from workloads.formats.registry import FORMATS
 
 
-def export(store: AnnotationStore, formats: Sequence[str]) -> dict[str, Path]:
+def export(
+    store: AnnotationStore,
+    formats: Sequence[str],
+    selection: Selection | None = None,
+    folder: Path | None = None,
+) -> dict[str, Path]:
     """Write an annotation in some formats, each whole or not at all, in the place of an older one.
+
+    Args:
+        selection: the boxes; those of the model's own threshold if it is None.
+        folder: where to; the annotation's own if it is None.
 
     Returns:
         Format name to the file or folder that it wrote.
@@ -22,7 +33,9 @@ def export(store: AnnotationStore, formats: Sequence[str]) -> dict[str, Path]:
         OSError: as the file system says (a full disk, say).
     """
     kinds = [FORMATS[name] for name in formats]
-    return {k.name: k().write(store.images(), store.classes, store.folder) for k in kinds}
+    about = About(tuple(store.classes), model=store.model_name)
+    place = folder or store.folder
+    return {k.name: k().write(store.images(selection), about, place) for k in kinds}
 
 
 def exported(folder: Path) -> dict[str, Path]:

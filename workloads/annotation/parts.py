@@ -12,30 +12,28 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
 
+from workloads.annotation.found import (
+    FOUND_FIELDS,
+    NOTHING,
+    FoundImage,
+    candidates_of,
+    found_row,
+)
 from workloads.annotation.listing import ListedFile, Listing
-from workloads.detections import Detections
 from workloads.errors import IntegrityError
-from workloads.formats.base import AnnotatedImage
 from workloads.parquet import read_columns, write_parquet
-from workloads.records import no_boxes
 
 PART_SCHEMA = pa.schema(
     [
         pa.field("image_id", pa.int64(), nullable=False),
         pa.field("file_name", pa.string(), nullable=False),
         pa.field("reason", pa.string()),  # why it is quarantined, null if it was read
-        pa.field("width", pa.int32(), nullable=False),
-        pa.field("height", pa.int32(), nullable=False),
-        pa.field("boxes_xyxy", pa.list_(pa.float32()), nullable=False),  # flat, four per box
-        pa.field("scores", pa.list_(pa.float32()), nullable=False),
-        pa.field("labels", pa.list_(pa.int32()), nullable=False),
+        *FOUND_FIELDS,
         pa.field("sha256", pa.string()),  # of the file; null if it was not read
     ]
 )
-_NOTHING = Detections(no_boxes(), np.zeros(0, np.float32), np.zeros(0, np.int32), 0, 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,14 +55,9 @@ class ChunkResult:
         contents: image id to the SHA-256 of the file, of those whose bytes were read.
     """
 
-    rows: tuple[AnnotatedImage, ...]
+    rows: tuple[FoundImage, ...]
     quarantined: tuple[QuarantinedFile, ...]
     contents: Mapping[int, str] = field(default_factory=dict)
-
-    @property
-    def boxes(self) -> int:
-        """Number of boxes in all images."""
-        return sum(len(row.detections) for row in self.rows)
 
 
 def part_path(folder: Path, index: int) -> Path:
@@ -74,8 +67,11 @@ def part_path(folder: Path, index: int) -> Path:
 
 def write_part(path: Path, result: ChunkResult) -> None:
     """Write the part of one chunk whole or not at all."""
-    rows = [_row(r.image_id, r.file_name, None, r.detections) for r in result.rows]
-    rows += [_row(q.image_id, q.path, q.reason, _NOTHING) for q in result.quarantined]
+    rows = [
+        _row(r.image_id, r.file_name, None, found_row(r.candidates, r.orientation))
+        for r in result.rows
+    ]
+    rows += [_row(q.image_id, q.path, q.reason, found_row(NOTHING, 1)) for q in result.quarantined]
     rows = [{**row, "sha256": result.contents.get(row["image_id"])} for row in rows]
     rows.sort(key=lambda row: int(row["image_id"]))
     write_parquet(path, pa.Table.from_pylist(rows, schema=PART_SCHEMA))
@@ -88,17 +84,14 @@ def read_part(path: Path) -> ChunkResult:
         IntegrityError: missing, or not such a part.
     """
     try:
-        table = read_columns(path)
-        if "sha256" not in table.column_names:  # written before it was kept
-            table = table.append_column(PART_SCHEMA.field("sha256"), pa.nulls(len(table), "string"))
-        rows = table.cast(PART_SCHEMA).to_pylist()
-    except (FileNotFoundError, pa.ArrowException) as error:
+        rows = read_columns(path).cast(PART_SCHEMA).to_pylist()
+    except (FileNotFoundError, ValueError, pa.ArrowException) as error:
         problem = " ".join(str(error).split())
         raise IntegrityError(
             f"{path}: not a readable part ({problem}); remove it and run the same command again"
         ) from None
     return ChunkResult(
-        tuple(_annotated(row) for row in rows if row["reason"] is None),
+        tuple(_found(row) for row in rows if row["reason"] is None),
         tuple(
             QuarantinedFile(row["image_id"], row["file_name"], row["reason"])
             for row in rows
@@ -139,25 +132,11 @@ def _renamed(result: ChunkResult, files: Sequence[ListedFile], first_id: int) ->
     )
 
 
-def _row(image_id: int, file_name: str, reason: str | None, found: Detections) -> dict[str, Any]:
-    return {
-        "image_id": image_id,
-        "file_name": file_name,
-        "reason": reason,
-        "width": found.width,
-        "height": found.height,
-        "boxes_xyxy": found.boxes_xyxy.ravel().tolist(),
-        "scores": found.scores.tolist(),
-        "labels": found.labels.tolist(),
-    }
+def _row(
+    image_id: int, file_name: str, reason: str | None, found: dict[str, Any]
+) -> dict[str, Any]:
+    return {"image_id": image_id, "file_name": file_name, "reason": reason, **found}
 
 
-def _annotated(row: dict[str, Any]) -> AnnotatedImage:
-    detections = Detections(
-        boxes_xyxy=np.asarray(row["boxes_xyxy"], dtype=np.float32).reshape(-1, 4),
-        scores=np.asarray(row["scores"], dtype=np.float32),
-        labels=np.asarray(row["labels"], dtype=np.int32),
-        width=row["width"],
-        height=row["height"],
-    )
-    return AnnotatedImage(row["image_id"], row["file_name"], detections)
+def _found(row: dict[str, Any]) -> FoundImage:
+    return FoundImage(row["image_id"], row["file_name"], row["orientation"], candidates_of(row))

@@ -12,11 +12,14 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Self
 
+from workloads.annotation.found import FoundImage
 from workloads.annotation.listing import ListedFile, Listing
 from workloads.annotation.parts import ChunkResult, part_path, read_part, read_parts, write_part
+from workloads.annotation.selection import Selection
 from workloads.artifacts import QUARANTINE, read_json, write_text
 from workloads.errors import IntegrityError
 from workloads.formats.base import AnnotatedImage
+from workloads.localization.cutoffs import Cutoffs
 from workloads.storage.storage import storage_of
 
 LISTING = "listing.json"
@@ -70,10 +73,26 @@ class AnnotationStore:
         """
         return read_parts(self.folder / PARTS, self.listing)
 
-    def images(self) -> Iterator[AnnotatedImage]:
+    @property
+    def model_name(self) -> str:
+        """Method, backbone and the beginning of the digest."""
+        model = self.request["model"]
+        return f"{model['method']}-{model['backbone']}-{model['digest'][:12]}"
+
+    @property
+    def cutoffs(self) -> Cutoffs:
+        """Those of the model, at which boxes were found."""
+        return Cutoffs.parse(self.request["cutoffs"], f"{self.folder / LISTING}: cutoffs")
+
+    def found(self) -> Iterator[FoundImage]:
         """All images that were read, in the order of the listing."""
         for chunk in self.results():
             yield from chunk.rows
+
+    def images(self, selection: Selection | None = None) -> Iterator[AnnotatedImage]:
+        """The same with the boxes of a selection, else those of the model's own threshold."""
+        selection = selection or Selection.of(self.cutoffs, self.classes)
+        yield from map(selection.apply, self.found())
 
     def contents(self) -> dict[int, str]:
         """Image id to the SHA-256 of its file, of all that were read so far."""
@@ -85,16 +104,17 @@ class AnnotationStore:
         return found
 
     def counts(self) -> dict[str, int]:
-        """Files listed, read and quarantined, and boxes.
+        """Files listed, read and quarantined, and boxes at the model's own threshold.
 
         Raises:
             IntegrityError: read + quarantined is not listed.
         """
+        own = self.cutoffs.score_threshold
         read = quarantined = boxes = 0
         for chunk in self.results():
             read += len(chunk.rows)
             quarantined += len(chunk.quarantined)
-            boxes += chunk.boxes
+            boxes += sum(len(row.candidates.detections_at(own)) for row in chunk.rows)
         listed = len(self.listing.files)
         if read + quarantined != listed:
             raise IntegrityError(

@@ -10,12 +10,12 @@ from __future__ import annotations
 
 import json
 import tempfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from pathlib import Path
 from typing import IO, Any
 
 from workloads.artifacts import atomic_file
-from workloads.formats.base import AnnotatedImage, Format
+from workloads.formats.base import About, AnnotatedImage, Format
 
 
 class CocoFormat(Format):
@@ -24,12 +24,12 @@ class CocoFormat(Format):
     name = "coco"
     path = "annotations.coco.json"
 
-    def write(self, images: Iterable[AnnotatedImage], classes: Sequence[str], folder: Path) -> Path:
+    def write(self, images: Iterable[AnnotatedImage], about: About, folder: Path) -> Path:
         path = folder / self.path
         head = {
             "info": {"description": "boxes of weakly supervised object localization"},
             "licenses": [],
-            "categories": [{"id": k + 1, "name": name} for k, name in enumerate(classes)],
+            "categories": [{"id": k + 1, "name": name} for k, name in enumerate(about.classes)],
         }
         with (
             atomic_file(path) as temporary,

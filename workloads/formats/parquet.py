@@ -13,7 +13,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from workloads.formats.base import AnnotatedImage, Format
+from workloads.formats.base import About, AnnotatedImage, Format
 from workloads.parquet import parquet_writer
 
 IMAGES_PER_ROW_GROUP = 10_000
@@ -41,11 +41,11 @@ class ParquetFormat(Format):
     name = "parquet"
     path = "annotations.parquet"
 
-    def write(self, images: Iterable[AnnotatedImage], classes: Sequence[str], folder: Path) -> Path:
+    def write(self, images: Iterable[AnnotatedImage], about: About, folder: Path) -> Path:
         path, left = folder / self.path, iter(images)
         with parquet_writer(path, SCHEMA) as writer:
             while some := list(islice(left, IMAGES_PER_ROW_GROUP)):
-                flat = [row for image in some for row in _rows(image, classes)]
+                flat = [row for image in some for row in _rows(image, about.classes)]
                 writer.write_table(pa.Table.from_pylist(flat, schema=SCHEMA))
         return path
 

@@ -30,6 +30,7 @@ from workloads.errors import ResourceError
 from workloads.images.crop import crop, frame
 from workloads.images.decode import padded_size, resize_square, shrink_within, ten_crops
 from workloads.images.view import View, padding_colour
+from workloads.localization.candidates import Candidates, find_candidates, wanted_classes
 from workloads.localization.cooccurrence import rescore
 from workloads.localization.detect import classes_reached, detect
 from workloads.localization.regions import resized_regions
@@ -190,6 +191,40 @@ class Localizer:
             detect(r.scores, r.maps_of, w, h, cutoffs, together, r.regions_xyxy)
             for r, (w, h) in zip(self.predict(images, reached, sizes), sizes, strict=True)
         ]
+
+    def candidates(
+        self,
+        images: Sequence[NDArray[np.uint8]],
+        sizes: Sequence[tuple[int, int]] | None = None,
+        *,
+        floor: float,
+        most: int,
+        keep_maps: bool = False,
+    ) -> list[Candidates]:
+        """Classes that upright RGB images may show, with the boxes of the card's cut-offs.
+
+        Args:
+            images, sizes: as of `detect`, which finds the boxes of those of the classes that
+                reach the card's score threshold.
+            floor, most: as `wanted_classes` takes them.
+            keep_maps: whether the maps belong to what is found.
+
+        Raises:
+            ValueError: as `detect`.
+        """
+        sizes = _sizes(images) if sizes is None else sizes
+        cutoffs, together = self.card.cutoffs, self._cooccurrence
+
+        def wanted(_: int, scores: NDArray[np.float32]) -> Sequence[int]:
+            return wanted_classes(rescore(scores, together, cutoffs.alpha), cutoffs, floor, most)
+
+        return [
+            find_candidates(
+                r.scores, r.labels.tolist(), r.maps_of, w, h, cutoffs, together, r.regions_xyxy,
+                keep_maps=keep_maps,
+            )
+            for r, (w, h) in zip(self.predict(images, wanted, sizes), sizes, strict=True)
+        ]  # fmt: skip
 
     def square(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """An upright (H, W, 3) image as a square (s, s, 3) uint8, the network's view of it.

@@ -16,6 +16,7 @@ from orchestrator.config.settings import Evaluate, Settings, Tune, load_settings
 from orchestrator.config.workspace import RunPaths, Workspace
 from orchestrator.register import register_run
 from orchestrator.tune.tune import tune_run
+from workloads.annotation.options import Kept
 from workloads.artifacts import write_json
 from workloads.errors import ConfigError, NotFound
 from workloads.proposals.proposals import Proposals
@@ -205,11 +206,15 @@ def test_annotate(stand_in):
     called = stand_in("orchestrator.annotate.annotate")
     invoke("annotate", "images", "--out", "to")
     assert called.arguments == (Path("images"), "wsol-digits@champion", Path("to"))
-    assert called.options == {"formats": None, "max_quarantined": 0.1}
+    assert called.options == {"formats": None, "kept": Kept(), "max_quarantined": 0.1}
     formats = ["--max-quarantined", "0.5", "--format", "coco", "--format", "parquet"]
     invoke("annotate", "images", "--out", "to", "--model", "m/2", *formats)
     assert called.arguments[1] == "m/2"
-    assert called.options == {"formats": ["coco", "parquet"], "max_quarantined": 0.5}
+    assert called.options == {
+        "formats": ["coco", "parquet"],
+        "kept": Kept(),
+        "max_quarantined": 0.5,
+    }
 
 
 def test_serve(stand_in):

@@ -9,18 +9,20 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from made_candidates import Finding
 from PIL import Image
 
 from workloads.annotation import chunk
 from workloads.annotation.chunk import annotate_chunk
 from workloads.annotation.listing import ListedFile
+from workloads.annotation.options import Kept
 from workloads.detections import Detections
 from workloads.images.decode import ImageLimits
 
 LIMITS = ImageLimits()
 
 
-class Whole:
+class Whole(Finding):
     """A detector whose box is the image; it remembers the sizes of its batches."""
 
     def __init__(self) -> None:
@@ -59,9 +61,9 @@ def test_every_file_has_its_id_and_batches_keep_the_order(
         patch.setattr(chunk, "BATCH_IMAGES", images)
         patch.setattr(chunk, "BATCH_PIXELS", pixels)
         patch.setattr(chunk, "read_image_file", lambda p, _: png(widths[int(p.name)] or 0, 1))
-        result = annotate_chunk(detector, Path("x"), files, 50, LIMITS)
+        result = annotate_chunk(detector, Path("x"), files, 50, LIMITS, Kept())
     good = [(50 + i, str(i), w) for i, w in enumerate(widths) if w is not None]
-    assert [(r.image_id, r.file_name, r.detections.width) for r in result.rows] == good
+    assert [(r.image_id, r.file_name, r.candidates.detections.width) for r in result.rows] == good
     assert [(q.image_id, q.path, q.reason) for q in result.quarantined] == [
         (50 + i, str(i), "no") for i, w in enumerate(widths) if w is None
     ]
@@ -76,7 +78,7 @@ def test_without_an_image_the_detector_is_not_asked(
     files: list[ListedFile], tmp_path: Path
 ) -> None:
     detector = Whole()
-    result = annotate_chunk(detector, tmp_path, files, 1, LIMITS)
+    result = annotate_chunk(detector, tmp_path, files, 1, LIMITS, Kept())
     assert (result.rows, detector.batches) == ((), [])
     assert [q.reason for q in result.quarantined] == [file.refused for file in files]
 
@@ -88,11 +90,13 @@ def test_a_detector_that_answers_too_little_is_no_silent_loss(tmp_path: Path) ->
 
     (tmp_path / "a.png").write_bytes(png(3, 2))
     with pytest.raises(ValueError, match="zip"):
-        annotate_chunk(Forgetful(), tmp_path, [listed("a.png")], 1, LIMITS)
+        annotate_chunk(Forgetful(), tmp_path, [listed("a.png")], 1, LIMITS, Kept())
 
 
 def test_an_image_that_was_listed_and_is_gone_is_quarantined(tmp_path: Path) -> None:
     (tmp_path / "b.png").write_bytes(png(3, 2))
-    result = annotate_chunk(Whole(), tmp_path, [listed("a.png"), listed("b.png")], 7, LIMITS)
+    result = annotate_chunk(
+        Whole(), tmp_path, [listed("a.png"), listed("b.png")], 7, LIMITS, Kept()
+    )
     assert [(q.image_id, q.path) for q in result.quarantined] == [(7, "a.png")]
-    assert [(r.image_id, r.detections.height) for r in result.rows] == [(8, 2)]
+    assert [(r.image_id, r.candidates.detections.height) for r in result.rows] == [(8, 2)]

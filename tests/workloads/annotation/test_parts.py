@@ -7,12 +7,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from made_candidates import Finding
 from PIL import Image
 from pyarrow.parquet import ParquetWriter
 
 from workloads.annotation import chunk
 from workloads.annotation.chunk import annotate_chunk
 from workloads.annotation.listing import Listing, list_images
+from workloads.annotation.options import Kept
 from workloads.annotation.parts import part_path, read_part, read_parts, write_part
 from workloads.detections import Detections
 from workloads.errors import IntegrityError
@@ -21,7 +23,7 @@ from workloads.images.decode import ImageLimits
 LIMITS = ImageLimits(max_bytes=100_000, max_pixels=10_000)
 
 
-class BrightestCorner:
+class BrightestCorner(Finding):
     """A detector whose box depends on the pixels alone; a black image has none."""
 
     def __init__(self) -> None:
@@ -73,7 +75,9 @@ def listing(folder) -> Listing:
 
 def annotate(folder, listing, parts, index) -> None:
     chunk = listing.chunk(index)
-    result = annotate_chunk(BrightestCorner(), folder, chunk, listing.first_id(index), LIMITS)
+    result = annotate_chunk(
+        BrightestCorner(), folder, chunk, listing.first_id(index), LIMITS, Kept()
+    )
     write_part(part_path(parts, index), result)
 
 
@@ -95,7 +99,7 @@ def test_the_digest_sees_a_changed_file(folder, listing):
 
 
 def test_read_and_quarantined_are_all_that_was_listed(folder, listing):
-    result = annotate_chunk(BrightestCorner(), folder, listing.files, 1, LIMITS)
+    result = annotate_chunk(BrightestCorner(), folder, listing.files, 1, LIMITS, Kept())
     reasons = {q.path: q.reason for q in result.quarantined}
     assert sorted(reasons) == ["broken", "cut.png", "empty.jpg", "notes.txt", "wide.png"]
     assert "empty" in reasons["empty.jpg"]
@@ -106,16 +110,16 @@ def test_read_and_quarantined_are_all_that_was_listed(folder, listing):
     by_id = {row.image_id: row.file_name for row in result.rows}
     by_id |= {entry.image_id: entry.path for entry in result.quarantined}
     assert by_id == {i: file.name for i, file in enumerate(listing.files, start=1)}
-    assert result.boxes == sum(len(row.detections) for row in result.rows) == 13
+    assert sum(len(row.candidates.detections) for row in result.rows) == 13
 
 
 def test_batches_are_bounded_by_images_and_by_pixels(folder, listing, monkeypatch):
     detector = BrightestCorner()
-    annotate_chunk(detector, folder, listing.files, 1, LIMITS)
+    annotate_chunk(detector, folder, listing.files, 1, LIMITS, Kept())
     assert detector.batches == [16, 2]
     monkeypatch.setattr(chunk, "BATCH_PIXELS", 500)
     detector = BrightestCorner()
-    annotate_chunk(detector, folder, listing.files, 1, LIMITS)
+    annotate_chunk(detector, folder, listing.files, 1, LIMITS, Kept())
     assert detector.batches == [3] * 6
 
 
@@ -125,11 +129,11 @@ def test_an_error_of_the_machine_is_not_the_files_fault(folder, listing, monkeyp
 
     monkeypatch.setattr(chunk, "read_image_file", broken)
     with pytest.raises(OSError, match="Input/output error"):
-        annotate_chunk(BrightestCorner(), folder, listing.files, 1, LIMITS)
+        annotate_chunk(BrightestCorner(), folder, listing.files, 1, LIMITS, Kept())
 
 
 def test_a_part_is_what_was_written(folder, listing, tmp_path):
-    result = annotate_chunk(BrightestCorner(), folder, listing.files, 1, LIMITS)
+    result = annotate_chunk(BrightestCorner(), folder, listing.files, 1, LIMITS, Kept())
     write_part(tmp_path / "part", result)
     again = read_part(tmp_path / "part")
     assert again.quarantined == result.quarantined
@@ -137,11 +141,16 @@ def test_a_part_is_what_was_written(folder, listing, tmp_path):
         (r.image_id, r.file_name) for r in result.rows
     ]
     for ours, theirs in zip(again.rows, result.rows, strict=True):
-        for name in ("boxes_xyxy", "scores", "labels"):
-            a, b = getattr(ours.detections, name), getattr(theirs.detections, name)
-            np.testing.assert_array_equal(a, b)
-            assert a.dtype == b.dtype
-        assert (ours.detections.width, ours.detections.height) == (20, 10)
+        found, given = ours.candidates, theirs.candidates
+        columns = [(found.detections, given.detections, "boxes_xyxy scores labels")]
+        columns.append((found, given, "labels scores points_xy"))
+        for one, other, names in columns:
+            for name in names.split():
+                a, b = getattr(one, name), getattr(other, name)
+                np.testing.assert_array_equal(a, b)
+                assert a.dtype == b.dtype
+        assert (found.detections.width, found.detections.height) == (20, 10)
+        assert (ours.orientation, found.maps) == (1, None)
 
 
 def test_parts_are_the_same_in_any_order_and_after_a_repeat(folder, listing, tmp_path):

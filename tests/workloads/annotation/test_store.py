@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from made_candidates import found_image
 
 from workloads.annotation.export import export, exported
 from workloads.annotation.parts import ChunkResult, QuarantinedFile
@@ -16,15 +17,18 @@ from workloads.annotation.store import AnnotationStore
 from workloads.artifacts import QUARANTINE, write_json
 from workloads.detections import Detections
 from workloads.errors import ConfigError, IntegrityError
-from workloads.formats.base import AnnotatedImage
 from workloads.formats.registry import FORMATS
 
+MODEL = {
+    "model": {"method": "any", "backbone": "any", "digest": "0" * 64},
+    "cutoffs": {"score_threshold": 0.1},
+}
 NAMES = ["a.jpg", "b 'ü'.jpg", "c\n.jpg", "d.jpg", "notes.txt"]
 
 
 def new_store(folder: Path, chunk_images: int = 2) -> AnnotationStore:
     files = [[name, 10, 0, None] for name in NAMES]
-    request = {"files": files, "chunk_images": chunk_images, "classes": ["cat", "dog"]}
+    request = {"files": files, "chunk_images": chunk_images, "classes": ["cat", "dog"], **MODEL}
     write_json(folder / "listing.json", request)
     return AnnotationStore.open(folder)
 
@@ -41,7 +45,7 @@ def result(store: AnnotationStore, index: int) -> ChunkResult:
     images = [(i, f.name) for i, f in numbered if f.name.endswith("jpg")]
     others = [(i, f.name) for i, f in numbered if not f.name.endswith("jpg")]
     return ChunkResult(
-        tuple(AnnotatedImage(i, name, found(i)) for i, name in images),
+        tuple(found_image(i, name, found(i)) for i, name in images),
         tuple(QuarantinedFile(i, name, "not an image") for i, name in others),
     )
 

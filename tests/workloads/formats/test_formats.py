@@ -10,35 +10,28 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+from made_candidates import annotated_image, made_detections
 from pycocotools import mask
 from pycocotools.coco import COCO
 
-from workloads.detections import Detections
 from workloads.errors import ConfigError
 from workloads.formats import parquet as parquet_module
-from workloads.formats.base import AnnotatedImage
+from workloads.formats.base import About, AnnotatedImage
 from workloads.formats.registry import FORMATS
 
 CLASSES = ("zero", "ünï 'quoted'", "two")
 
 
-def detections(boxes, scores, labels, width=64, height=48) -> Detections:
-    return Detections(
-        np.asarray(boxes, np.float32).reshape(-1, 4),
-        np.asarray(scores, np.float32),
-        np.asarray(labels, np.int32),
-        width,
-        height,
-    )
-
-
 ROWS = [
-    AnnotatedImage(
-        1, "a/one.jpg", detections([[0, 0, 64, 48], [1.5, 2, 3, 4.25]], [0.9, 0.1], [2, 0])
+    annotated_image(
+        1, "a/one.jpg", made_detections([[0, 0, 64, 48], [1.5, 2, 3, 4.25]], [0.9, 0.1], [2, 0])
     ),
-    AnnotatedImage(3, 'b "quoted"\nnew line.png', detections([], [], [])),
-    AnnotatedImage(4, "c/ünï.jpg", detections([[10.1, 20.2, 30.3, 40.4]], [1 / 3], [1])),
+    annotated_image(3, 'b "quoted"\nnew line.png', made_detections([], [], [])),
+    annotated_image(4, "c/ünï.jpg", made_detections([[10.1, 20.2, 30.3, 40.4]], [1 / 3], [1])),
 ]
+
+
+ABOUT = About(tuple(CLASSES))
 
 
 @pytest.fixture(params=sorted(FORMATS))
@@ -47,7 +40,7 @@ def format_name(request) -> str:
 
 
 def write(name: str, folder: Path, rows=ROWS) -> Path:
-    return FORMATS[name]().write(iter(rows), CLASSES, folder)
+    return FORMATS[name]().write(iter(rows), ABOUT, folder)
 
 
 def test_a_format_says_what_it_wrote_and_writes_nothing_else(format_name, tmp_path):
@@ -77,7 +70,7 @@ def test_an_error_while_writing_leaves_nothing(format_name, tmp_path):
         raise OSError(28, "No space left on device")
 
     with pytest.raises(OSError, match="No space left") as raised:
-        FORMATS[format_name]().write(broken(), CLASSES, tmp_path)
+        FORMATS[format_name]().write(broken(), ABOUT, tmp_path)
     assert raised.value.errno == 28
     assert list(tmp_path.iterdir()) == []
 
