@@ -30,6 +30,7 @@ from orchestrator.cli import (
     proposals,
     register,
     reproduce,
+    review,
     run,
     serve,
     streams,
@@ -70,6 +71,7 @@ app.command("register", rich_help_panel=_STEPS)(register.register)
 app.command("promote", rich_help_panel=_MODELS)(promote.promote)
 app.command("import", rich_help_panel=_MODELS)(importing.import_classifier)
 app.command("annotate", rich_help_panel=_MODELS)(annotate.annotate)
+app.command("review", rich_help_panel=_MODELS)(review.review)
 app.command("serve", rich_help_panel=_MODELS)(serve.serve)
 app.command("sync", rich_help_panel=_MODELS)(sync.sync)
 app.command("submit", rich_help_panel=_CLUSTERS)(submit.submit)

@@ -102,23 +102,32 @@ def read_part(path: Path) -> ChunkResult:
 
 
 def read_parts(folder: Path, listing: Listing) -> Iterator[ChunkResult]:
-    """All parts in order, each checked against the listing, with the names that files have now.
+    """All parts in order, each as `read_chunk` gives it.
 
     Raises:
         IntegrityError: a part is missing or is not that of its chunk.
     """
     for index in listing.chunks:
-        result = read_part(part_path(folder, index))
-        found = [(row.image_id, row.file_name) for row in result.rows]
-        found += [(entry.image_id, entry.path) for entry in result.quarantined]
-        files = listing.chunk(index)
-        names = [file.in_part for file in files]
-        if sorted(found) != list(enumerate(names, start=listing.first_id(index))):
-            raise IntegrityError(
-                f"{part_path(folder, index)}: does not hold the files of chunk {index}; "
-                "remove it and run the same command again"
-            )
-        yield _renamed(result, files, listing.first_id(index))
+        yield read_chunk(folder, listing, index)
+
+
+def read_chunk(folder: Path, listing: Listing, index: int) -> ChunkResult:
+    """The part of one chunk, checked against the listing, with the names that files have now.
+
+    Raises:
+        IntegrityError: the part is missing or is not that of its chunk.
+    """
+    result = read_part(part_path(folder, index))
+    found = [(row.image_id, row.file_name) for row in result.rows]
+    found += [(entry.image_id, entry.path) for entry in result.quarantined]
+    files = listing.chunk(index)
+    names = [file.in_part for file in files]
+    if sorted(found) != list(enumerate(names, start=listing.first_id(index))):
+        raise IntegrityError(
+            f"{part_path(folder, index)}: does not hold the files of chunk {index}; "
+            "remove it and run the same command again"
+        )
+    return _renamed(result, files, listing.first_id(index))
 
 
 def _renamed(result: ChunkResult, files: Sequence[ListedFile], first_id: int) -> ChunkResult:

@@ -14,7 +14,14 @@ from typing import Any, Self
 
 from workloads.annotation.found import FoundImage
 from workloads.annotation.listing import ListedFile, Listing
-from workloads.annotation.parts import ChunkResult, part_path, read_part, read_parts, write_part
+from workloads.annotation.parts import (
+    ChunkResult,
+    part_path,
+    read_chunk,
+    read_part,
+    read_parts,
+    write_part,
+)
 from workloads.annotation.selection import Selection
 from workloads.artifacts import QUARANTINE, read_json, write_text
 from workloads.errors import IntegrityError
@@ -72,6 +79,14 @@ class AnnotationStore:
             IntegrityError: a part is missing or is not that of its chunk.
         """
         return read_parts(self.folder / PARTS, self.listing)
+
+    def chunk(self, index: int) -> ChunkResult:
+        """One chunk.
+
+        Raises:
+            IntegrityError: its part is missing or is not its own.
+        """
+        return read_chunk(self.folder / PARTS, self.listing, index)
 
     @property
     def model_name(self) -> str:

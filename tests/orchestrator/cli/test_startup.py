@@ -42,6 +42,7 @@ VERBS = (
     ["register"],
     ["promote"],
     ["annotate"],
+    ["review"],
     ["serve"],
     ["sync"],
     ["list"],
