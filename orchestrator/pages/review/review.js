@@ -230,6 +230,7 @@ const wsolReview = (() => {
     picture.classList.toggle("heated", Boolean(heat));
     picture.append(drawing(entry), ...(byId("show-boxes").checked ? tags(entry) : []));
     stage.replaceChildren(picture);
+    separate([...picture.querySelectorAll(".tag")]);
     byId("name").textContent = entry.file;
     byId("place").textContent = `${at + 1} of ${ids.length}`;
   }
@@ -294,6 +295,20 @@ const wsolReview = (() => {
       tag.style.top = `${(100 * y0) / height}%`;
       return tag;
     });
+  }
+
+  // Tags of boxes that begin at the same place: the later ones move down.
+  function separate(all) {
+    const placed = [];
+    for (const tag of all) {
+      const { left, right, top, height } = tag.getBoundingClientRect();
+      const near = placed.filter((one) => one.left < right && left < one.right);
+      const meets = (y) => near.find((one) => one.top < y + height && y < one.top + height);
+      let y = top;
+      for (let other = meets(y); other; other = meets(y)) y = other.top + height;
+      tag.style.marginTop = `${y - top}px`;
+      placed.push({ left, right, top: y });
+    }
   }
 
   // ---- what stands beside it
@@ -445,9 +460,12 @@ const wsolReview = (() => {
     type.focus();
   }
 
+  // Classes with a text in their name: those that begin with it, what the model considered first.
   function matching(text) {
     const wanted = text.trim().toLowerCase();
-    const found = about.classes.filter((name) => name.toLowerCase().includes(wanted));
+    const considered = current().classes.map((one) => one.label);
+    const names = [...new Set([...considered, ...about.classes])];
+    const found = names.filter((name) => name.toLowerCase().includes(wanted));
     const begins = (name) => name.toLowerCase().startsWith(wanted);
     return [...found.filter(begins), ...found.filter((name) => !begins(name))];
   }
@@ -463,6 +481,7 @@ const wsolReview = (() => {
       return option;
     }));
     byId("options").children[active]?.scrollIntoView({ block: "nearest" });
+    byId("no-match").textContent = names.length ? "" : "no class has that in its name";
     if (names.length) type.setAttribute("aria-activedescendant", `option-${active}`);
     else type.removeAttribute("aria-activedescendant");
   }
@@ -637,7 +656,7 @@ const wsolReview = (() => {
     const pages = byId("page");
     pages.hidden = about.pages.length === 1;
     about.pages.forEach((_, n) => {
-      pages.append(make("option", { value: n }, `page ${n + 1} of ${about.pages.length}`));
+      pages.append(make("option", { value: n }, `page ${n + 1}/${about.pages.length}`));
     });
     keeping(readStorage);
     listen();
