@@ -55,7 +55,7 @@ def uncertainty(scores: NDArray[np.float32], threshold: float) -> float:
     best, second, *_ = [*sorted(scores.tolist(), reverse=True), 0.0]
     far = np.abs(scores.astype(np.float64) - threshold).min() / max(threshold, 1 - threshold)
     near = max(0.0, 1.0 - float(far)) if threshold > 0 else 0.0
-    return (near + 1.0 - min(1.0, best - second)) / 2
+    return float(near + 1.0 - min(1.0, best - second)) / 2
 
 
 def disagreement(ours: Detections, theirs: Detections) -> float:
@@ -133,11 +133,13 @@ class OtherStore:
         classes: those of this store, then those that only the other one has; boxes have labels
             of these.
         min_score: class score from which a class counts as present: that of the other's model.
+        model_name: the other's model.
     """
 
     def __init__(self, store: AnnotationStore, classes: Sequence[str]) -> None:
         self.classes = list(dict.fromkeys([*classes, *store.classes]))
         self.min_score = store.cutoffs.score_threshold
+        self.model_name = store.model_name
         self._store = store
         self._labels = np.array([self.classes.index(name) for name in store.classes], np.int32)
         chunks = store.listing.chunks

@@ -1,4 +1,4 @@
-"""What a review has of one image, as JSON."""
+"""One image of a review, as JSON."""
 
 from __future__ import annotations
 

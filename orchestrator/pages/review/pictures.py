@@ -62,7 +62,7 @@ def _within(shape: tuple[int, ...], side: int) -> tuple[int, int]:
 
 def _palette() -> NDArray[np.uint8]:
     colours = mpl.colormaps[_COLOURS](np.linspace(0, 1, _LEVELS))[:, :3]
-    return np.rint(colours * 255).astype(np.uint8)
+    return np.asarray(np.rint(colours * 255), dtype=np.uint8)
 
 
 def _opacity() -> NDArray[np.uint8]:

@@ -34,7 +34,7 @@ _WORDS = {
 
 @dataclass(frozen=True, slots=True)
 class ReviewOptions:
-    """Which images a review has, and in which order.
+    """Choice and order of the images of a review.
 
     Attributes:
         by: a name from ORDERS; None: disagreement if there is another store, else uncertain.
@@ -249,12 +249,12 @@ class _Review:
             ordered=_WORDS[self.order],
             classes=tuple(self.store.classes),
             read=read,
-            other=self.options.other and open_store(self.options.other).model_name,
+            other=self.other.model_name if self.other else None,
         )
 
 
 def _other(folder: Path | None, store: AnnotationStore) -> OtherStore | None:
-    return None if folder is None else OtherStore(open_store(folder), store.classes)
+    return OtherStore(open_store(folder), store.classes) if folder else None
 
 
 def _key(store: AnnotationStore) -> str:
