@@ -19,6 +19,7 @@ const wsolReview = (() => {
   const decisions = new Map(); // image id to [{label, box, verdict, to}]
   const undoable = []; // steps, each a list of [image id, decisions before]
   let at = 0;
+  let written = ""; // the hash that this script set last
   let chosen = null; // index of a box
   let heated = null; // a class whose heat map is shown
 
@@ -176,7 +177,8 @@ const wsolReview = (() => {
       return;
     }
     if (position !== at) return; // somebody went on while the page was loading
-    location.replace(`#${ids[at]}`);
+    written = `#${ids[at]}`;
+    location.replace(written);
     render();
     expect(at + 1);
   }
@@ -584,17 +586,22 @@ const wsolReview = (() => {
     render();
   }
 
+  function leave() {
+    if (byId("files").open) byId("files").open = false;
+    else if (chosen !== null) choose(chosen);
+  }
+
   const KEYS = {
     ArrowRight: () => step(1), ArrowLeft: () => step(-1),
     a: () => judge("accept"), r: () => judge("reject"), c: () => openChange(), u: undo,
     b: chooseNext, h: nextHeat, n: showOpen, v: () => toggle("show-boxes"),
     p: () => toggle("show-points"), "?": () => byId("keys").showModal(),
-    Escape: () => { if (chosen !== null) choose(chosen); },
+    Escape: leave,
   };
 
   function pressed(event) {
-    const typing = event.target.matches("select, input:not([type=checkbox])");
-    if (typing || document.querySelector("dialog[open]") || event.altKey || !current()) return;
+    const busy = event.target.matches("select") || document.querySelector("dialog[open]");
+    if (busy || event.altKey || !current()) return;
     const key = event.key.length === 1 ? event.key.toLowerCase() : event.key;
     if (event.ctrlKey || event.metaKey) {
       if (key !== "z") return;
@@ -643,7 +650,10 @@ const wsolReview = (() => {
     type.addEventListener("keydown", typed);
     document.addEventListener("keydown", pressed);
     window.addEventListener("storage", () => { if (keeping(readStorage)) render(); });
-    window.addEventListener("hashchange", () => goTo(location.hash));
+    window.addEventListener("hashchange", () => {
+      // Its own changes are told late, when somebody may be on the way to another image.
+      if (location.hash !== written) goTo(location.hash);
+    });
     listenToSwipes(byId("stage"));
   }
 
