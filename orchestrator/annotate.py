@@ -2,7 +2,8 @@
 
 An annotation folder holds
 
-    listing.json            the files, in their order, with model and limits
+    listing.json            what was asked: model, limits, what is kept
+    listing-0000/           the files, in their order
     parts/                  one part per chunk of the listing: the ledger
     annotations.coco.json   the exports, made from the parts alone
     annotations.parquet
@@ -15,9 +16,11 @@ nodes see under the same path.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass
 from functools import cached_property
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -28,22 +31,21 @@ from orchestrator.engine.progress import Progress, say
 from orchestrator.engine.quarantine import is_enough, require_enough
 from orchestrator.tracking.registry import fetch_model
 from workloads.annotation.annotation import Annotation
-from workloads.annotation.changes import follow
 from workloads.annotation.chunk import annotate_chunk
 from workloads.annotation.export import export, exported
-from workloads.annotation.listing import ListedFile, Listing, list_images
+from workloads.annotation.listing import ListedFile
 from workloads.annotation.options import Kept
 from workloads.annotation.store import LISTING, AnnotationStore
+from workloads.annotation.walk import walk
 from workloads.artifacts import (
     QUARANTINE,
     exists,
     is_sealed,
-    read_json,
     seal,
     unseal,
-    write_json,
 )
 from workloads.errors import ConfigError, Conflict, IntegrityError, NotFound
+from workloads.files import read_text
 from workloads.formats.registry import FORMATS
 from workloads.images.decode import ImageLimits
 from workloads.models.localizer import Localizer
@@ -64,6 +66,7 @@ class AnnotateResult:
 
     Attributes:
         images: the folder that was annotated.
+        gone: files that were annotated once and are not in the folder any more.
         model: the model's content digest.
         boxes: boxes in all images together.
         images_per_s: speed of the run that finished it, from the start of its workers; 0 if an
@@ -78,6 +81,7 @@ class AnnotateResult:
     listed: int
     read: int
     quarantined: int
+    gone: int
     boxes: int
     images_per_s: float
     files: dict[str, Path]
@@ -93,8 +97,12 @@ def annotate(
     *,
     kept: Kept | None = None,
     max_quarantined: float | None = None,
+    update: bool = False,
 ) -> AnnotateResult:
     """Annotate all images below a folder, or continue; a finished annotation is a no-op.
+
+    The folder is listed once. What became of it since is looked at when `update` is true: new
+    images are annotated, files that are gone are left out of the exports.
 
     Args:
         model: a model folder, NAME@ALIAS or NAME/VERSION.
@@ -109,8 +117,8 @@ def annotate(
         InputRejected: more were quarantined than may be, or all. What was annotated stays, so the
             same command continues once they are mended, or with a larger share.
         ConfigError: an unknown format, or `out` is in `folder`.
-        Conflict: `out` holds something else, the annotation of another model, or the folder
-            changed since the first start; or another process is writing there.
+        Conflict: `out` holds something else, the annotation of another model, or of a folder
+            that holds other images now; or another process is writing there.
         IntegrityError: files and parts do not add up, or a finished file was changed.
         OSError: as the file system says (a full disk, say); start again to continue.
     """
@@ -121,15 +129,15 @@ def annotate(
     check_address(out, "--out")
     folder, out = absolute(folder), absolute(out)
     found = fetch_model(machine, model)
-    request = _request(machine, folder, out, found, kept or Kept())
-    with claim(out, _deciding(request, out), VERB):
-        if not exists(out / LISTING):
-            write_json(out / LISTING, {**request, "first": _digest_of(request)})
-        _follow_changes(out, request, folder)
-        store = AnnotationStore.open(out)
+    if out.is_relative_to(folder):
+        raise ConfigError(f"{out}: is in the image folder {folder}; choose an --out beside it")
+    files = _walked(folder)  # before anything is made: there may be no such folder
+    request = _request(machine, found, kept or Kept())
+    with claim(out, _deciding(request), VERB):
+        store = _store(out, request, files, folder, update=update)
         if not _is_finished(out, wanted):
             speed = _annotate_missing(machine, store, found, folder)
-            counts = store.counts()
+            counts = store.tally()
             _require_enough(store, counts["listed"], counts["quarantined"], max_quarantined)
             _finish(store, request, wanted, counts, speed)
         result = _result(out, folder)
@@ -190,67 +198,21 @@ def _checked_formats(formats: Sequence[str] | None) -> list[str]:
     return [FORMATS[name].name for name in dict.fromkeys(formats or sorted(FORMATS))]
 
 
-def _deciding(request: dict[str, Any], out: Path) -> dict[str, Any]:
-    """The part of a request that decides the annotation; places of files do not.
-
-    The files are those of the first start; `_follow_changes` looks at what became of them.
-    """
-    started = read_json(out / LISTING) if exists(out / LISTING) else {}
-    return {
-        "model": request["model"]["digest"],
-        "files of the folder": started.get("first") or _digest_of(started or request),
-        "images": request["limits"],
-        "annotate": request["kept"],
-    }
-
-
-def _digest_of(request: dict[str, Any]) -> str:
-    return Listing(tuple(ListedFile(*values) for values in request["files"]), 1).digest
-
-
-def _follow_changes(out: Path, request: dict[str, Any], folder: Path) -> None:
-    """Take new images of the folder in, and new names and times of those that are there.
+def _walked(folder: Path) -> Iterator[ListedFile]:
+    """The files of a folder, as they are found.
 
     Raises:
-        Conflict: listed images are gone, or others now.
+        NotFound: no such folder, or no file in it.
     """
-    store = AnnotationStore.open(out)
-    files = tuple(ListedFile(*values) for values in request["files"])
-    if _facts(files) == _facts(store.listing.files):
-        return
-    changes = follow(store.listing, files, store.contents(), folder)
-    if changes.lost:
-        more = f" and {len(changes.lost) - 1} more" if len(changes.lost) > 1 else ""
-        raise Conflict(
-            f"{out}: holds an annotation of other images: {changes.lost[0]}{more} of the folder "
-            f"{'are' if more else 'is'} gone or changed since; {VERB.advice}"
-        )
-    if changes.new:
-        say(f"wsol: {changes.new} new in {folder}; the others are known")
-    listed = changes.listing
-    unseal(out)
-    write_json(
-        out / LISTING,
-        {
-            **store.request,
-            "first": store.request.get("first") or _digest_of(store.request),
-            "files": [list(asdict(file).values()) for file in listed.files],
-            "added": list(listed.added),
-        },
-    )
-
-
-def _facts(files: Sequence[ListedFile]) -> set[ListedFile]:
-    return {replace(file, read_as=None) for file in files}
-
-
-def _request(machine: Machine, folder: Path, out: Path, model: Model, kept: Kept) -> dict[str, Any]:
-    """Everything that decides the annotation, as it stands in listing.json: no places of files."""
-    if out.is_relative_to(folder):
-        raise ConfigError(f"{out}: is in the image folder {folder}; choose an --out beside it")
-    files = list_images(folder)
-    if not files:
+    files = walk(folder)
+    first = next(files, None)
+    if first is None:
         raise NotFound(f"{folder}: no files there (hidden ones do not count); add images to it")
+    return chain([first], files)
+
+
+def _request(machine: Machine, model: Model, kept: Kept) -> dict[str, Any]:
+    """What was asked, as it stands in listing.json: no places of files."""
     return {
         "model": {
             "digest": model.digest,
@@ -259,11 +221,49 @@ def _request(machine: Machine, folder: Path, out: Path, model: Model, kept: Kept
         },
         "classes": list(model.card.classes),
         "cutoffs": model.card.cutoffs.model_dump(mode="json"),
-        "kept": kept.model_dump(mode="json"),
         "limits": machine.images.model_dump(mode="json"),
+        "kept": kept.model_dump(mode="json"),
         "chunk_images": machine.resources.annotate.chunk_images,
-        "files": [list(asdict(file).values()) for file in files],
     }
+
+
+def _deciding(request: dict[str, Any]) -> dict[str, Any]:
+    """The part of a request that decides the annotation of an image."""
+    return {
+        "model": request["model"]["digest"],
+        "images": request["limits"],
+        "annotate": request["kept"],
+    }
+
+
+def _store(
+    out: Path,
+    request: dict[str, Any],
+    files: Iterable[ListedFile],
+    folder: Path,
+    *,
+    update: bool,
+) -> AnnotationStore:
+    """The store that was started, else a new one with all files of the folder.
+
+    Raises:
+        Conflict: it is the annotation of other images.
+    """
+    if not exists(out / LISTING):
+        return AnnotationStore.begin(out, request, files)
+    store = AnnotationStore.open(out)
+    if not update:
+        if other := store.first_other(folder):
+            raise Conflict(
+                f"{out}: {other} of its files is gone from {folder} or changed since; follow what "
+                f"became of the folder with --update, or {VERB.advice}"
+            )
+        return store
+    store, changes = store.follow(files, folder)
+    if changes:
+        facts = {name: count for name, count in asdict(changes).items() if count}
+        say(f"wsol: {folder}: {', '.join(f'{count} {name}' for name, count in facts.items())}")
+    return store
 
 
 def _is_finished(out: Path, formats: Sequence[str]) -> bool:
@@ -289,8 +289,8 @@ def _annotate_missing(
         "threads": resources.threads,
     }
     units = [{"index": index} for index in missing]
-    total = len(listing.files)
-    done = total - sum(len(listing.chunk(index)) for index in missing)
+    total = listing.total
+    done = total - sum(map(listing.size, missing))
     shown = Progress(total, "images", "annotate", done)
     with connect(machine) as engine, shown as progress:
         for row in engine.pool(units, Annotator, options, resources, "annotate"):
@@ -301,16 +301,11 @@ def _annotate_missing(
 def _require_enough(
     store: AnnotationStore, listed: int, quarantined: int, max_quarantined: float
 ) -> None:
-    """Refuse an annotation of too few of its files; the list of the others is written then."""
+    """Refuse an annotation of too few of its files."""
     if is_enough(listed, quarantined, max_quarantined):
         return
-    if not is_sealed(store.folder):
-        store.write_quarantine()
-    rejected = [
-        Quarantined(file.path, file.path, "", file.reason)
-        for chunk in store.results()
-        for file in chunk.quarantined
-    ]
+    lines = map(json.loads, filter(None, read_text(store.folder / QUARANTINE).split("\n")))
+    rejected = [Quarantined(line["path"], line["path"], "", line["reason"]) for line in lines]
     require_enough(store.folder / QUARANTINE, listed, rejected, max_quarantined)
 
 
@@ -323,7 +318,6 @@ def _finish(
 ) -> None:
     """Write the exports, and seal."""
     unseal(store.folder)
-    store.write_quarantine()
     export(store, formats)
     seal(
         store.folder,
@@ -344,6 +338,7 @@ def _result(out: Path, images: Path) -> AnnotateResult:
         listed=found.listed,
         read=found.read,
         quarantined=found.quarantined,
+        gone=found.gone,
         boxes=found.boxes,
         images_per_s=found.images_per_s,
         files=exported(out),

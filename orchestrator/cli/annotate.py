@@ -37,6 +37,10 @@ def annotate(
             "--format", help="See `wsol list formats`; repeat for more.", show_default="all"
         ),
     ] = None,
+    update: Annotated[
+        bool,
+        typer.Option("--update", help="Take in new images, and leave out those that are gone."),
+    ] = False,
     max_quarantined: QuarantinedOption = None,
     config: ConfigOption = None,
     overrides: SetOption = None,
@@ -44,7 +48,8 @@ def annotate(
 ) -> None:
     """Annotate a whole image collection with a registered model.
 
-    A stopped annotation continues where it was; a finished one is a no-op. Exit code 3 if any image
+    A stopped annotation continues where it was; a finished one is a no-op, unless --update finds
+    new images. Exit code 3 if any image
     was quarantined, 2 if none could be read or more than --max-quarantined were.
     """
     settings = read_settings(context, config, overrides)
@@ -55,6 +60,6 @@ def annotate(
         name = model or champion(settings)
         result = work(
             settings, folder, name, out,
-            formats=formats, kept=settings.annotate.kept, max_quarantined=share,
+            formats=formats, kept=settings.annotate.kept, max_quarantined=share, update=update,
         )  # fmt: skip
     report(result, output)

@@ -12,6 +12,7 @@ ROOT = Path(__file__).parents[2]
 OWNERS_OF_SCHEMAS = {
     *(f"workloads/shards/{name}.py" for name in ("read", "write", "cooccurrence")),
     *(f"workloads/shards/{name}.py" for name in ("sampling", "inspection")),
+    "workloads/annotation/listing.py",
     "workloads/annotation/parts.py",
     "workloads/datasets/table_rows.py",  # whatever schema a table of a user has
     "workloads/formats/parquet.py",
@@ -69,7 +70,7 @@ ARTIFACTS = [
         path.relative_to(ROOT).as_posix()
         for room in ("shards", "predictions", "proposals", "models", "annotation", "formats")
         for path in (ROOT / "workloads" / room).glob("*.py")
-        if path.name != "listing.py"
+        if path.name != "walk.py"
     ),
 ]
 OWN_WAYS = {

@@ -36,6 +36,11 @@ class Annotation(Artifact):
         return int(self.facts["quarantined"])
 
     @property
+    def gone(self) -> int:
+        """Files that were annotated once and are not there any more."""
+        return int(self.facts["gone"])
+
+    @property
     def boxes(self) -> int:
         """Boxes in all images."""
         return int(self.facts["boxes"])

@@ -11,9 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from workloads.annotation.found import FoundImage
-from workloads.annotation.listing import ListedFile, read_image_file
+from workloads.annotation.listing import ListedFile
 from workloads.annotation.options import Kept
 from workloads.annotation.parts import ChunkResult, QuarantinedFile
+from workloads.annotation.walk import read_image_file
 from workloads.errors import InputRejected
 from workloads.images.decode import ImageLimits, decode_oriented
 from workloads.localization.candidates import Candidates
