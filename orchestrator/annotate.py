@@ -17,8 +17,8 @@ nodes see under the same path.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from itertools import chain
 from pathlib import Path
@@ -31,10 +31,11 @@ from orchestrator.engine.progress import Progress, say
 from orchestrator.engine.quarantine import is_enough, require_enough
 from orchestrator.tracking.registry import fetch_model
 from workloads.annotation.annotation import Annotation
-from workloads.annotation.chunk import annotate_chunk
+from workloads.annotation.chunk import ChunkWork
 from workloads.annotation.export import export, exported
 from workloads.annotation.listing import ListedFile
 from workloads.annotation.options import Kept
+from workloads.annotation.phases import PHASES
 from workloads.annotation.store import LISTING, AnnotationStore
 from workloads.annotation.walk import walk
 from workloads.artifacts import (
@@ -71,6 +72,7 @@ class AnnotateResult:
         boxes: boxes in all images together.
         images_per_s: speed of the run that finished it, from the start of its workers; 0 if an
             earlier run had done all images.
+        seconds: of that run by phase, of all actors' threads together.
         files: format name to export.
         quarantine: list of the files without annotations, JSON lines.
     """
@@ -84,6 +86,7 @@ class AnnotateResult:
     gone: int
     boxes: int
     images_per_s: float
+    seconds: dict[str, float]
     files: dict[str, Path]
     quarantine: Path
 
@@ -145,6 +148,19 @@ def annotate(
     return result
 
 
+@dataclass(frozen=True, slots=True)
+class Speed:
+    """Speed of a run, and where its time went.
+
+    Attributes:
+        images_per_s: 0 if an earlier run had done all images.
+        seconds: by phase, of all actors' threads together.
+    """
+
+    images_per_s: float = 0.0
+    seconds: Mapping[str, float] = field(default_factory=dict)
+
+
 class Annotator:
     """An actor that holds the model and writes one part per chunk."""
 
@@ -172,11 +188,16 @@ class Annotator:
         index = int(unit["index"])
         files = self.store.listing.chunk(index)
         first_id = self.store.listing.first_id(index)
-        result = annotate_chunk(
-            self.localizer, self.folder, files, first_id, self.limits, self.kept
-        )
-        self.store.write(index, result)
-        return {"images": len(files)}
+        result = self.work.annotate(files, first_id)
+        with self.work.phases("write"):
+            self.store.write(index, result)
+        seconds, self.work.phases.seconds = self.work.phases.seconds, dict.fromkeys(PHASES, 0.0)
+        return {"images": len(files), "seconds": seconds}
+
+    @cached_property
+    def work(self) -> ChunkWork:
+        """What is done with the files of a chunk."""
+        return ChunkWork(self.localizer, self.folder, self.limits, self.kept, self.threads)
 
     @cached_property
     def store(self) -> AnnotationStore:
@@ -272,11 +293,11 @@ def _is_finished(out: Path, formats: Sequence[str]) -> bool:
 
 def _annotate_missing(
     machine: Machine, store: AnnotationStore, model: Model, folder: Path
-) -> float:
-    """Write the parts that are missing; images per second."""
+) -> Speed:
+    """Write the parts that are missing."""
     missing, listing = store.missing(), store.listing
     if not missing:
-        return 0.0
+        return Speed()
     resources = machine.resources.annotate
     options = {
         "model": str(model.folder),
@@ -291,11 +312,12 @@ def _annotate_missing(
     units = [{"index": index} for index in missing]
     total = listing.total
     done = total - sum(map(listing.size, missing))
-    shown = Progress(total, "images", "annotate", done)
+    shown, seconds = Progress(total, "images", "annotate", done), dict.fromkeys(PHASES, 0.0)
     with connect(machine) as engine, shown as progress:
         for row in engine.pool(units, Annotator, options, resources, "annotate"):
             progress.advance(row["images"])
-        return progress.per_second
+            seconds = {phase: seconds[phase] + spent for phase, spent in row["seconds"].items()}
+        return Speed(progress.per_second, seconds)
 
 
 def _require_enough(
@@ -314,7 +336,7 @@ def _finish(
     request: dict[str, Any],
     formats: Sequence[str],
     counts: dict[str, int],
-    speed: float,
+    speed: Speed,
 ) -> None:
     """Write the exports, and seal."""
     unseal(store.folder)
@@ -324,7 +346,8 @@ def _finish(
         kind=Annotation.kind,
         model=request["model"],
         formats=list(exported(store.folder)),
-        images_per_s=round(speed, 2),
+        images_per_s=round(speed.images_per_s, 2),
+        seconds={phase: round(spent, 2) for phase, spent in speed.seconds.items()},
         **counts,
     )
 
@@ -341,6 +364,7 @@ def _result(out: Path, images: Path) -> AnnotateResult:
         gone=found.gone,
         boxes=found.boxes,
         images_per_s=found.images_per_s,
+        seconds=found.seconds,
         files=exported(out),
         quarantine=found.quarantine,
     )

@@ -51,6 +51,11 @@ class Annotation(Artifact):
         return float(self.facts["images_per_s"])
 
     @property
+    def seconds(self) -> dict[str, float]:
+        """Time by phase, of all threads together."""
+        return dict(self.facts["seconds"])
+
+    @property
     def formats(self) -> tuple[str, ...]:
         """Names of the formats that it was written in."""
         return tuple(self.facts["formats"])

@@ -12,7 +12,7 @@ from PIL import Image
 from pyarrow.parquet import ParquetWriter
 
 from workloads.annotation import chunk
-from workloads.annotation.chunk import annotate_chunk
+from workloads.annotation.chunk import ChunkWork
 from workloads.annotation.listing import Listing, write_listing
 from workloads.annotation.options import Kept
 from workloads.annotation.parts import part_path, read_part, read_parts, write_part
@@ -81,8 +81,8 @@ def listed(folder: Path, chunk_images: int) -> Listing:
 
 def annotate(folder, listing, parts, index) -> None:
     chunk = listing.chunk(index)
-    result = annotate_chunk(
-        BrightestCorner(), folder, chunk, listing.first_id(index), LIMITS, Kept()
+    result = ChunkWork(BrightestCorner(), folder, LIMITS, Kept()).annotate(
+        chunk, listing.first_id(index)
     )
     write_part(part_path(parts, index), result)
 
@@ -109,7 +109,7 @@ def test_the_digest_sees_a_changed_file(folder):
 
 
 def test_read_and_quarantined_are_all_that_was_listed(folder, listing):
-    result = annotate_chunk(BrightestCorner(), folder, list(listing.files()), 1, LIMITS, Kept())
+    result = ChunkWork(BrightestCorner(), folder, LIMITS, Kept()).annotate(list(listing.files()), 1)
     reasons = {q.path: q.reason for q in result.quarantined}
     assert sorted(reasons) == ["broken", "cut.png", "empty.jpg", "notes.txt", "wide.png"]
     assert "empty" in reasons["empty.jpg"]
@@ -125,11 +125,11 @@ def test_read_and_quarantined_are_all_that_was_listed(folder, listing):
 
 def test_batches_are_bounded_by_images_and_by_pixels(folder, listing, monkeypatch):
     detector = BrightestCorner()
-    annotate_chunk(detector, folder, list(listing.files()), 1, LIMITS, Kept())
+    ChunkWork(detector, folder, LIMITS, Kept()).annotate(list(listing.files()), 1)
     assert detector.batches == [16, 2]
     monkeypatch.setattr(chunk, "BATCH_PIXELS", 500)
     detector = BrightestCorner()
-    annotate_chunk(detector, folder, list(listing.files()), 1, LIMITS, Kept())
+    ChunkWork(detector, folder, LIMITS, Kept()).annotate(list(listing.files()), 1)
     assert detector.batches == [3] * 6
 
 
@@ -139,11 +139,11 @@ def test_an_error_of_the_machine_is_not_the_files_fault(folder, listing, monkeyp
 
     monkeypatch.setattr(chunk, "read_image_file", broken)
     with pytest.raises(OSError, match="Input/output error"):
-        annotate_chunk(BrightestCorner(), folder, list(listing.files()), 1, LIMITS, Kept())
+        ChunkWork(BrightestCorner(), folder, LIMITS, Kept()).annotate(list(listing.files()), 1)
 
 
 def test_a_part_is_what_was_written(folder, listing, tmp_path):
-    result = annotate_chunk(BrightestCorner(), folder, list(listing.files()), 1, LIMITS, Kept())
+    result = ChunkWork(BrightestCorner(), folder, LIMITS, Kept()).annotate(list(listing.files()), 1)
     write_part(tmp_path / "part", result)
     again = read_part(tmp_path / "part")
     assert again.quarantined == result.quarantined
