@@ -1,4 +1,4 @@
-"""Annotate a folder of images with a model: every file exactly once, killed or not.
+"""Annotate a collection of images with a model: every one exactly once, killed or not.
 
 An annotation folder holds
 
@@ -36,8 +36,9 @@ from workloads.annotation.export import export, exported
 from workloads.annotation.listing import ListedFile
 from workloads.annotation.options import Kept
 from workloads.annotation.phases import PHASES
+from workloads.annotation.sources.base import Source
+from workloads.annotation.sources.registry import open_source
 from workloads.annotation.store import LISTING, AnnotationStore
-from workloads.annotation.walk import walk
 from workloads.artifacts import (
     QUARANTINE,
     exists,
@@ -93,7 +94,7 @@ class AnnotateResult:
 
 def annotate(
     machine: Machine,
-    folder: Path,
+    images: Path,
     model: str,
     out: Path,
     formats: Sequence[str] | None = None,
@@ -102,25 +103,26 @@ def annotate(
     max_quarantined: float | None = None,
     update: bool = False,
 ) -> AnnotateResult:
-    """Annotate all images below a folder, or continue; a finished annotation is a no-op.
+    """Annotate all images of a collection, or continue; a finished annotation is a no-op.
 
-    The folder is listed once. What became of it since is looked at when `update` is true: new
-    images are annotated, files that are gone are left out of the exports.
+    It is listed once. What became of it since is looked at when `update` is true: new images are
+    annotated, those that are gone are left out of the exports.
 
     Args:
+        images: a folder, or whatever else `SOURCES` knows.
         model: a model folder, NAME@ALIAS or NAME/VERSION.
-        out: the annotation folder; it may not be in `folder`.
+        out: the annotation folder; it may not be among the images.
         formats: names from FORMATS, None for all; a finished annotation gets the missing ones
             added.
         kept: what is kept of each image, for exports; else the defaults.
         max_quarantined: share of the files, 0 to 1, that may be quarantined; else the default.
 
     Raises:
-        NotFound: no such folder or model, or no file in the folder.
+        NotFound: no such collection or model, or no file in it.
         InputRejected: more were quarantined than may be, or all. What was annotated stays, so the
             same command continues once they are mended, or with a larger share.
-        ConfigError: an unknown format, or `out` is in `folder`.
-        Conflict: `out` holds something else, the annotation of another model, or of a folder
+        ConfigError: an unknown format, or `out` is among the images.
+        Conflict: `out` holds something else, the annotation of another model, or of a collection
             that holds other images now; or another process is writing there.
         IntegrityError: files and parts do not add up, or a finished file was changed.
         OSError: as the file system says (a full disk, say); start again to continue.
@@ -128,22 +130,22 @@ def annotate(
     wanted = _checked_formats(formats)
     if max_quarantined is None:
         max_quarantined = Annotate().max_quarantined
-    check_address(folder, "the images")
+    check_address(images, "the images")
     check_address(out, "--out")
-    folder, out = absolute(folder), absolute(out)
+    source, out = open_source(absolute(images)), absolute(out)
     found = fetch_model(machine, model)
-    if out.is_relative_to(folder):
-        raise ConfigError(f"{out}: is in the image folder {folder}; choose an --out beside it")
-    files = _walked(folder)  # before anything is made: there may be no such folder
+    if source.covers(out):
+        raise ConfigError(f"{out}: is among the images of {source.path}; choose an --out elsewhere")
+    files = _listed(source)  # before anything is made: there may be no such collection
     request = _request(machine, found, kept or Kept())
     with claim(out, _deciding(request), VERB):
-        store = _store(out, request, files, folder, update=update)
+        store = _store(out, request, files, source, update=update)
         if not _is_finished(out, wanted):
-            speed = _annotate_missing(machine, store, found, folder)
+            speed = _annotate_missing(machine, store, found, source)
             counts = store.tally()
             _require_enough(store, counts["listed"], counts["quarantined"], max_quarantined)
             _finish(store, request, wanted, counts, speed)
-        result = _result(out, folder)
+        result = _result(out, source.path)
         _require_enough(store, result.listed, result.quarantined, max_quarantined)
     return result
 
@@ -168,7 +170,7 @@ class Annotator:
         self,
         model: str,
         digest: str,
-        folder: str,
+        images: str,
         out: str,
         limits: dict[str, Any],
         kept: dict[str, Any],
@@ -177,7 +179,7 @@ class Annotator:
     ) -> None:
         self.model = Path(model)
         self.digest = digest
-        self.folder = Path(folder)
+        self.images = Path(images)
         self.out = Path(out)
         self.limits = ImageLimits(**limits)
         self.kept = Kept(**kept)
@@ -197,7 +199,9 @@ class Annotator:
     @cached_property
     def work(self) -> ChunkWork:
         """What is done with the files of a chunk."""
-        return ChunkWork(self.localizer, self.folder, self.limits, self.kept, self.threads)
+        return ChunkWork(
+            self.localizer, open_source(self.images), self.limits, self.kept, self.threads
+        )
 
     @cached_property
     def store(self) -> AnnotationStore:
@@ -219,16 +223,19 @@ def _checked_formats(formats: Sequence[str] | None) -> list[str]:
     return [FORMATS[name].name for name in dict.fromkeys(formats or sorted(FORMATS))]
 
 
-def _walked(folder: Path) -> Iterator[ListedFile]:
-    """The files of a folder, as they are found.
+def _listed(source: Source) -> Iterator[ListedFile]:
+    """The files of a source, as they are found.
 
     Raises:
-        NotFound: no such folder, or no file in it.
+        NotFound: no such collection, or no file in it.
     """
-    files = walk(folder)
+    files = source.files()
     first = next(files, None)
     if first is None:
-        raise NotFound(f"{folder}: no files there (hidden ones do not count); add images to it")
+        raise NotFound(
+            f"{source.path}: no files there (hidden ones do not count), as a {source.kind}; add "
+            "images to it"
+        )
     return chain([first], files)
 
 
@@ -261,11 +268,11 @@ def _store(
     out: Path,
     request: dict[str, Any],
     files: Iterable[ListedFile],
-    folder: Path,
+    source: Source,
     *,
     update: bool,
 ) -> AnnotationStore:
-    """The store that was started, else a new one with all files of the folder.
+    """The store that was started, else a new one with all files of the source.
 
     Raises:
         Conflict: it is the annotation of other images.
@@ -274,16 +281,16 @@ def _store(
         return AnnotationStore.begin(out, request, files)
     store = AnnotationStore.open(out)
     if not update:
-        if other := store.first_other(folder):
+        if other := store.first_other(source):
             raise Conflict(
-                f"{out}: {other} of its files is gone from {folder} or changed since; follow what "
-                f"became of the folder with --update, or {VERB.advice}"
+                f"{out}: {other} of its files is gone from {source.path} or changed since; follow "
+                f"what became of it with --update, or {VERB.advice}"
             )
         return store
-    store, changes = store.follow(files, folder)
+    store, changes = store.follow(source)
     if changes:
         facts = {name: count for name, count in asdict(changes).items() if count}
-        say(f"wsol: {folder}: {', '.join(f'{count} {name}' for name, count in facts.items())}")
+        say(f"wsol: {source.path}: {', '.join(f'{count} {name}' for name, count in facts.items())}")
     return store
 
 
@@ -292,7 +299,7 @@ def _is_finished(out: Path, formats: Sequence[str]) -> bool:
 
 
 def _annotate_missing(
-    machine: Machine, store: AnnotationStore, model: Model, folder: Path
+    machine: Machine, store: AnnotationStore, model: Model, source: Source
 ) -> Speed:
     """Write the parts that are missing."""
     missing, listing = store.missing(), store.listing
@@ -302,7 +309,7 @@ def _annotate_missing(
     options = {
         "model": str(model.folder),
         "digest": model.digest,
-        "folder": str(folder),
+        "images": str(source.path),
         "out": str(store.folder),
         "limits": store.request["limits"],
         "kept": store.request["kept"],

@@ -1,4 +1,4 @@
-"""`wsol annotate`: boxes for a folder of images."""
+"""`wsol annotate`: boxes for a collection of images."""
 
 from __future__ import annotations
 
@@ -21,7 +21,13 @@ from orchestrator.cli.output import Output, working
 
 def annotate(
     context: typer.Context,
-    folder: Annotated[Path, typer.Argument(help="Images, in subfolders too.")],
+    images: Annotated[
+        Path,
+        typer.Argument(
+            help="A folder, a 'pattern/**/*.jpg', a list (.txt), tar files ('x-{000..063}.tar'), "
+            "or Parquet with bytes or paths; also in a bucket."
+        ),
+    ],
     out: Annotated[Path, typer.Option(metavar="FOLDER", help="Where the annotations go.")],
     model: Annotated[
         str | None,
@@ -59,7 +65,7 @@ def annotate(
         share = settings.annotate.max_quarantined if max_quarantined is None else max_quarantined
         name = model or champion(settings)
         result = work(
-            settings, folder, name, out,
+            settings, images, name, out,
             formats=formats, kept=settings.annotate.kept, max_quarantined=share, update=update,
         )  # fmt: skip
     report(result, output)

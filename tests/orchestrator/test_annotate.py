@@ -77,7 +77,7 @@ def work(settings, images, model_folder, tmp_path):
     """Annotate `images`; arguments that a test does not name are the usual ones."""
 
     def run(**arguments):
-        usual = {"folder": images, "model": str(model_folder), "out": tmp_path / "out"}
+        usual = {"images": images, "model": str(model_folder), "out": tmp_path / "out"}
         usual["max_quarantined"] = SHARE
         return annotate(**{"machine": settings, **usual, **arguments})
 
@@ -199,7 +199,7 @@ def test_new_touched_and_renamed_images_of_a_finished_annotation(images, copy, w
     """Only what is new is annotated; ids of the others stay, names are those of now."""
     folder = tmp_path / "images"
     shutil.copytree(images, folder, symlinks=True)
-    assert work(folder=folder).read == 30  # moved, not changed
+    assert work(images=folder).read == 30  # moved, not changed
     before = {r["image_id"]: r for r in pq.read_table(copy / "annotations.parquet").to_pylist()}
     times = {p: p.stat().st_mtime_ns for p in (copy / "parts").rglob("part-*")}
     for path in folder.rglob("*.jpg"):
@@ -210,7 +210,7 @@ def test_new_touched_and_renamed_images_of_a_finished_annotation(images, copy, w
     assert exports(copy)
     assert work().listed == 34, "only --update looks at what became of the folder"
 
-    result = work(folder=folder, update=True)
+    result = work(images=folder, update=True)
     assert (result.listed, result.read, result.quarantined) == (35, 31, 4)
     assert {p: p.stat().st_mtime_ns for p in times} == times
     assert len(list((copy / "parts").rglob("part-*"))) == len(times) + 1
@@ -221,7 +221,7 @@ def test_new_touched_and_renamed_images_of_a_finished_annotation(images, copy, w
     assert after[35]["file_name"] == "a new one.jpg"
     artifacts.verify(copy, "annotation")
     files = {p: p.stat().st_mtime_ns for p in copy.rglob("*")}
-    assert work(folder=folder, update=True) == result, "and then there is nothing to do"
+    assert work(images=folder, update=True) == result, "and then there is nothing to do"
     assert {p: p.stat().st_mtime_ns for p in copy.rglob("*")} == files
     assert str(tmp_path) not in (copy / "listing.json").read_text()
 
@@ -233,20 +233,20 @@ def test_a_folder_of_other_images_is_a_conflict_and_may_be_followed(images, copy
     kept, stat = last.read_bytes(), last.stat()
     last.write_bytes(bytes(len(kept)))
     with pytest.raises(Conflict, match=r"'0029'\.jpg of its files is gone .* or changed since"):
-        work(folder=folder)
+        work(images=folder)
     last.unlink()
     with pytest.raises(Conflict, match="with --update, or restore"):
-        work(folder=folder)
-    without = work(folder=folder, update=True)
+        work(images=folder)
+    without = work(images=folder, update=True)
     assert (without.listed, without.read, without.gone) == (33, 29, 1)
     names = {image["file_name"] for image in artifacts.read_json(without.files["coco"])["images"]}
     assert len(names) == 29
     assert "part 2/image '0029'.jpg" not in names
     last.write_bytes(kept)
     os.utime(last, ns=(stat.st_atime_ns, stat.st_mtime_ns))
-    again = work(folder=folder, update=True)
+    again = work(images=folder, update=True)
     assert (again.listed, again.read, again.gone) == (34, 30, 0)
-    assert exports(copy) == exports(work(folder=folder).out)
+    assert exports(copy) == exports(work(images=folder).out)
 
 
 def test_a_changed_export_is_said(copy, work):
@@ -266,13 +266,13 @@ def test_two_at_the_same_time(copy, work):
 
 def test_wrong_arguments(work, images, tmp_path):
     with pytest.raises(NotFound, match="no such folder"):
-        work(folder=tmp_path / "nothing")
+        work(images=tmp_path / "nothing")
     (tmp_path / "empty").mkdir()
     with pytest.raises(NotFound, match="no files there"):
-        work(folder=tmp_path / "empty")
+        work(images=tmp_path / "empty")
     with pytest.raises(ConfigError, match="did you mean 'coco'"):
         work(formats=["cocoo"])
-    with pytest.raises(ConfigError, match="is in the image folder"):
+    with pytest.raises(ConfigError, match="is among the images"):
         work(out=images / "out")
     with pytest.raises(WsolError):
         work(model=str(tmp_path / "no-model"))
@@ -315,4 +315,4 @@ def test_killed_and_started_again(settings, work, model_folder, tmp_path):
     assert 5 <= done < 80, "killed too late for this test"
     manifest = artifacts.read_manifest(out, "annotation")
     assert manifest["read"] == manifest["listed"] == 160
-    assert exports(out) == exports(work(folder=folder, out=tmp_path / "peace").out)
+    assert exports(out) == exports(work(images=folder, out=tmp_path / "peace").out)

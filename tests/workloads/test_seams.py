@@ -14,6 +14,7 @@ OWNERS_OF_SCHEMAS = {
     *(f"workloads/shards/{name}.py" for name in ("sampling", "inspection")),
     "workloads/annotation/listing.py",
     "workloads/annotation/parts.py",
+    "workloads/annotation/sources/parquet.py",  # whatever schema a collection has
     "workloads/datasets/table_rows.py",  # whatever schema a table of a user has
     "workloads/formats/parquet.py",
     "workloads/metrics/evaluation.py",
@@ -70,7 +71,6 @@ ARTIFACTS = [
         path.relative_to(ROOT).as_posix()
         for room in ("shards", "predictions", "proposals", "models", "annotation", "formats")
         for path in (ROOT / "workloads" / room).glob("*.py")
-        if path.name != "walk.py"
     ),
 ]
 OWN_WAYS = {

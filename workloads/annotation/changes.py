@@ -1,6 +1,6 @@
-"""An image folder that changed since it was listed: what is new is added, the same is recognised.
+"""A collection that changed since it was listed: what is new is added, the same is recognised.
 
-Files are compared in a database on disk, so memory grows with what changed and not with the folder.
+Files are compared in a database on disk, so memory grows with what changed and not with the files.
 """
 
 from __future__ import annotations
@@ -15,8 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from workloads.annotation.listing import ListedFile, Listing, Written, write_listing
-from workloads.artifacts import sha256
-from workloads.storage.storage import storage_of
+from workloads.annotation.sources.base import Source
 
 ContentOf = Callable[[int], str | None]
 """Image id to the SHA-256 of what was read; None of a file that was not."""
@@ -59,28 +58,22 @@ class Changes:
 
 
 @contextmanager
-def compared(
-    old: Listing, found: Iterable[ListedFile], content_of: ContentOf, folder: Path
-) -> Iterator[Comparison]:
-    """The listed files beside those of a folder, for the time of a block.
+def compared(old: Listing, source: Source, content_of: ContentOf) -> Iterator[Comparison]:
+    """The listed files beside those of a source, for the time of a block.
 
     A file is the same if size and time of change are, else if its content is that which was read;
     one that is gone may have another name now, or be in another folder of them.
-
-    Args:
-        found: the files of the folder.
-        folder: where they are.
     """
     with tempfile.TemporaryDirectory(prefix="wsol-changes-") as place:
         database = sqlite3.connect(Path(place) / "files.db")
         try:
-            yield Comparison(database, old, found, content_of, folder)
+            yield Comparison(database, old, source, content_of)
         finally:
             database.close()
 
 
 class Comparison:
-    """Listed files and those of a folder, compared.
+    """Listed files and those of a source, compared.
 
     Attributes:
         changes: how many of each kind.
@@ -90,19 +83,18 @@ class Comparison:
         self,
         database: sqlite3.Connection,
         old: Listing,
-        found: Iterable[ListedFile],
+        source: Source,
         content_of: ContentOf,
-        folder: Path,
     ) -> None:
         self._database = database
         self._listed = old.total
         self._content_of = content_of
-        self._folder = folder
+        self._source = source
         self.changes = Changes()
         database.executescript(_MAKE)
         database.executemany(_ADD, ((i, *file, 0) for i, file in enumerate(old.files())))
         database.execute("CREATE INDEX names ON files (name)")
-        self._match_names(found)
+        self._match_names(source.files())
         self._match_contents()
         gone = "UPDATE files SET gone = 1 WHERE position < ? AND NOT seen AND NOT gone"
         self._count(gone=database.execute(gone, (self._listed,)).rowcount)
@@ -139,7 +131,7 @@ class Comparison:
         here = defaultdict(list)
         for place, file in self._query(_ADDED):
             if file.num_bytes in sizes:
-                here[_content(self._folder / file.name)].append((place, file))
+                here[self._source.content(file)].append((place, file))
         for position, old in lost:
             if same := here.get(known.get(position)):
                 alike = [pair for pair in same if _last(pair[1].name) == _last(old.name)]
@@ -169,37 +161,13 @@ class Comparison:
         if now.mtime_ns == old.mtime_ns or now.refused is not None:
             return True
         content = self._content_of(position + 1)
-        return content is not None and _content(self._folder / now.name) == content
-
-
-def is_there(file: ListedFile, folder: Path, content: str | None) -> bool:
-    """Whether a folder holds a listed file as it was: by size and time, else by content.
-
-    Args:
-        content: SHA-256 of what was read; None if it was not.
-    """
-    if file.refused is not None:
-        return True
-    path = folder / file.name
-    try:
-        size, changed = storage_of(path).size(path), storage_of(path).changed_ns(path)
-    except OSError:
-        return False
-    if size == file.num_bytes and changed == file.mtime_ns:
-        return True
-    return content is not None and size == file.num_bytes and _content(path) == content
+        return content is not None and self._source.content(now) == content
 
 
 def _file(values: Sequence[Any]) -> ListedFile:
-    return ListedFile(*values)._replace(gone=bool(values[-1]))
+    file = ListedFile(*values)
+    return file._replace(gone=bool(file.gone))
 
 
 def _last(name: str) -> str:
     return name.rpartition("/")[2]
-
-
-def _content(path: Path) -> str | None:
-    try:
-        return sha256(path)
-    except OSError:
-        return None

@@ -7,7 +7,6 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import NamedTuple, Protocol, TypeVar
 
 import numpy as np
@@ -18,7 +17,7 @@ from workloads.annotation.listing import ListedFile
 from workloads.annotation.options import Kept
 from workloads.annotation.parts import ChunkResult, QuarantinedFile
 from workloads.annotation.phases import Phases
-from workloads.annotation.walk import read_image_file
+from workloads.annotation.sources.base import Source
 from workloads.errors import InputRejected
 from workloads.images.decode import ImageLimits, decode_oriented
 from workloads.localization.candidates import Candidates, Clock
@@ -66,14 +65,14 @@ class ChunkWork:
     """Reads and annotates the files of chunks.
 
     Attributes:
-        folder: where the files are.
+        source: where the files are.
         kept: what is kept of each image.
         threads: that read and decode beside the model; 1 does so in turn with it.
         phases: where the time goes.
     """
 
     finder: Finder
-    folder: Path
+    source: Source
     limits: ImageLimits
     kept: Kept
     threads: int = 1
@@ -86,7 +85,7 @@ class ChunkWork:
             first_id: image id of the first file.
 
         Raises:
-            OSError: reading fails for a reason that is not the file's (see `read_image_file`).
+            OSError: reading fails for a reason that is not the file's (see `Source.read`).
         """
         rows: list[FoundImage] = []
         quarantined: list[QuarantinedFile] = []
@@ -113,7 +112,7 @@ class ChunkWork:
             if file.refused is not None:
                 raise InputRejected(file.refused)
             with self.phases("read"):
-                data = read_image_file(self.folder / file.name, self.limits)
+                data = self.source.read(file, self.limits)
                 content = hashlib.sha256(data).hexdigest()
             with self.phases("decode"):
                 pixels, orientation = decode_oriented(data, self.limits)

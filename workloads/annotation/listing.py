@@ -28,6 +28,8 @@ SCHEMA = pa.schema(
         pa.field("refused", pa.string()),
         pa.field("read_as", pa.string()),
         pa.field("gone", pa.bool_(), nullable=False),
+        pa.field("place", pa.string()),
+        pa.field("offset", pa.int64(), nullable=False),
     ]
 )
 
@@ -42,6 +44,8 @@ class ListedFile(NamedTuple):
         refused: why the file is not even opened; None if it is.
         read_as: its name when it was annotated, if another.
         gone: it was there once, and is not any more.
+        place, offset: the file that holds it, relative to the same folder, and where in it, for
+            kinds of collections that have several images in a file.
     """
 
     name: str
@@ -50,6 +54,8 @@ class ListedFile(NamedTuple):
     refused: str | None = None
     read_as: str | None = None
     gone: bool = False
+    place: str | None = None
+    offset: int = 0
 
     @property
     def in_part(self) -> str:

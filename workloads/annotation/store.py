@@ -14,7 +14,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, Self
 
-from workloads.annotation.changes import Changes, compared, is_there
+from workloads.annotation.changes import Changes, compared
 from workloads.annotation.found import FoundImage
 from workloads.annotation.listing import ListedFile, Listing, write_listing
 from workloads.annotation.parts import (
@@ -26,6 +26,7 @@ from workloads.annotation.parts import (
     write_part,
 )
 from workloads.annotation.selection import Selection
+from workloads.annotation.sources.base import Source
 from workloads.artifacts import (
     QUARANTINE,
     atomic_file,
@@ -75,9 +76,9 @@ class AnnotationStore:
         write_json(folder / LISTING, {**request, "files": name, "batches": [written.files]})
         return cls.open(folder)
 
-    def follow(self, files: Iterable[ListedFile], images: Path) -> tuple[Self, Changes]:
-        """The store for a folder that changed: new files behind the others, those gone marked."""
-        with compared(self.listing, files, self.content_of, images) as comparison:
+    def follow(self, source: Source) -> tuple[Self, Changes]:
+        """The store of a source that changed: new files behind the others, those gone marked."""
+        with compared(self.listing, source, self.content_of) as comparison:
             changes = comparison.changes
             if not changes:
                 return self, changes
@@ -91,15 +92,15 @@ class AnnotationStore:
             remove(path)
         return type(self).open(self.folder), changes
 
-    def first_other(self, images: Path) -> str | None:
-        """A file of the listing that a folder does not hold as it was, if the first or last is so.
+    def first_other(self, source: Source) -> str | None:
+        """A file of the listing that a source does not hold as it was, if the first or last is so.
 
         All of them would take as long as listing the folder again.
         """
         files = self.listing
         ends = (next(files.files(), None), next(files.files(files.total - 1), None))
         for place, file in zip((1, files.total), ends, strict=True):
-            if file and not file.gone and not is_there(file, images, self.content_of(place)):
+            if file and not file.gone and not source.is_there(file, self.content_of(place)):
                 return file.name
         return None
 

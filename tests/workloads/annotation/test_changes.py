@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from workloads.annotation import listing as listing_module
-from workloads.annotation.changes import Changes, compared, is_there
+from workloads.annotation.changes import Changes, compared
 from workloads.annotation.listing import ListedFile, Listing, write_listing
-from workloads.annotation.walk import walk
+from workloads.annotation.sources.folder import Folder, walk
 
 Read = dict[int, str]
 
@@ -51,7 +51,7 @@ class Followed:
     def follow(self) -> Changes:
         self.generation += 1
         place = self.folder.parent / f"listing-{self.generation}"
-        with compared(self.listing, walk(self.folder), self.read.get, self.folder) as comparison:
+        with compared(self.listing, Folder(self.folder), self.read.get) as comparison:
             changes = comparison.changes
             comparison.write(place)
         new = (changes.new,) if changes.new else ()
@@ -140,13 +140,13 @@ def test_two_files_of_one_content_are_two(folder: Path) -> None:
 
 
 def test_a_file_is_there_by_time_or_by_content(folder: Path, followed: Followed) -> None:
-    first = next(followed.listing.files())
-    assert is_there(first, folder, None)
+    source, first = Folder(folder), next(followed.listing.files())
+    assert source.is_there(first, None)
     os.utime(folder / "a.jpg", ns=(1, 1))
-    assert not is_there(first, folder, None)
-    assert is_there(first, folder, followed.read[1])
+    assert not source.is_there(first, None)
+    assert source.is_there(first, followed.read[1])
     (folder / "a.jpg").write_bytes(b"A.jpg")
-    assert not is_there(first, folder, followed.read[1])
+    assert not source.is_there(first, followed.read[1])
     (folder / "a.jpg").unlink()
-    assert not is_there(first, folder, followed.read[1])
-    assert is_there(first._replace(refused="a link"), folder, None)
+    assert not source.is_there(first, followed.read[1])
+    assert source.is_there(first._replace(refused="a link"), None)

@@ -16,6 +16,7 @@ from workloads.annotation import chunk
 from workloads.annotation.chunk import ChunkWork, in_order
 from workloads.annotation.listing import ListedFile
 from workloads.annotation.options import Kept
+from workloads.annotation.sources.folder import Folder
 from workloads.detections import Detections
 from workloads.images.decode import ImageLimits
 
@@ -60,8 +61,8 @@ def test_every_file_has_its_id_and_batches_keep_the_order(
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(chunk, "BATCH_IMAGES", images)
         patch.setattr(chunk, "BATCH_PIXELS", pixels)
-        patch.setattr(chunk, "read_image_file", lambda p, _: png(widths[int(p.name)] or 0, 1))
-        result = ChunkWork(detector, Path("x"), LIMITS, Kept()).annotate(files, 50)
+        patch.setattr(Folder, "read", lambda _, file, __: png(widths[int(file.name)] or 0, 1))
+        result = ChunkWork(detector, Folder(Path("x")), LIMITS, Kept()).annotate(files, 50)
     good = [(50 + i, str(i), w) for i, w in enumerate(widths) if w is not None]
     assert [(r.image_id, r.file_name, r.candidates.detections.width) for r in result.rows] == good
     assert [(q.image_id, q.path, q.reason) for q in result.quarantined] == [
@@ -78,7 +79,7 @@ def test_without_an_image_the_detector_is_not_asked(
     files: list[ListedFile], tmp_path: Path
 ) -> None:
     detector = Whole()
-    result = ChunkWork(detector, tmp_path, LIMITS, Kept()).annotate(files, 1)
+    result = ChunkWork(detector, Folder(tmp_path), LIMITS, Kept()).annotate(files, 1)
     assert (result.rows, detector.batches) == ((), [])
     assert [q.reason for q in result.quarantined] == [file.refused for file in files]
 
@@ -90,12 +91,12 @@ def test_a_detector_that_answers_too_little_is_no_silent_loss(tmp_path: Path) ->
 
     (tmp_path / "a.png").write_bytes(png(3, 2))
     with pytest.raises(ValueError, match="zip"):
-        ChunkWork(Forgetful(), tmp_path, LIMITS, Kept()).annotate([listed("a.png")], 1)
+        ChunkWork(Forgetful(), Folder(tmp_path), LIMITS, Kept()).annotate([listed("a.png")], 1)
 
 
 def test_an_image_that_was_listed_and_is_gone_is_quarantined(tmp_path: Path) -> None:
     (tmp_path / "b.png").write_bytes(png(3, 2))
-    result = ChunkWork(Whole(), tmp_path, LIMITS, Kept()).annotate(
+    result = ChunkWork(Whole(), Folder(tmp_path), LIMITS, Kept()).annotate(
         [listed("a.png"), listed("b.png")], 7
     )
     assert [(q.image_id, q.path) for q in result.quarantined] == [(7, "a.png")]
@@ -123,7 +124,7 @@ def test_with_threads_a_chunk_is_the_same(tmp_path: Path) -> None:
         (tmp_path / f"{index}").write_bytes(png(3 + index, 2) if index % 7 else b"none")
         files.append(listed(f"{index}"))
     found = [
-        ChunkWork(Whole(), tmp_path, LIMITS, Kept(), threads).annotate(files, 1)
+        ChunkWork(Whole(), Folder(tmp_path), LIMITS, Kept(), threads).annotate(files, 1)
         for threads in (1, 3)
     ]
     shown = [
@@ -136,7 +137,7 @@ def test_with_threads_a_chunk_is_the_same(tmp_path: Path) -> None:
 
 def test_the_time_of_each_phase_is_counted(tmp_path: Path) -> None:
     (tmp_path / "a.png").write_bytes(png(300, 200))
-    work = ChunkWork(Whole(), tmp_path, LIMITS, Kept())
+    work = ChunkWork(Whole(), Folder(tmp_path), LIMITS, Kept())
     work.annotate([listed("a.png")], 1)
     assert work.phases.seconds["read"] > 0
     assert work.phases.seconds["decode"] > 0

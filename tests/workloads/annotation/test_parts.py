@@ -15,8 +15,8 @@ from workloads.annotation import chunk
 from workloads.annotation.chunk import ChunkWork
 from workloads.annotation.listing import Listing, write_listing
 from workloads.annotation.options import Kept
-from workloads.annotation.parts import part_path, read_part, read_parts, write_part
-from workloads.annotation.walk import walk
+from workloads.annotation.parts import ChunkResult, part_path, read_part, read_parts, write_part
+from workloads.annotation.sources.folder import Folder, walk
 from workloads.detections import Detections
 from workloads.errors import IntegrityError
 from workloads.images.decode import ImageLimits
@@ -79,9 +79,15 @@ def listed(folder: Path, chunk_images: int) -> Listing:
     return Listing(place, chunk_images, (write_listing(place, walk(folder)).files,))
 
 
+def whole(folder, listing) -> ChunkResult:
+    """All files as one chunk."""
+    work = ChunkWork(BrightestCorner(), Folder(folder), LIMITS, Kept())
+    return work.annotate(listing.files(), 1)
+
+
 def annotate(folder, listing, parts, index) -> None:
     chunk = listing.chunk(index)
-    result = ChunkWork(BrightestCorner(), folder, LIMITS, Kept()).annotate(
+    result = ChunkWork(BrightestCorner(), Folder(folder), LIMITS, Kept()).annotate(
         chunk, listing.first_id(index)
     )
     write_part(part_path(parts, index), result)
@@ -109,7 +115,9 @@ def test_the_digest_sees_a_changed_file(folder):
 
 
 def test_read_and_quarantined_are_all_that_was_listed(folder, listing):
-    result = ChunkWork(BrightestCorner(), folder, LIMITS, Kept()).annotate(list(listing.files()), 1)
+    result = ChunkWork(BrightestCorner(), Folder(folder), LIMITS, Kept()).annotate(
+        list(listing.files()), 1
+    )
     reasons = {q.path: q.reason for q in result.quarantined}
     assert sorted(reasons) == ["broken", "cut.png", "empty.jpg", "notes.txt", "wide.png"]
     assert "empty" in reasons["empty.jpg"]
@@ -125,25 +133,29 @@ def test_read_and_quarantined_are_all_that_was_listed(folder, listing):
 
 def test_batches_are_bounded_by_images_and_by_pixels(folder, listing, monkeypatch):
     detector = BrightestCorner()
-    ChunkWork(detector, folder, LIMITS, Kept()).annotate(list(listing.files()), 1)
+    ChunkWork(detector, Folder(folder), LIMITS, Kept()).annotate(list(listing.files()), 1)
     assert detector.batches == [16, 2]
     monkeypatch.setattr(chunk, "BATCH_PIXELS", 500)
     detector = BrightestCorner()
-    ChunkWork(detector, folder, LIMITS, Kept()).annotate(list(listing.files()), 1)
+    ChunkWork(detector, Folder(folder), LIMITS, Kept()).annotate(list(listing.files()), 1)
     assert detector.batches == [3] * 6
 
 
 def test_an_error_of_the_machine_is_not_the_files_fault(folder, listing, monkeypatch):
-    def broken(path, limits):
+    def broken(source, file, limits):
         raise OSError(5, "Input/output error")
 
-    monkeypatch.setattr(chunk, "read_image_file", broken)
+    monkeypatch.setattr(Folder, "read", broken)
     with pytest.raises(OSError, match="Input/output error"):
-        ChunkWork(BrightestCorner(), folder, LIMITS, Kept()).annotate(list(listing.files()), 1)
+        ChunkWork(BrightestCorner(), Folder(folder), LIMITS, Kept()).annotate(
+            list(listing.files()), 1
+        )
 
 
 def test_a_part_is_what_was_written(folder, listing, tmp_path):
-    result = ChunkWork(BrightestCorner(), folder, LIMITS, Kept()).annotate(list(listing.files()), 1)
+    result = ChunkWork(BrightestCorner(), Folder(folder), LIMITS, Kept()).annotate(
+        list(listing.files()), 1
+    )
     write_part(tmp_path / "part", result)
     again = read_part(tmp_path / "part")
     assert again.quarantined == result.quarantined

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from s3_endpoint import upload
 
-from workloads.annotation.walk import walk
+from workloads.annotation.sources.folder import walk
 from workloads.datasets.base import Item
 from workloads.datasets.digit_options import DigitsOptions
 from workloads.datasets.digits import make_digits

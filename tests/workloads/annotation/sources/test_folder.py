@@ -6,7 +6,8 @@ import os
 
 import pytest
 
-from workloads.annotation.walk import read_image_file, walk
+from workloads.annotation.listing import ListedFile
+from workloads.annotation.sources.folder import Folder, walk
 from workloads.errors import InputRejected, NotFound, TooLarge
 from workloads.images.decode import ImageLimits
 
@@ -61,7 +62,7 @@ def test_hostile_names_are_listed_as_they_are(folder):
     assert names(folder) == sorted(HOSTILE)
     assert refused(folder) == {}
     for name in names(folder):
-        assert read_image_file(folder / name, ImageLimits()) == b"x"
+        assert Folder(folder).read(ListedFile(name, 0, 0), ImageLimits()) == b"x"
 
 
 def test_a_name_that_is_not_utf8_is_refused(folder):
@@ -98,7 +99,7 @@ def test_links(folder, tmp_path):
     assert "link to nothing" in reasons.pop("broken.jpg")
     assert all("link to a folder that is listed already" in reason for reason in reasons.values())
     for name in sizes:
-        assert len(read_image_file(folder / name, ImageLimits())) == sizes[name]
+        assert len(Folder(folder).read(ListedFile(name, 0, 0), ImageLimits())) == sizes[name]
 
 
 def test_the_folder_itself_may_be_a_link(folder, tmp_path):
@@ -122,12 +123,12 @@ def test_a_missing_folder(tmp_path):
 def test_a_file_over_the_limit_is_not_read(folder):
     (folder / "large").write_bytes(b"123456")
     with pytest.raises(TooLarge, match="6 bytes, at most 5"):
-        read_image_file(folder / "large", ImageLimits(max_bytes=5))
+        Folder(folder).read(ListedFile("large", 0, 0), ImageLimits(max_bytes=5))
 
 
 def test_a_file_that_is_gone(folder):
     with pytest.raises(InputRejected, match="removed after"):
-        read_image_file(folder / "gone", ImageLimits())
+        Folder(folder).read(ListedFile("gone", 0, 0), ImageLimits())
 
 
 def test_a_single_file_says_to_give_its_folder(folder):

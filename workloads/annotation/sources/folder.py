@@ -1,4 +1,4 @@
-"""Walk through a folder of images: every file counts, the ones that cannot be used too."""
+"""A folder of images, its subfolders too: every file counts, the ones that cannot be used too."""
 
 from __future__ import annotations
 
@@ -7,10 +7,27 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from workloads.annotation.listing import ListedFile
-from workloads.errors import InputRejected, NotFound
+from workloads.annotation.sources.base import Source
+from workloads.errors import NotFound
 from workloads.files import is_file, is_folder, listing
-from workloads.images.decode import ImageLimits, read_image_bytes
 from workloads.storage.addresses import is_address
+
+
+class Folder(Source):
+    """All files below a folder."""
+
+    kind = "folder"
+    summary = "a folder, with its subfolders"
+
+    @classmethod
+    def takes(cls, path: Path) -> bool:
+        return True
+
+    def covers(self, folder: Path) -> bool:
+        return folder.is_relative_to(self.path)
+
+    def files(self) -> Iterator[ListedFile]:
+        return walk(self.path)
 
 
 def walk(folder: Path) -> Iterator[ListedFile]:
@@ -26,26 +43,13 @@ def walk(folder: Path) -> Iterator[ListedFile]:
         NotFound: no such folder, or a folder in it cannot be listed.
     """
     if is_file(folder):
-        raise NotFound(f"{folder}: is a file; give the folder that holds it")
+        raise NotFound(
+            f"{folder}: is a file; give the folder that holds it, a list of files (.txt), tar or "
+            "Parquet files"
+        )
     if not is_folder(folder):
         raise NotFound(f"{folder}: no such folder; give a folder of images")
     return _in_bucket(folder) if is_address(folder) else _walk(Path(os.path.realpath(folder)))
-
-
-def read_image_file(path: Path, limits: ImageLimits) -> bytes:
-    """The bytes of one listed file.
-
-    Raises:
-        TooLarge: over the limit on bytes; it is not read then.
-        InputRejected: gone, or not readable by this user.
-        OSError: anything else, as it says more about the machine than about the file.
-    """
-    try:
-        return read_image_bytes(path, limits)
-    except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
-        raise InputRejected("removed after the folder was listed; put it back") from None
-    except PermissionError:
-        raise InputRejected("this user may not read it; change its permissions") from None
 
 
 def _in_bucket(folder: Path) -> Iterator[ListedFile]:
