@@ -1,8 +1,9 @@
-"""Annotate a folder of images with a model: every file exactly once, killed or not.
+"""Annotate a collection of images with a model: every one exactly once, killed or not.
 
 An annotation folder holds
 
-    listing.json            the files, in their order, with model and limits
+    listing.json            what was asked: model, limits, what is kept
+    listing-0000/           the files, in their order
     parts/                  one part per chunk of the listing: the ledger
     annotations.coco.json   the exports, made from the parts alone
     annotations.parquet
@@ -15,9 +16,11 @@ nodes see under the same path.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from functools import cached_property
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -28,22 +31,23 @@ from orchestrator.engine.progress import Progress, say
 from orchestrator.engine.quarantine import is_enough, require_enough
 from orchestrator.tracking.registry import fetch_model
 from workloads.annotation.annotation import Annotation
-from workloads.annotation.changes import follow
-from workloads.annotation.chunk import annotate_chunk
+from workloads.annotation.chunk import ChunkWork
 from workloads.annotation.export import export, exported
-from workloads.annotation.listing import ListedFile, Listing, list_images
+from workloads.annotation.listing import ListedFile
 from workloads.annotation.options import Kept
+from workloads.annotation.phases import PHASES
+from workloads.annotation.sources.base import Source
+from workloads.annotation.sources.registry import open_source
 from workloads.annotation.store import LISTING, AnnotationStore
 from workloads.artifacts import (
     QUARANTINE,
     exists,
     is_sealed,
-    read_json,
     seal,
     unseal,
-    write_json,
 )
 from workloads.errors import ConfigError, Conflict, IntegrityError, NotFound
+from workloads.files import read_text
 from workloads.formats.registry import FORMATS
 from workloads.images.decode import ImageLimits
 from workloads.models.localizer import Localizer
@@ -64,10 +68,12 @@ class AnnotateResult:
 
     Attributes:
         images: the folder that was annotated.
+        gone: files that were annotated once and are not in the folder any more.
         model: the model's content digest.
         boxes: boxes in all images together.
         images_per_s: speed of the run that finished it, from the start of its workers; 0 if an
             earlier run had done all images.
+        seconds: of that run by phase, of all actors' threads together.
         files: format name to export.
         quarantine: list of the files without annotations, JSON lines.
     """
@@ -78,63 +84,83 @@ class AnnotateResult:
     listed: int
     read: int
     quarantined: int
+    gone: int
     boxes: int
     images_per_s: float
+    seconds: dict[str, float]
     files: dict[str, Path]
     quarantine: Path
 
 
 def annotate(
     machine: Machine,
-    folder: Path,
+    images: Path,
     model: str,
     out: Path,
     formats: Sequence[str] | None = None,
     *,
     kept: Kept | None = None,
     max_quarantined: float | None = None,
+    update: bool = False,
 ) -> AnnotateResult:
-    """Annotate all images below a folder, or continue; a finished annotation is a no-op.
+    """Annotate all images of a collection, or continue; a finished annotation is a no-op.
+
+    It is listed once. What became of it since is looked at when `update` is true: new images are
+    annotated, those that are gone are left out of the exports.
 
     Args:
+        images: a folder, or whatever else `SOURCES` knows.
         model: a model folder, NAME@ALIAS or NAME/VERSION.
-        out: the annotation folder; it may not be in `folder`.
+        out: the annotation folder; it may not be among the images.
         formats: names from FORMATS, None for all; a finished annotation gets the missing ones
             added.
         kept: what is kept of each image, for exports; else the defaults.
         max_quarantined: share of the files, 0 to 1, that may be quarantined; else the default.
 
     Raises:
-        NotFound: no such folder or model, or no file in the folder.
+        NotFound: no such collection or model, or no file in it.
         InputRejected: more were quarantined than may be, or all. What was annotated stays, so the
             same command continues once they are mended, or with a larger share.
-        ConfigError: an unknown format, or `out` is in `folder`.
-        Conflict: `out` holds something else, the annotation of another model, or the folder
-            changed since the first start; or another process is writing there.
+        ConfigError: an unknown format, or `out` is among the images.
+        Conflict: `out` holds something else, the annotation of another model, or of a collection
+            that holds other images now; or another process is writing there.
         IntegrityError: files and parts do not add up, or a finished file was changed.
         OSError: as the file system says (a full disk, say); start again to continue.
     """
     wanted = _checked_formats(formats)
     if max_quarantined is None:
         max_quarantined = Annotate().max_quarantined
-    check_address(folder, "the images")
+    check_address(images, "the images")
     check_address(out, "--out")
-    folder, out = absolute(folder), absolute(out)
+    source, out = open_source(absolute(images)), absolute(out)
     found = fetch_model(machine, model)
-    request = _request(machine, folder, out, found, kept or Kept())
-    with claim(out, _deciding(request, out), VERB):
-        if not exists(out / LISTING):
-            write_json(out / LISTING, {**request, "first": _digest_of(request)})
-        _follow_changes(out, request, folder)
-        store = AnnotationStore.open(out)
+    if source.covers(out):
+        raise ConfigError(f"{out}: is among the images of {source.path}; choose an --out elsewhere")
+    files = _listed(source)  # before anything is made: there may be no such collection
+    request = _request(machine, found, kept or Kept())
+    with claim(out, _deciding(request), VERB):
+        store = _store(out, request, files, source, update=update)
         if not _is_finished(out, wanted):
-            speed = _annotate_missing(machine, store, found, folder)
-            counts = store.counts()
+            speed = _annotate_missing(machine, store, found, source)
+            counts = store.tally()
             _require_enough(store, counts["listed"], counts["quarantined"], max_quarantined)
             _finish(store, request, wanted, counts, speed)
-        result = _result(out, folder)
+        result = _result(out, source.path)
         _require_enough(store, result.listed, result.quarantined, max_quarantined)
     return result
+
+
+@dataclass(frozen=True, slots=True)
+class Speed:
+    """Speed of a run, and where its time went.
+
+    Attributes:
+        images_per_s: 0 if an earlier run had done all images.
+        seconds: by phase, of all actors' threads together.
+    """
+
+    images_per_s: float = 0.0
+    seconds: Mapping[str, float] = field(default_factory=dict)
 
 
 class Annotator:
@@ -144,7 +170,7 @@ class Annotator:
         self,
         model: str,
         digest: str,
-        folder: str,
+        images: str,
         out: str,
         limits: dict[str, Any],
         kept: dict[str, Any],
@@ -153,7 +179,7 @@ class Annotator:
     ) -> None:
         self.model = Path(model)
         self.digest = digest
-        self.folder = Path(folder)
+        self.images = Path(images)
         self.out = Path(out)
         self.limits = ImageLimits(**limits)
         self.kept = Kept(**kept)
@@ -164,11 +190,18 @@ class Annotator:
         index = int(unit["index"])
         files = self.store.listing.chunk(index)
         first_id = self.store.listing.first_id(index)
-        result = annotate_chunk(
-            self.localizer, self.folder, files, first_id, self.limits, self.kept
+        result = self.work.annotate(files, first_id)
+        with self.work.phases("write"):
+            self.store.write(index, result)
+        seconds, self.work.phases.seconds = self.work.phases.seconds, dict.fromkeys(PHASES, 0.0)
+        return {"images": len(files), "seconds": seconds}
+
+    @cached_property
+    def work(self) -> ChunkWork:
+        """What is done with the files of a chunk."""
+        return ChunkWork(
+            self.localizer, open_source(self.images), self.limits, self.kept, self.threads
         )
-        self.store.write(index, result)
-        return {"images": len(files)}
 
     @cached_property
     def store(self) -> AnnotationStore:
@@ -190,67 +223,24 @@ def _checked_formats(formats: Sequence[str] | None) -> list[str]:
     return [FORMATS[name].name for name in dict.fromkeys(formats or sorted(FORMATS))]
 
 
-def _deciding(request: dict[str, Any], out: Path) -> dict[str, Any]:
-    """The part of a request that decides the annotation; places of files do not.
-
-    The files are those of the first start; `_follow_changes` looks at what became of them.
-    """
-    started = read_json(out / LISTING) if exists(out / LISTING) else {}
-    return {
-        "model": request["model"]["digest"],
-        "files of the folder": started.get("first") or _digest_of(started or request),
-        "images": request["limits"],
-        "annotate": request["kept"],
-    }
-
-
-def _digest_of(request: dict[str, Any]) -> str:
-    return Listing(tuple(ListedFile(*values) for values in request["files"]), 1).digest
-
-
-def _follow_changes(out: Path, request: dict[str, Any], folder: Path) -> None:
-    """Take new images of the folder in, and new names and times of those that are there.
+def _listed(source: Source) -> Iterator[ListedFile]:
+    """The files of a source, as they are found.
 
     Raises:
-        Conflict: listed images are gone, or others now.
+        NotFound: no such collection, or no file in it.
     """
-    store = AnnotationStore.open(out)
-    files = tuple(ListedFile(*values) for values in request["files"])
-    if _facts(files) == _facts(store.listing.files):
-        return
-    changes = follow(store.listing, files, store.contents(), folder)
-    if changes.lost:
-        more = f" and {len(changes.lost) - 1} more" if len(changes.lost) > 1 else ""
-        raise Conflict(
-            f"{out}: holds an annotation of other images: {changes.lost[0]}{more} of the folder "
-            f"{'are' if more else 'is'} gone or changed since; {VERB.advice}"
+    files = source.files()
+    first = next(files, None)
+    if first is None:
+        raise NotFound(
+            f"{source.path}: no files there (hidden ones do not count), as a {source.kind}; add "
+            "images to it"
         )
-    if changes.new:
-        say(f"wsol: {changes.new} new in {folder}; the others are known")
-    listed = changes.listing
-    unseal(out)
-    write_json(
-        out / LISTING,
-        {
-            **store.request,
-            "first": store.request.get("first") or _digest_of(store.request),
-            "files": [list(asdict(file).values()) for file in listed.files],
-            "added": list(listed.added),
-        },
-    )
+    return chain([first], files)
 
 
-def _facts(files: Sequence[ListedFile]) -> set[ListedFile]:
-    return {replace(file, read_as=None) for file in files}
-
-
-def _request(machine: Machine, folder: Path, out: Path, model: Model, kept: Kept) -> dict[str, Any]:
-    """Everything that decides the annotation, as it stands in listing.json: no places of files."""
-    if out.is_relative_to(folder):
-        raise ConfigError(f"{out}: is in the image folder {folder}; choose an --out beside it")
-    files = list_images(folder)
-    if not files:
-        raise NotFound(f"{folder}: no files there (hidden ones do not count); add images to it")
+def _request(machine: Machine, model: Model, kept: Kept) -> dict[str, Any]:
+    """What was asked, as it stands in listing.json: no places of files."""
     return {
         "model": {
             "digest": model.digest,
@@ -259,11 +249,49 @@ def _request(machine: Machine, folder: Path, out: Path, model: Model, kept: Kept
         },
         "classes": list(model.card.classes),
         "cutoffs": model.card.cutoffs.model_dump(mode="json"),
-        "kept": kept.model_dump(mode="json"),
         "limits": machine.images.model_dump(mode="json"),
+        "kept": kept.model_dump(mode="json"),
         "chunk_images": machine.resources.annotate.chunk_images,
-        "files": [list(asdict(file).values()) for file in files],
     }
+
+
+def _deciding(request: dict[str, Any]) -> dict[str, Any]:
+    """The part of a request that decides the annotation of an image."""
+    return {
+        "model": request["model"]["digest"],
+        "images": request["limits"],
+        "annotate": request["kept"],
+    }
+
+
+def _store(
+    out: Path,
+    request: dict[str, Any],
+    files: Iterable[ListedFile],
+    source: Source,
+    *,
+    update: bool,
+) -> AnnotationStore:
+    """The store that was started, else a new one with all files of the source.
+
+    Raises:
+        Conflict: it is the annotation of other images.
+    """
+    if not exists(out / LISTING):
+        return AnnotationStore.begin(out, request, files)
+    store = AnnotationStore.open(out)
+    if not update:
+        if other := store.first_other(source):
+            raise Conflict(
+                f"{out}: {other} of its files is gone from {source.path} or changed since; follow "
+                f"what became of it with --update, or {VERB.advice}"
+            )
+        return store
+    store, changes = store.follow(source)
+    if changes:
+        facts = {name: count for name, count in asdict(changes).items() if count}
+        say(f"wsol: {source.path}: {', '.join(f'{count} {name}' for name, count in facts.items())}")
+    return store
 
 
 def _is_finished(out: Path, formats: Sequence[str]) -> bool:
@@ -271,17 +299,17 @@ def _is_finished(out: Path, formats: Sequence[str]) -> bool:
 
 
 def _annotate_missing(
-    machine: Machine, store: AnnotationStore, model: Model, folder: Path
-) -> float:
-    """Write the parts that are missing; images per second."""
+    machine: Machine, store: AnnotationStore, model: Model, source: Source
+) -> Speed:
+    """Write the parts that are missing."""
     missing, listing = store.missing(), store.listing
     if not missing:
-        return 0.0
+        return Speed()
     resources = machine.resources.annotate
     options = {
         "model": str(model.folder),
         "digest": model.digest,
-        "folder": str(folder),
+        "images": str(source.path),
         "out": str(store.folder),
         "limits": store.request["limits"],
         "kept": store.request["kept"],
@@ -289,28 +317,24 @@ def _annotate_missing(
         "threads": resources.threads,
     }
     units = [{"index": index} for index in missing]
-    total = len(listing.files)
-    done = total - sum(len(listing.chunk(index)) for index in missing)
-    shown = Progress(total, "images", "annotate", done)
+    total = listing.total
+    done = total - sum(map(listing.size, missing))
+    shown, seconds = Progress(total, "images", "annotate", done), dict.fromkeys(PHASES, 0.0)
     with connect(machine) as engine, shown as progress:
         for row in engine.pool(units, Annotator, options, resources, "annotate"):
             progress.advance(row["images"])
-        return progress.per_second
+            seconds = {phase: seconds[phase] + spent for phase, spent in row["seconds"].items()}
+        return Speed(progress.per_second, seconds)
 
 
 def _require_enough(
     store: AnnotationStore, listed: int, quarantined: int, max_quarantined: float
 ) -> None:
-    """Refuse an annotation of too few of its files; the list of the others is written then."""
+    """Refuse an annotation of too few of its files."""
     if is_enough(listed, quarantined, max_quarantined):
         return
-    if not is_sealed(store.folder):
-        store.write_quarantine()
-    rejected = [
-        Quarantined(file.path, file.path, "", file.reason)
-        for chunk in store.results()
-        for file in chunk.quarantined
-    ]
+    lines = map(json.loads, filter(None, read_text(store.folder / QUARANTINE).split("\n")))
+    rejected = [Quarantined(line["path"], line["path"], "", line["reason"]) for line in lines]
     require_enough(store.folder / QUARANTINE, listed, rejected, max_quarantined)
 
 
@@ -319,18 +343,18 @@ def _finish(
     request: dict[str, Any],
     formats: Sequence[str],
     counts: dict[str, int],
-    speed: float,
+    speed: Speed,
 ) -> None:
     """Write the exports, and seal."""
     unseal(store.folder)
-    store.write_quarantine()
     export(store, formats)
     seal(
         store.folder,
         kind=Annotation.kind,
         model=request["model"],
         formats=list(exported(store.folder)),
-        images_per_s=round(speed, 2),
+        images_per_s=round(speed.images_per_s, 2),
+        seconds={phase: round(spent, 2) for phase, spent in speed.seconds.items()},
         **counts,
     )
 
@@ -344,8 +368,10 @@ def _result(out: Path, images: Path) -> AnnotateResult:
         listed=found.listed,
         read=found.read,
         quarantined=found.quarantined,
+        gone=found.gone,
         boxes=found.boxes,
         images_per_s=found.images_per_s,
+        seconds=found.seconds,
         files=exported(out),
         quarantine=found.quarantine,
     )

@@ -1,4 +1,4 @@
-"""`wsol annotate`: boxes for a folder of images."""
+"""`wsol annotate`: boxes for a collection of images."""
 
 from __future__ import annotations
 
@@ -21,7 +21,13 @@ from orchestrator.cli.output import Output, working
 
 def annotate(
     context: typer.Context,
-    folder: Annotated[Path, typer.Argument(help="Images, in subfolders too.")],
+    images: Annotated[
+        Path,
+        typer.Argument(
+            help="A folder, a 'pattern/**/*.jpg', a list (.txt), tar files ('x-{000..063}.tar'), "
+            "or Parquet with bytes or paths; also in a bucket."
+        ),
+    ],
     out: Annotated[Path, typer.Option(metavar="FOLDER", help="Where the annotations go.")],
     model: Annotated[
         str | None,
@@ -37,6 +43,10 @@ def annotate(
             "--format", help="See `wsol list formats`; repeat for more.", show_default="all"
         ),
     ] = None,
+    update: Annotated[
+        bool,
+        typer.Option("--update", help="Take in new images, and leave out those that are gone."),
+    ] = False,
     max_quarantined: QuarantinedOption = None,
     config: ConfigOption = None,
     overrides: SetOption = None,
@@ -44,7 +54,8 @@ def annotate(
 ) -> None:
     """Annotate a whole image collection with a registered model.
 
-    A stopped annotation continues where it was; a finished one is a no-op. Exit code 3 if any image
+    A stopped annotation continues where it was; a finished one is a no-op, unless --update finds
+    new images. Exit code 3 if any image
     was quarantined, 2 if none could be read or more than --max-quarantined were.
     """
     settings = read_settings(context, config, overrides)
@@ -54,7 +65,7 @@ def annotate(
         share = settings.annotate.max_quarantined if max_quarantined is None else max_quarantined
         name = model or champion(settings)
         result = work(
-            settings, folder, name, out,
-            formats=formats, kept=settings.annotate.kept, max_quarantined=share,
+            settings, images, name, out,
+            formats=formats, kept=settings.annotate.kept, max_quarantined=share, update=update,
         )  # fmt: skip
     report(result, output)

@@ -14,7 +14,9 @@ from orchestrator.cli.output import Output, working
 def review(
     context: typer.Context,
     store: Annotated[Path, typer.Argument(metavar="STORE", help="What `wsol annotate` wrote.")],
-    images: Annotated[Path, typer.Option(metavar="FOLDER", help="The images that it annotates.")],
+    images: Annotated[
+        Path, typer.Option(metavar="IMAGES", help="What it annotates: a folder, tar files, …")
+    ],
     out: Annotated[
         Path | None,
         typer.Option(metavar="FOLDER", help="Else a folder in the workspace.", show_default=False),

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -12,10 +11,10 @@ from PIL import Image
 
 from workloads.annotation.annotation import Annotation
 from workloads.annotation.found import FoundImage
-from workloads.annotation.listing import list_images
 from workloads.annotation.parts import ChunkResult, QuarantinedFile
-from workloads.annotation.store import LISTING, AnnotationStore
-from workloads.artifacts import seal, write_json
+from workloads.annotation.sources.registry import open_source
+from workloads.annotation.store import AnnotationStore
+from workloads.artifacts import seal
 from workloads.detections import Detections
 from workloads.localization.candidates import Candidates, Maps
 
@@ -65,27 +64,25 @@ def made_annotation(
     finished: bool = True,
 ) -> AnnotationStore:
     """The annotation of a folder; files that nothing is said of are quarantined."""
-    files = list_images(images)
     request = {
         "model": {"method": "any", "backbone": "any", "digest": model * 64},
         "classes": list(classes),
         "cutoffs": {"score_threshold": threshold},
         "chunk_images": chunk_images,
-        "files": [list(asdict(file).values()) for file in files],
     }
-    write_json(folder / LISTING, request)
-    store = AnnotationStore.open(folder)
+    store = AnnotationStore.begin(folder, request, open_source(images).files())
     for index in store.listing.chunks:
-        store.write(index, _chunk(store, index, images, found))
+        store.write(index, chunk_of(store, index, images, found))
     if finished:
-        facts = {"formats": [], "images_per_s": 1.0, **store.counts()}
+        facts = {"formats": [], "images_per_s": 1.0, **store.tally()}
         seal(folder, kind=Annotation.kind, model=request["model"], **facts)
     return store
 
 
-def _chunk(
+def chunk_of(
     store: AnnotationStore, index: int, images: Path, found: Mapping[str, Candidates]
 ) -> ChunkResult:
+    """The part of one chunk."""
     files = list(enumerate(store.listing.chunk(index), start=store.listing.first_id(index)))
     content = {i: hashlib.sha256((images / f.name).read_bytes()).hexdigest() for i, f in files}
     return ChunkResult(

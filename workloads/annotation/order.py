@@ -5,10 +5,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import heapq
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -124,10 +126,18 @@ def first_images(looks: Iterable[Look], order: str, most: int | None = None) -> 
     return [int(key[-1]) for key in chosen]
 
 
+_SIDES: tuple[Literal["left", "right"], ...] = ("left", "right")
+
+
+def _hash(name: str) -> np.uint64:
+    return np.uint64(int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "big"))
+
+
 class OtherStore:
     """Boxes of another store for images of this one, by name and content.
 
-    Two chunks are kept in memory: both stores list a folder in the same order.
+    Memory holds two chunks, as both stores list a collection in the same order, and 16 bytes for
+    each of its files.
 
     Attributes:
         classes: those of this store, then those that only the other one has; boxes have labels
@@ -142,8 +152,9 @@ class OtherStore:
         self.model_name = store.model_name
         self._store = store
         self._labels = np.array([self.classes.index(name) for name in store.classes], np.int32)
-        chunks = store.listing.chunks
-        self._chunk_of = {f.name: index for index in chunks for f in store.listing.chunk(index)}
+        names = np.fromiter(map(_hash, (file.name for file in store.listing.files())), np.uint64)
+        self._places = np.argsort(names, kind="stable")
+        self._names = names[self._places]
         self._read = lru_cache(maxsize=2)(self._read_chunk)
 
     def boxes_of(self, file_name: str, content: str | None) -> Detections | None:
@@ -155,9 +166,14 @@ class OtherStore:
         Raises:
             IntegrityError: a part is damaged.
         """
-        index = self._chunk_of.get(file_name)
-        found = None if index is None else self._read(index).get(file_name)
-        return found[1] if found and found[0] == content else None
+        name = _hash(file_name)
+        first, end = (int(np.searchsorted(self._names, name, side)) for side in _SIDES)
+        for place in self._places[first:end].tolist():
+            chunk = self._store.listing.chunk_of(place + 1)
+            found = self._read(chunk).get(file_name)
+            if found and found[0] == content:
+                return found[1]
+        return None
 
     def _read_chunk(self, index: int) -> dict[str, tuple[str | None, Detections]]:
         result: ChunkResult = self._store.chunk(index)

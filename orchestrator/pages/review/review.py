@@ -14,13 +14,14 @@ from orchestrator.pages.review.entry import entry_of
 from orchestrator.pages.review.files import INDEX, NAMES, SCRIPT, About, ReviewFolder
 from orchestrator.pages.review.pictures import thumbnail
 from workloads.annotation.annotation import Annotation
-from workloads.annotation.listing import read_image_file
+from workloads.annotation.listing import ListedFile
 from workloads.annotation.order import ORDERS, Look, OtherStore, first_images
 from workloads.annotation.parts import QuarantinedFile
+from workloads.annotation.sources.registry import open_source
 from workloads.annotation.store import LISTING, AnnotationStore
 from workloads.artifacts import atomic_folder, digest, exists, is_sealed
 from workloads.errors import ConfigError, Conflict, InputRejected, NotFound, unknown_name
-from workloads.files import entries, is_folder, there
+from workloads.files import entries, there
 from workloads.images.decode import ImageLimits, decode
 from workloads.storage.addresses import absolute, check_address
 
@@ -102,7 +103,7 @@ def review(
 
     Args:
         folder: the annotation.
-        images: the folder that was annotated.
+        images: the collection that was annotated.
         out: folder of the review, replaced as a whole; None for one in the workspace.
 
     Raises:
@@ -114,8 +115,6 @@ def review(
     options = options or ReviewOptions()
     order = options.order
     check_address(images, "--images")
-    if not is_folder(images):
-        raise NotFound(f"{images}: no such folder; give the folder that was annotated")
     return _Review(machine, open_store(folder), images, options, order).write(out)
 
 
@@ -148,7 +147,7 @@ class _Review:
     ) -> None:
         self.machine = machine
         self.store = store
-        self.images = absolute(images)
+        self.source = open_source(absolute(images))
         self.options = options
         self.order = order
         self.cutoffs = store.cutoffs
@@ -187,7 +186,7 @@ class _Review:
 
         def counted() -> Iterator[Look]:
             nonlocal read, shared
-            for look, _ in self._looks():
+            for _, look, _ in self._looks():
                 read += 1
                 shared += look.other is not None
                 yield look
@@ -204,31 +203,38 @@ class _Review:
             say(f"wsol: {read - shared} of {read} images are not in {self.options.other}")
         return chosen, read
 
-    def _looks(self, chosen: set[int] | None = None) -> Iterator[tuple[Look, str | None]]:
+    def _looks(
+        self, chosen: set[int] | None = None
+    ) -> Iterator[tuple[ListedFile, Look, str | None]]:
         """Images in the order of the store, with their content, chunk by chunk."""
-        for chunk in self.store.results():
+        listing = self.store.listing
+        chunks = listing.chunks if chosen is None else sorted(set(map(listing.chunk_of, chosen)))
+        for index in chunks:
+            chunk, files, first = (
+                self.store.chunk(index), listing.chunk(index), listing.first_id(index),
+            )  # fmt: skip
             for found in chunk.rows:
                 if chosen is None or found.image_id in chosen:
                     content = chunk.contents.get(found.image_id)
                     name = found.file_name
                     theirs = self.other.boxes_of(name, content) if self.other else None
-                    yield Look(found, self.min_score, theirs), content
+                    look = Look(found, self.min_score, theirs)
+                    yield files[found.image_id - first], look, content
 
     def _add_images(self, made: ReviewFolder, chosen: set[int]) -> None:
         with Progress(len(chosen), "images", "review") as progress:
-            for look, content in self._looks(chosen):
-                found = look.found
+            for file, look, content in self._looks(chosen):
                 try:
-                    picture = self._thumbnail(found.file_name, content)
+                    picture = self._thumbnail(file, content)
                 except InputRejected as error:
-                    left_out = QuarantinedFile(found.image_id, found.file_name, str(error))
+                    left_out = QuarantinedFile(look.found.image_id, file.name, str(error))
                     made.left_out.append(left_out)
                 else:
                     made.add(entry_of(look, self.cutoffs, self.classes), picture)
                 progress.advance(1)
 
-    def _thumbnail(self, name: str, content: str | None) -> bytes:
-        data = read_image_file(self.images / name, self.limits)
+    def _thumbnail(self, file: ListedFile, content: str | None) -> bytes:
+        data = self.source.read(file, self.limits)
         if hashlib.sha256(data).hexdigest() != content:
             raise InputRejected("another image than was annotated; restore it, or annotate again")
         return thumbnail(decode(data, self.limits))
@@ -237,8 +243,8 @@ class _Review:
         if not len(made):
             first = made.left_out[0]
             raise NotFound(
-                f"{self.images}: holds none of the {len(chosen)} images ({first.path}: "
-                f"{first.reason}); give the folder that {self.store.folder} annotates"
+                f"{self.source.path}: holds none of the {len(chosen)} images ({first.path}: "
+                f"{first.reason}); give the collection that {self.store.folder} annotates"
             )
 
     def _about(self, key: str, read: int) -> About:
@@ -258,9 +264,10 @@ def _other(folder: Path | None, store: AnnotationStore) -> OtherStore | None:
 
 
 def _key(store: AnnotationStore) -> str:
-    """Names the model and the images; images that are added later do not change it."""
-    files = store.request.get("first") or store.listing.digest
-    return digest({"model": store.request["model"]["digest"], "files": files})[:16]
+    """A name of the model and its images; what is added, renamed or gone later changes nothing."""
+    first = [file.in_part for file in store.listing.chunk(0)] if store.listing.total else []
+    facts = {"first": first, "files": store.listing.batches[:1]}
+    return digest({"model": store.request["model"]["digest"], **facts})[:16]
 
 
 def _require_free(out: Path) -> None:

@@ -206,7 +206,12 @@ def test_annotate(stand_in):
     called = stand_in("orchestrator.annotate.annotate")
     invoke("annotate", "images", "--out", "to")
     assert called.arguments == (Path("images"), "wsol-digits@champion", Path("to"))
-    assert called.options == {"formats": None, "kept": Kept(), "max_quarantined": 0.1}
+    assert called.options == {
+        "formats": None,
+        "kept": Kept(),
+        "max_quarantined": 0.1,
+        "update": False,
+    }
     formats = ["--max-quarantined", "0.5", "--format", "coco", "--format", "parquet"]
     invoke("annotate", "images", "--out", "to", "--model", "m/2", *formats)
     assert called.arguments[1] == "m/2"
@@ -214,6 +219,7 @@ def test_annotate(stand_in):
         "formats": ["coco", "parquet"],
         "kept": Kept(),
         "max_quarantined": 0.5,
+        "update": False,
     }
 
 

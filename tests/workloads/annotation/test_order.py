@@ -117,11 +117,9 @@ def test_another_store_is_asked_by_name_and_content(tmp_path):
         made_photo(images / f"{k}.png", k)
     names = [f"{k}.png" for k in range(5)]
     found = {name: candidates({0: 0.6, 1: 0.9}, [CAT, DOG]) for name in names[:4]}
-    other = OtherStore(
-        made_annotation(tmp_path / "other", images, found, ("dog", "owl"), threshold=0.8),
-        ("cat", "dog"),
-    )
-    contents = other._store.contents()
+    store = made_annotation(tmp_path / "other", images, found, ("dog", "owl"), threshold=0.8)
+    other = OtherStore(store, ("cat", "dog"))
+    contents = {k: store.content_of(k) for k in range(1, 6)}
     assert other.classes == ["cat", "dog", "owl"]
     seen = other.boxes_of("2.png", contents[3])
     assert seen is not None

@@ -12,12 +12,14 @@ from typing import Any
 
 import numpy as np
 import pytest
-from made_annotation import candidates, made_annotation, made_photo
+from made_annotation import candidates, chunk_of, made_annotation, made_photo
 from PIL import Image
 
 from orchestrator.config.settings import Settings
 from orchestrator.pages.review.pictures import HEAT_SIDE, SIDE, heat_uri, thumbnail
 from orchestrator.pages.review.review import ReviewOptions, ReviewResult, review
+from workloads.annotation.sources.registry import open_source
+from workloads.artifacts import seal
 from workloads.errors import ConfigError, Conflict, IntegrityError, NotFound, WsolError
 from workloads.localization.cutoffs import Cutoffs
 
@@ -41,9 +43,9 @@ def images(tmp_path: Path) -> Path:
     return tmp_path / "images"
 
 
-def run(tmp_path: Path, images: Path, **options: Any) -> ReviewResult:
+def run(tmp_path: Path, images: Path, store: str = "store", **options: Any) -> ReviewResult:
     settings = Settings(workspace=tmp_path / "ws")
-    return review(settings, tmp_path / "store", images, None, ReviewOptions(**options))
+    return review(settings, tmp_path / store, images, None, ReviewOptions(**options))
 
 
 def data_of(result: ReviewResult) -> dict[str, Any]:
@@ -160,13 +162,21 @@ def test_a_review_is_replaced_and_nothing_else_is(tmp_path, images):
 
 def test_decisions_outlive_images_that_are_added(tmp_path, images):
     store = made_annotation(tmp_path / "store", images, SEEN)
-    request = {**store.request, "first": store.listing.digest}
     key = data_of(run(tmp_path, images))["key"]
-    (tmp_path / "store/listing.json").write_text(json.dumps(request))
-    made_photo(images / "new.png", 7)
-    assert data_of(run(tmp_path, images))["key"] == key
-    made_annotation(tmp_path / "store", images, SEEN, model="1")
-    assert data_of(run(tmp_path, images))["key"] != key
+    made_photo(images / "0.png", 7)
+    (images / "b.png").rename(images / "z.png")
+    store, changes = store.follow(open_source(images))
+    assert changes
+    added = candidates({0: 0.5}, [CAT])
+    for index in store.missing():
+        store.write(index, chunk_of(store, index, images, {"0.png": added}))
+    seal(store.folder, kind="annotation", model=store.request["model"], **store.tally())
+    result = run(tmp_path, images, by="score")
+    assert data_of(result)["key"] == key
+    assert [entry["file"] for entry in page_of(result, 0)][-3:] == ["z.png", "0.png", "d.png"]
+    seen = {**SEEN, "z.png": SEEN["b.png"]}
+    made_annotation(tmp_path / "another", images, seen, model="1")
+    assert data_of(run(tmp_path, images, "another"))["key"] != key
 
 
 @pytest.mark.parametrize(
@@ -198,7 +208,7 @@ def test_stores_that_make_no_review(tmp_path, images):
     made_annotation(tmp_path / "store", images, {})
     refuses(tmp_path, images, NotFound, "holds no image that was read")
     made_annotation(tmp_path / "store", images, SEEN)
-    refuses(tmp_path, tmp_path / "nowhere", NotFound, "no such folder")
+    refuses(tmp_path, tmp_path / "nowhere", NotFound, "none of the 5 images.*a.png: removed")
     made_photo(tmp_path / "elsewhere/a.png", 50)
     refuses(
         tmp_path, tmp_path / "elsewhere", NotFound, "none of the 5 images.*a.png: another image"
@@ -206,7 +216,7 @@ def test_stores_that_make_no_review(tmp_path, images):
     made_photo(tmp_path / "elsewhere/z.png", 51)
     made_annotation(tmp_path / "other", tmp_path / "elsewhere", {"z.png": SEEN["a.png"]})
     refuses(tmp_path, images, NotFound, "none of the 5 images", other=tmp_path / "other")
-    next((store.folder / "parts").iterdir()).write_bytes(b"no part")
+    next((store.folder / "parts").rglob("*.parquet")).write_bytes(b"no part")
     refuses(tmp_path, images, IntegrityError, "not a readable part")
 
 
@@ -253,14 +263,14 @@ def test_maps_that_were_kept_are_shown(tmp_path, images):
 
 def test_memory_does_not_grow_with_the_images(tmp_path):
     def peak(count: int) -> int:
-        images, store = tmp_path / f"images-{count}", tmp_path / "store"
+        images, store = tmp_path / f"images-{count}", f"store-{count}"
         seen = {f"{k:03}.png": candidates({0: 0.6}, [CAT], (256, 256)) for k in range(count)}
         for k, name in enumerate(seen):
             made_photo(images / name, k, (256, 256))
-        made_annotation(store, images, seen)
+        made_annotation(tmp_path / store, images, seen)
         tracemalloc.start()
         try:
-            run(tmp_path, images, page_size=4)
+            run(tmp_path, images, store, page_size=4)
             return tracemalloc.get_traced_memory()[1]
         finally:
             tracemalloc.stop()
