@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -83,8 +82,9 @@ def chunk_of(
     store: AnnotationStore, index: int, images: Path, found: Mapping[str, Candidates]
 ) -> ChunkResult:
     """The part of one chunk."""
+    source = open_source(images)
     files = list(enumerate(store.listing.chunk(index), start=store.listing.first_id(index)))
-    content = {i: hashlib.sha256((images / f.name).read_bytes()).hexdigest() for i, f in files}
+    content = {i: source.content(f) for i, f in files}
     return ChunkResult(
         tuple(FoundImage(i, f.name, 1, found[f.name]) for i, f in files if f.name in found),
         tuple(QuarantinedFile(i, f.name, "bad") for i, f in files if f.name not in found),

@@ -550,7 +550,8 @@ const wsolReview = (() => {
         height: (100 * (y1 - y0)) / height, rotation: 0, rectanglelabels: [to ?? label],
       },
     }));
-    return { data: { image: entry.file }, annotations: [{ result }] };
+    const data = { image: entry.file, image_id: entry.id, file_name: entry.file };
+    return { data, annotations: [{ result }] };
   }
 
   async function importDecisions(file) {

@@ -6,6 +6,7 @@ import base64
 import io
 import json
 import re
+import tarfile
 import tracemalloc
 from pathlib import Path
 from typing import Any
@@ -218,6 +219,21 @@ def test_stores_that_make_no_review(tmp_path, images):
     refuses(tmp_path, images, NotFound, "none of the 5 images", other=tmp_path / "other")
     next((store.folder / "parts").rglob("*.parquet")).write_bytes(b"no part")
     refuses(tmp_path, images, IntegrityError, "not a readable part")
+
+
+def test_a_tar_file_is_reviewed_as_a_folder_is(tmp_path, images):
+    with tarfile.open(tmp_path / "all.tar", "w") as tar:
+        for name in SEEN:
+            tar.add(images / name, name)
+    seen = {f"all.tar/{name}": found for name, found in SEEN.items()}
+    made_annotation(tmp_path / "store", tmp_path / "all.tar", seen)
+    result = run(tmp_path, tmp_path / "all.tar")
+    assert (result.read, result.quarantined) == (5, 0)
+    entries = page_of(result, 0)
+    names = ["e.png", "b.png", "sub/c.png", "a.png", "d.png"]  # by doubt
+    assert [entry["file"] for entry in entries] == [f"all.tar/{name}" for name in names]
+    pixels = np.asarray(Image.open(images / "e.png"))
+    assert (result.out / entries[0]["thumb"]).read_bytes() == thumbnail(pixels)
 
 
 def test_thumbnails_are_small_and_keep_their_shape():
