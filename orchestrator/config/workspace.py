@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import count, takewhile
 from pathlib import Path
 
 from workloads.artifacts import exists, write_text
@@ -160,6 +162,10 @@ class SweepPaths:
     def record(self, number: int) -> Path:
         """A trial's point, state and value."""
         return self.folder / "trials" / f"{number:04d}.json"
+
+    def begun(self) -> Iterator[int]:
+        """Numbers of the trials that have begun, which they do in order."""
+        return takewhile(lambda number: exists(self.record(number)), count())
 
     @property
     def ray_storage(self) -> Path:
