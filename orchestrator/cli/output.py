@@ -82,6 +82,15 @@ def facts_table(facts: Mapping[str, object]) -> Table:
     return table
 
 
+def spread(value: Mapping[str, float | None]) -> str | None:
+    """A mean with its standard deviation, as people write them; None without a case."""
+    mean, deviation = value["mean"], value["deviation"]
+    if mean is None or mean != mean:
+        return None
+    alone = deviation is None or deviation != deviation
+    return f"{mean:.3f}" if alone else f"{mean:.3f} ± {deviation:.3f}"
+
+
 def cell(value: object) -> str:
     """A value as people read it."""
     match value:

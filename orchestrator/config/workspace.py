@@ -183,6 +183,32 @@ class SweepPaths:
 
 
 @dataclass(frozen=True, slots=True)
+class PlanPaths(SweepPaths):
+    """Paths of a plan's trials, which are named after what decides their content.
+
+    So an edited plan finds what it has in common with the one before.
+
+    Attributes:
+        runs, records: names by the number of the trial.
+    """
+
+    runs: tuple[str, ...] = ()
+    records: tuple[str, ...] = ()
+
+    def trial(self, number: int) -> RunPaths:
+        """A trial's training."""
+        return RunPaths(self.folder / "trials" / self.runs[number], self.place)
+
+    def record(self, number: int) -> Path:
+        """A trial's state and values."""
+        return self.folder / "trials" / f"{self.records[number]}.json"
+
+    def begun(self) -> Iterator[int]:
+        """Numbers of the trials that have begun, whenever and in whatever order."""
+        return (n for n in range(len(self.records)) if exists(self.record(n)))
+
+
+@dataclass(frozen=True, slots=True)
 class Workspace:
     """Paths of everything below the workspace folder."""
 
@@ -236,7 +262,7 @@ class Workspace:
         return PipelinePaths(self.folder / "reproductions" / name, self.folder)
 
     def sweep(self, name: str) -> SweepPaths:
-        """A `wsol tune RECIPE`."""
+        """A `wsol tune RECIPE` or a `wsol sweep`."""
         return SweepPaths(self.folder / "sweeps" / name, self.folder)
 
     @property

@@ -80,7 +80,8 @@ def sweep(
         WsolError: more trials failed than may, or none finished.
     """
     settings.check_tracking()
-    refuse_started(paths, "more trials: --resume --trials N", resume=resume)
+    begun = exists(paths.record(0))
+    refuse_started(paths, "more trials: --resume --trials N", begun=begun, resume=resume)
     with claim(paths.folder, spec.deciding(), VERB):
         with tracked(Tracker(settings), spec, paths):
             try_all(settings, spec, suggestions, paths)
@@ -111,9 +112,8 @@ def _registered(settings: Settings, result: SweepResult, paths: SweepPaths) -> s
     return f"{name}/{version.version}"
 
 
-def refuse_started(paths: SweepPaths, more: str, *, resume: bool) -> None:
+def refuse_started(paths: SweepPaths, more: str, *, begun: bool, resume: bool) -> None:
     """A name is never used again by accident."""
-    begun = exists(paths.result) or next(iter(paths.begun()), None) is not None
     if resume or not begun:
         return
     if exists(paths.result):
