@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import defaultdict
 
 from orchestrator.config.settings import load_settings
 from orchestrator.config.workspace import SweepPaths, Workspace
@@ -55,17 +56,17 @@ def compare_methods(extent: Extent = "usual") -> dict[str, object]:
 
 def _draw(spec: PlanSpec, paths: SweepPaths) -> None:
     """One picture for each data set: the same images by every reading, from the first seed."""
-    from workloads.comparison.pictures import draw_maps
+    from workloads.comparison.pictures import Column, draw_maps
 
-    own, plan = spec.paths(paths), spec.plan
-    trials = Trials(own).read().values()
-    for data in plan.data:
-        readings = {}
-        for trial in trials:
-            if trial.values["data"] == data and trial.values["seed"] == plan.seeds[0]:
-                work = spec.job.work(trial.values)
-                for name, found in trial.readings.items():
-                    cutoff = found["parameters"]["gt_known"]
-                    readings[name] = (own.trial(trial.number).model, work.readings[name], cutoff)
-        shards = Shards.open(work.spec.shards)
-        draw_maps(shards, readings, work.how).save(paths.folder / f"{data}.jpg", quality=85)
+    own, columns = spec.paths(paths), defaultdict[str, dict[str, Column]](dict)
+    for number, trial in Trials(own).read().items():
+        if trial.values["seed"] == spec.plan.seeds[0]:
+            work = spec.job.work(trial.values)
+            for name, found in trial.readings.items():
+                cutoff = found["parameters"]["gt_known"]
+                column = Column(own.trial(number).model, work.readings[name], work.how, cutoff)
+                columns[trial.values["data"]][name] = column
+    for data, readings in columns.items():
+        training = spec.plan.readings(data)[next(iter(readings))]
+        shards = Shards.open(spec.job.works[training][data].spec.shards)
+        draw_maps(shards, readings).save(paths.folder / f"{data}.jpg", quality=85)

@@ -85,10 +85,9 @@ def facts_table(facts: Mapping[str, object]) -> Table:
 def spread(value: Mapping[str, float | None]) -> str | None:
     """A mean with its standard deviation, as people write them; None without a case."""
     mean, deviation = value["mean"], value["deviation"]
-    if mean is None or mean != mean:
+    if mean is None:
         return None
-    alone = deviation is None or deviation != deviation
-    return f"{mean:.3f}" if alone else f"{mean:.3f} ± {deviation:.3f}"
+    return f"{mean:.3f}" if deviation is None else f"{mean:.3f} ± {deviation:.3f}"
 
 
 def cell(value: object) -> str:

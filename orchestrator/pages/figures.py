@@ -197,7 +197,7 @@ def strips(rows: Sequence[tuple[str, int, Sequence[float]]], title: str, alt: st
     Args:
         rows: name, position (for the colour) and values, from top to bottom.
     """
-    with _drawing(max(_HEIGHT, 0.9 + 0.21 * len(rows))) as (figure, axes):
+    with _drawing(0.7 + 0.21 * len(rows)) as (figure, axes):
         places = range(len(rows))
         for place, (_, method, values) in zip(places, rows, strict=True):
             colour = _METHODS[method % METHOD_COLOURS]
@@ -206,7 +206,8 @@ def strips(rows: Sequence[tuple[str, int, Sequence[float]]], title: str, alt: st
                 axes.plot(sum(values) / len(values), place, "|", color=colour, ms=15, mew=2)
         axes.set_ylim(len(rows) - 0.5, -0.5)
         axes.set_yticks(list(places), labels=[name for name, _, _ in rows])
-        axes.xaxis.set_major_formatter(PercentFormatter(1, decimals=None))
+        axes.xaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10]))
+        axes.xaxis.set_major_formatter(PercentFormatter(1))
         axes.set_title(title, loc="left", color=_INK, fontsize=12)
         return _svg(figure, alt)
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from orchestrator.config.workspace import PlanPaths
 from orchestrator.engine.progress import clock
-from orchestrator.pages.base import Fact
+from orchestrator.pages.base import Fact, counted
 from orchestrator.pages.plans.page import DataStory, PlanStory, Reading, write_plan_report
 from orchestrator.plans.spec import PlanSpec, outcomes
 from orchestrator.sweep.trials import Trial, Trials
@@ -66,7 +66,11 @@ def _facts(spec: PlanSpec, trials: Mapping[int, Trial]) -> tuple[Fact, ...]:
     budget = ", ".join(f"{key} {value}" for key, value in plan.budget.items())
     return (
         Fact("Trials", f"{len(states)}", (ended, f"{clock(seconds)} of all together")),
-        Fact("Trainings", f"{len(plan.all_trainings)}", (f"on {len(plan.data)} data sets",)),
+        Fact(
+            "Trainings",
+            f"{len(plan.all_trainings)}",
+            (f"on {counted(len(plan.data), 'data set', 'data sets')}",),
+        ),
         Fact("Seeds", ", ".join(map(str, plan.seeds))),
         Fact("Budget", budget or "each recipe's own"),
     )

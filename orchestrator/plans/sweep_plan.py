@@ -84,7 +84,7 @@ def sweep_plan(
             try_all(settings, spec, spec, own)
             result = _result(spec, own)
             report_plan(spec, result.table, result.claims, own)
-        write_json(own.result, finite(plain_plan_result(result)))
+        write_json(own.result, plain_plan_result(result))
     return result
 
 
@@ -106,7 +106,7 @@ def _result(spec: PlanSpec, paths: SweepPaths) -> PlanResult:
         finished=len(found),
         failed=len(failed),
         table=[_plain(row) for row in table(spec.plan, found)],
-        claims=[asdict(verdict) for verdict in verdicts(spec.plan, found)],
+        claims=[finite(asdict(verdict)) for verdict in verdicts(spec.plan, found)],
         errors=[f"{paths.record(trial.number).stem}: {trial.error}" for trial in failed],
         seconds=round(sum(trial.seconds for trial in trials.values()), 1),
         folder=paths.folder,
@@ -121,4 +121,4 @@ def plain_plan_result(result: PlanResult) -> dict[str, Any]:
 
 def _plain(row: dict[str, Any]) -> dict[str, Any]:
     """A row as JSON."""
-    return {name: asdict(v) if isinstance(v, Spread) else v for name, v in row.items()}
+    return {name: finite(asdict(v)) if isinstance(v, Spread) else v for name, v in row.items()}

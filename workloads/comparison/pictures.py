@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from itertools import islice
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,24 +26,34 @@ IMAGES = 4
 SIDE = 160
 
 
-def draw_maps(
-    shards: Shards, readings: Mapping[str, tuple[Path, Reading, float]], how: Measuring
-) -> Image.Image:
+class Column(NamedTuple):
+    """One reading of a model, and the cut-off at which its maps are shown."""
+
+    model: Path
+    reading: Reading
+    how: Measuring
+    cutoff: float
+
+
+def draw_maps(shards: Shards, readings: Mapping[str, Column]) -> Image.Image:
     """One row for each of the first test images with a box, one column for each reading.
 
     The first column is the image. The others are maps of the first of its classes, with the true
     boxes of that class, and in orange what the map gives at its cut-off.
 
     Args:
-        readings: name to model folder, reading and cut-off.
+        readings: by name, all of one split.
     """
+    how = next(iter(readings.values())).how
     boxed = _boxed(shards, how.test)
     images = {at: fit(decode(record.image, how.limits), SIDE) for at, record in boxed}
     columns = {"image": list(images.values())}
-    for name, (model, reading, cutoff) in readings.items():
-        every = read(model, reading, shards, how.test, how)
+    for name, one in readings.items():
+        every = read(one.model, one.reading, shards, how.test, one.how)
         predictions = enumerate(islice(every, max(images, default=-1) + 1))
-        columns[name] = [_with_map(images[at], p, cutoff) for at, p in predictions if at in images]
+        columns[name] = [
+            _with_map(images[at], p, one.cutoff) for at, p in predictions if at in images
+        ]
     titled = [[captioned(column[0], name), *column[1:]] for name, column in columns.items()]
     cells = [cell for row in zip(*titled, strict=True) for cell in row]
     return Image.fromarray(grid(cells, len(columns)))

@@ -227,7 +227,7 @@ class Plan(Options):
 
         What starts from a model that somebody would have to train first starts from random weights.
         """
-        few = {"train": 64, "val": 32, "test": 32}
+        few = {"train": 64, "val": 16, "test": 16}
         data = {
             name: one.model_copy(update={"options": {**one.options, **few}, "budget": {}})
             for name, one in self.data.items()

@@ -12,7 +12,7 @@ import pytest
 
 from workloads.comparison import pictures
 from workloads.comparison.measure import Measuring, measure
-from workloads.comparison.pictures import draw_maps
+from workloads.comparison.pictures import Column, draw_maps
 from workloads.comparison.plan import Claim, Data, Plan, Reading
 from workloads.comparison.read import load_plan
 from workloads.comparison.recipes import recipe_of
@@ -185,10 +185,10 @@ def test_one_training_is_read_in_two_ways(trained: tuple[Shards, Path]) -> None:
         assert 0 <= values["pointing"] <= 1
         assert set(values["parameters"]) == {"gt_known", "box_f1", "alpha"}
     readings = {
-        "cam": (model, Reading(), 0.4),
-        "centre": (model, Reading(method="centre-point"), 0.7),
+        "cam": Column(model, Reading(), HOW, 0.4),
+        "centre": Column(model, Reading(method="centre-point"), HOW, 0.7),
     }
-    drawn = np.asarray(draw_maps(shards, readings, HOW))
+    drawn = np.asarray(draw_maps(shards, readings))
     height, width = (drawn.shape[0] // pictures.IMAGES, drawn.shape[1] // 3)
     first = [drawn[:height, x * width : (x + 1) * width] for x in range(3)]
     assert not any(np.array_equal(a, b) for a, b in combinations(first, 2))

@@ -1,0 +1,282 @@
+"""A plan without Ray: what is trained, measured, kept after a kill and an edit, and refused."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import yaml
+from commands import wsol
+
+from orchestrator.config.settings import Settings
+from orchestrator.config.workspace import SweepPaths, Workspace
+from orchestrator.data.make import make
+from orchestrator.evaluate import evaluate
+from orchestrator.ingest import ingest
+from orchestrator.plans import spec as spec_module
+from orchestrator.plans.prepare import prepare
+from orchestrator.plans.spec import PlanSpec, plan_spec
+from orchestrator.plans.sweep_plan import PlanResult, sweep_plan
+from orchestrator.sweep.trials import Trial, Trials
+from orchestrator.tracking.untracked import Untracked
+from workloads.artifacts import read_json
+from workloads.comparison.plan import Plan
+from workloads.datasets.digit_options import DigitsOptions
+from workloads.errors import ConfigError, Conflict, NotFound, WsolError
+from workloads.shards.shards import Shards
+
+DRAWN = {"digits": DigitsOptions(train=32, val=8, test=8, sizes=((32, 32),), heights=(12, 18))}
+SPG, CAM = "digits-spg-tiny", "digits-cam-tiny"
+
+
+@pytest.fixture(scope="module")
+def settings(tmp_path_factory: pytest.TempPathFactory) -> Settings:
+    values = {
+        "cluster": "inline",
+        "workspace": tmp_path_factory.mktemp("workspace"),
+        "sweep": {"max_failed": 1},
+    }
+    return Settings.parse(values, "test").resolved()
+
+
+@pytest.fixture(scope="module")
+def shards(settings: Settings) -> Shards:
+    raw = make(settings, "digits", DRAWN, settings.workspace / "raw").root
+    return Shards.open(ingest(settings, "digits", raw, settings.workspace / "shards").folder)
+
+
+def values(shards: Shards, **changes: Any) -> dict[str, Any]:
+    return {
+        "seeds": [0, 1],
+        "recipes": [CAM, SPG],
+        "data": {"small": str(shards.folder)},
+        "budget": {"epochs": 2, "batch_size": 16, "image_size": 32, "validation_images": 4},
+        "metrics": ["pointing", "gt_known", "classification_map"],
+        "claims": [
+            {"text": "SPG above CAM", "data": "small", "metric": "gt_known",
+             "better": SPG, "than": CAM},
+        ],
+        **changes,
+    }  # fmt: skip
+
+
+def paths_of(settings: Settings, name: str) -> SweepPaths:
+    return Workspace(settings.workspace).sweep(name)
+
+
+def run(settings: Settings, plan: dict[str, Any], name: str, *, resume: bool = False) -> PlanResult:
+    parsed, paths = Plan.parse(plan, "plan"), paths_of(settings, name)
+    return sweep_plan(settings, parsed, paths, resume=resume, tracker=Untracked())
+
+
+def spec_of(settings: Settings, plan: dict[str, Any], name: str) -> PlanSpec:
+    parsed = Plan.parse(plan, "plan")
+    return plan_spec(settings, parsed, prepare(settings, parsed, paths_of(settings, name).folder))
+
+
+def trials_of(settings: Settings, plan: dict[str, Any], name: str) -> dict[int, Trial]:
+    return Trials(spec_of(settings, plan, name).paths(paths_of(settings, name))).read()
+
+
+@pytest.fixture(scope="module")
+def whole(settings: Settings, shards: Shards) -> PlanResult:
+    return run(settings, values(shards), "whole")
+
+
+def test_values_are_those_of_each_model_on_the_test_split(
+    settings: Settings, shards: Shards, whole: PlanResult
+) -> None:
+    """Scores and points need no cut-off, so `wsol evaluate` of each model has them, too."""
+    assert (whole.finished, whole.failed) == (4, 0)
+    paths = spec_of(settings, values(shards), "whole").paths(paths_of(settings, "whole"))
+    for reading, row in zip((CAM, SPG), whole.table, strict=True):
+        assert (row["data"], row["reading"], row["seeds"]) == ("small", reading, 2)
+        models = [
+            paths.trial(n).model
+            for n, trial in Trials(paths).read().items()
+            if trial.values["training"] == reading
+        ]
+        measured = [
+            evaluate(settings, str(model), shards, "test", settings.evaluate).metrics
+            for model in models
+        ]
+        for metric in ("classification_map", "pointing"):
+            found = [one[metric]["value"] for one in measured]
+            assert row[metric]["mean"] == pytest.approx(np.mean(found))
+            assert row[metric]["deviation"] == pytest.approx(abs(found[0] - found[1]) / 2**0.5)
+
+
+def test_what_is_kept_is_what_was_told(whole: PlanResult) -> None:
+    kept = read_json(whole.folder / "sweep.json")
+    assert kept["table"] == whole.table
+    (claim,) = kept["claims"]
+    assert (claim["text"], claim["seeds"]) == ("SPG above CAM", 2)
+    page = whole.report.read_text()
+    assert page.count("<svg") == 4  # three metrics, and learning curves
+    assert page.count("<tr>") == 2 + 1 + 2  # a row for each training and claim, and their heads
+    assert not re.search(r"(src|href)=.(https?:)?//", page)
+    mean, deviation = (100 * whole.table[0]["pointing"][key] for key in ("mean", "deviation"))
+    assert f"{mean:.1f} ± {deviation:.1f}" in page
+
+
+def test_the_tracker_is_told_means(settings: Settings, shards: Shards, whole: PlanResult) -> None:
+    told = spec_of(settings, values(shards), "whole").summary(
+        trials_of(settings, values(shards), "whole")
+    )
+    assert told[f"small.{SPG}.gt_known"] == whole.table[1]["gt_known"]["mean"]
+    assert len(told) == 6
+
+
+@pytest.mark.parametrize("moment", ["in training", "in measuring"])
+def test_killed_in_a_trial_and_continued_it_is_the_same(
+    settings: Settings,
+    shards: Shards,
+    whole: PlanResult,
+    moment: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    name = moment.replace(" ", "-")
+    with monkeypatch.context() as patch:
+        if moment == "in training":
+            counted(patch, "orchestrator.train.worker", "log_epoch", kill=4)
+        else:
+            counted(patch, spec_module.__name__, "measure", kill=3)
+        with pytest.raises(KeyboardInterrupt):
+            run(settings, values(shards), name)
+    assert not paths_of(settings, name).result.exists()
+    with pytest.raises(Conflict, match="continue it with --resume"):
+        run(settings, values(shards), name)
+    again = run(settings, values(shards), name, resume=True)
+    assert (again.table, again.claims) == (whole.table, whole.claims)
+
+
+def counted(patch: pytest.MonkeyPatch, module: str, name: str, kill: int = 0) -> list[Any]:
+    """The calls of a function of a module, which still does its work.
+
+    Args:
+        kill: number of the call that stands for SIGKILL, before it has done anything.
+    """
+    import importlib
+
+    owner = importlib.import_module(module)
+    real: Callable[..., Any] = getattr(owner, name)
+    calls: list[Any] = []
+
+    def counting(*args: Any, **options: Any) -> Any:
+        calls.append(args)
+        if len(calls) == kill:
+            raise KeyboardInterrupt
+        return real(*args, **options)
+
+    patch.setattr(owner, name, counting)
+    return calls
+
+
+def test_an_edited_plan_repeats_what_it_touches(
+    settings: Settings, shards: Shards, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan = values(shards, recipes=[CAM], seeds=[0], claims=[])
+    first = run(settings, plan, "edited")
+    with pytest.raises(Conflict, match=r"finished .* an edited plan: --resume"):
+        run(settings, plan, "edited")
+    epochs = counted(monkeypatch, "orchestrator.train.worker", "log_epoch")
+    measured = counted(monkeypatch, spec_module.__name__, "measure")
+
+    assert run(settings, plan, "edited", resume=True).table == first.table
+    assert (len(epochs), len(measured)) == (0, 0)
+
+    claim = {"text": "t", "data": "small", "metric": "gt_known", "better": CAM, "than": CAM}
+    told = run(settings, {**plan, "claims": [claim]}, "edited", resume=True)
+    assert (len(told.claims), len(epochs), len(measured)) == (1, 0, 0)
+
+    read = {CAM: {"recipe": CAM, "readings": {"centre": {"method": "centre-point"}}}}
+    more = run(settings, {**plan, "recipes": [], "trainings": read}, "edited", resume=True)
+    assert [row["reading"] for row in more.table] == [CAM, "centre"]
+    assert more.table[0] == first.table[0]
+    assert (len(epochs), len(measured)) == (0, 2)
+
+    longer = {**plan, "budget": {**plan["budget"], "epochs": 3}}
+    run(settings, longer, "edited", resume=True)
+    assert (len(epochs), len(measured)) == (3, 3)
+
+    back = run(settings, plan, "edited", resume=True)
+    assert back.table == first.table
+    assert (len(epochs), len(measured)) == (3, 3)
+
+
+def test_failed_trials_are_left_out_and_tried_again(
+    settings: Settings, shards: Shards, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan, real, fail = values(shards), spec_module.train, {(SPG, 0)}
+
+    def failing(machine: Any, spec: Any, paths: Any, **options: Any) -> Any:
+        if (spec.recipe.name, spec.recipe.train.seed) in fail:
+            raise WsolError("diverged")
+        return real(machine, spec, paths, **options)
+
+    monkeypatch.setattr(spec_module, "train", failing)
+    found = run(settings, plan, "fails")
+    assert (found.finished, found.failed) == (3, 1)
+    assert [row["seeds"] for row in found.table] == [2, 1]
+    assert found.table[1]["gt_known"]["deviation"] is None
+    assert re.fullmatch(rf"{SPG}-small-0-\w+: diverged", found.errors[0])
+    assert "diverged" in found.report.read_text()
+    fail.add((SPG, 1))
+    fail.add((CAM, 1))
+    with pytest.raises(WsolError, match="2 of 3 trials failed, at most 1 may"):
+        run(settings, {**plan, "budget": {**plan["budget"], "epochs": 1}}, "fails", resume=True)
+    fail.clear()
+    again = run(settings, plan, "fails", resume=True)
+    assert (again.finished, again.failed, again.errors) == (4, 0, [])
+
+
+def test_what_is_wrong_is_said_before_anything_starts(
+    settings: Settings, shards: Shards, tmp_path: Path
+) -> None:
+    def refused(kind: type[WsolError], said: str, **changes: Any) -> None:
+        with pytest.raises(kind, match=said) as caught:
+            run(settings, values(shards, claims=[], **changes), "refused")
+        assert "\n" not in str(caught.value)
+
+    refused(NotFound, r"data\.gone: .*nowhere", data={"gone": str(tmp_path / "nowhere")})
+    refused(ConfigError, "digits-spg-tini: .*did you mean", recipes=["digits-spg-tini"])
+    own = {"recipe": CAM, "initial": {"backbone": str(tmp_path / "weights")}}
+    refused(NotFound, r"trainings\.t: .*weights", trainings={"t": own})
+    own = {"recipe": CAM, "initial": {"bakbone": "random"}}
+    refused(ConfigError, "did you mean 'backbone'", trainings={"t": own})
+    changed = {"train": {"gpus_per_worker": 1}}
+    gpus = Settings.parse({"workspace": settings.workspace, "resources": changed}, "test")
+    with pytest.raises(ConfigError, match="gpus_per_worker is above 0"):
+        run(gpus, values(shards), "refused")
+    other = settings.model_copy(
+        update={"data": settings.data.model_copy(update={"test_split": "tset"})}
+    )
+    with pytest.raises(NotFound, match=r"data\.small: .*did you mean 'test'.*data\.test_split"):
+        run(other, values(shards), "refused")
+    assert not paths_of(settings, "refused").folder.exists()
+
+
+def test_the_command_shows_and_refuses(settings: Settings, shards: Shards, tmp_path: Path) -> None:
+    place = ("--set", f"workspace={settings.workspace}", "--set", "cluster=inline")
+    made = {"dataset": "digits", "options": {"train": 32}}
+    trainings = {"bency": {"recipe": "digits-bency-tiny", "data": ["made"]}}
+    plan = values(shards, data={"small": str(shards.folder), "made": made}, trainings=trainings)
+    file = tmp_path / "mine.yaml"
+    file.write_text(yaml.safe_dump(plan, sort_keys=False))
+    shown = wsol("sweep", str(file), "--dry-run", "-o", "json", *place).answer()
+    assert len(shown) == 2 * (2 * 2 + 1)
+    assert shown[0] == {
+        "training": CAM, "data": "small", "seed": 0, "recipe": CAM, "epochs": 2, "cpus": 1.0,
+        "made before": "",
+    }  # fmt: skip
+    assert shown[4]["made before"] == (
+        "data set digits, model of digits-pretrain-tiny-fc, object proposals"
+    )
+    assert not paths_of(settings, "mine").folder.exists()
+    assert "no such plan" in wsol("sweep", str(tmp_path / "none.yaml"), *place).said(4)
+    file.write_text(yaml.safe_dump({**plan, "seedz": [1]}))
+    assert "did you mean 'seeds'" in wsol("sweep", str(file), *place).said(2)
