@@ -75,4 +75,4 @@ def _is_table(value: object) -> bool:
 
 def _cell(value: object) -> object:
     """A value over seeds as people write it."""
-    return spread(value) if isinstance(value, dict) and "deviation" in value else value
+    return spread(value) if isinstance(value, dict) and "mean" in value else value

@@ -84,7 +84,7 @@ def facts_table(facts: Mapping[str, object]) -> Table:
 
 def spread(value: Mapping[str, float | None]) -> str | None:
     """A mean with its standard deviation, as people write them; None without a case."""
-    mean, deviation = value["mean"], value["deviation"]
+    mean, deviation = value["mean"], value.get("deviation")
     if mean is None:
         return None
     return f"{mean:.3f}" if deviation is None else f"{mean:.3f} ± {deviation:.3f}"

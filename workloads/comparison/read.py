@@ -40,6 +40,16 @@ def load_plan() -> Plan:
         return read_plan(path)
 
 
+def places(plan: Plan) -> list[Path]:
+    """Files and folders that a plan names, as it was read."""
+    shards = [data.shards for data in plan.data.values() if data.shards is not None]
+    trainings = plan.all_trainings.values()
+    recipes = [Path(one.recipe) for one in trainings if is_file(one.recipe)]
+    given = {source for one in trainings for source in one.initial.values()}
+    weights = given - {*NOT_FILES, *recipe_names()}
+    return [*shards, *recipes, *map(Path, sorted(weights))]
+
+
 def _training_placed(training: Training, folder: Path) -> Training:
     recipe = training.recipe
     if is_file(recipe):

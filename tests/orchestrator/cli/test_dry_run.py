@@ -134,3 +134,10 @@ def test_wrong_input_is_one_line(
     assert done.err.count("\n") == 1
     assert "secret" not in done.out + done.err
     assert done.out == ""
+
+
+def test_a_plan_of_which_the_cluster_cannot_see_the_data_is_refused(tmp_path: Path) -> None:
+    plan = tmp_path / "plan.yaml"
+    plan.write_text("recipes: [digits-cam-tiny]\ndata: {there: 's3://bucket/s', here: shards}\n")
+    said = dry(described("slurm", tmp_path), words=("--", "sweep", str(plan))).said(2)
+    assert f"only this machine can see {plan}" in said or f"can see {tmp_path / 'shards'}" in said

@@ -263,19 +263,22 @@ def test_what_is_wrong_is_said_before_anything_starts(
 def test_the_command_shows_and_refuses(settings: Settings, shards: Shards, tmp_path: Path) -> None:
     place = ("--set", f"workspace={settings.workspace}", "--set", "cluster=inline")
     made = {"dataset": "digits", "options": {"train": 32}}
-    trainings = {"bency": {"recipe": "digits-bency-tiny", "data": ["made"]}}
+    trainings = {
+        name: {"recipe": f"digits-{name}-tiny", "data": ["made"]}
+        for name in ("oquab", "saliency-aware")
+    }
     plan = values(shards, data={"small": str(shards.folder), "made": made}, trainings=trainings)
     file = tmp_path / "mine.yaml"
     file.write_text(yaml.safe_dump(plan, sort_keys=False))
     shown = wsol("sweep", str(file), "--dry-run", "-o", "json", *place).answer()
-    assert len(shown) == 2 * (2 * 2 + 1)
+    assert len(shown) == 2 * (2 * 2 + 2)
     assert shown[0] == {
         "training": CAM, "data": "small", "seed": 0, "recipe": CAM, "epochs": 2, "cpus": 1.0,
         "made before": "",
     }  # fmt: skip
-    assert shown[4]["made before"] == (
-        "data set digits, model of digits-pretrain-tiny-fc, object proposals"
-    )
+    assert [row["made before"] for row in shown[4:6]] == [
+        "data set digits, model of digits-pretrain-tiny-fc", "data set digits, object proposals"
+    ]  # fmt: skip
     assert not paths_of(settings, "mine").folder.exists()
     assert "no such plan" in wsol("sweep", str(tmp_path / "none.yaml"), *place).said(4)
     file.write_text(yaml.safe_dump({**plan, "seedz": [1]}))

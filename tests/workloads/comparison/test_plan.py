@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from workloads.comparison.plan import Plan, Trial
-from workloads.comparison.read import load_plan, read_plan
+from workloads.comparison.read import load_plan, places, read_plan
 from workloads.comparison.recipes import check_readings, recipe_of
 from workloads.errors import ConfigError, NotFound
 from workloads.recipes.load import load_recipe
@@ -192,6 +192,10 @@ def test_places_are_relative_to_the_file(tmp_path: Path) -> None:
     assert read.all_trainings["cam"].initial == {"backbone": str(tmp_path / "weights/model")}
     assert read.all_trainings["deep"].initial == {"backbone": "random"}
     assert list(read.all_trainings) == ["own", "digits-spg-tiny", "cam", "deep"]
+    assert [str(place) for place in places(read)] == [
+        str(tmp_path / "shards"), "s3:/bucket/shards", "/data",
+        str(tmp_path / "mine/own.yaml"), str(tmp_path / "weights/model"),
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize(
