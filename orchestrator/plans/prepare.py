@@ -25,7 +25,7 @@ from orchestrator.train.spec import (
 from orchestrator.train.train import train
 from workloads.comparison.plan import Data, Plan, named
 from workloads.comparison.recipes import check_readings, recipe_of
-from workloads.errors import NotFound, unknown_name
+from workloads.errors import ConfigError, NotFound, unknown_name
 from workloads.recipes.load import load_recipe
 from workloads.recipes.schema import Recipe
 from workloads.recipes.shipped import shipped
@@ -54,6 +54,7 @@ def needs(settings: Settings, plan: Plan) -> list[Need]:
     for training, data in dict.fromkeys((t.training, t.data) for t in plan.trials()):
         recipe = recipe_of(plan, training, data, plan.seeds[0])
         check_readings(plan, training, recipe)
+        _check_ranking(recipe, training)
         given = plan.all_trainings[training].initial
         starts = _starts(recipe, given)
         with named(f"trainings.{training}"):
@@ -123,6 +124,16 @@ def _shards(settings: Settings, data: Data, name: str) -> Shards:
         made = make(settings, dataset, {dataset: data.drawn})
         out = Workspace(settings.workspace).shards(made.root.name)
         return Shards.open(ingest(settings, dataset, made.root, out).folder)
+
+
+def _check_ranking(recipe: Recipe, training: str) -> None:
+    """Refuse a recipe whose classes other networks rank."""
+    if recipe.evaluation.ranking:
+        raise ConfigError(
+            f"trainings.{training}: recipe '{recipe.name}' ranks classes by other classifiers "
+            "(evaluation.ranking), which a plan does not; set evaluation: {ranking: []} in a "
+            "recipe of your own with this one as its base"
+        )
 
 
 def _starts(recipe: Recipe, given: Mapping[str, str]) -> dict[str, str]:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from pydantic import JsonValue
 
 from workloads.comparison.plan import BOX_METRIC, Reading
@@ -31,7 +33,8 @@ CUTOFFS: tuple[float, ...] = tuple(np.round(np.arange(0.02, 0.9, 0.01), 2).tolis
 ALPHAS: tuple[float, ...] = tuple(np.round(np.arange(0.0, 0.52, 0.05), 2).tolist())
 WITH_ALPHA = "with_alpha"
 
-Values = dict[str, float]
+_OTHERS = "others"
+_AT_ONCE = 64  # test images whose maps are in memory
 
 
 class Measuring(Options):
@@ -71,8 +74,38 @@ def measure(model: Path, reading: Reading, shards: Shards, how: Measuring) -> di
         metric to value, NaN without a case; under `with_alpha` the same with the co-occurrence
         weight that was best for classification on the validation split; and the `parameters`.
     """
+    card = read_card(model)
+    together = np.asarray(card.cooccurrence)
+    chosen, parameters = _chosen(model, reading, shards, how, together)
+    counted = {
+        name: build_metrics(_metrics_of(name, how), len(card.classes), how.options, card.classes)
+        for name in chosen
+    }
+    test = read(model, reading, shards, how.test, how)
+    while some := list(islice(test, _AT_ONCE)):
+        for name, cutoffs in chosen.items():
+            evaluate_predictions(some, cutoffs, together, counted[name])
+    values = {
+        name: {metric: count.result().value for metric, count in metrics.items()}
+        for name, metrics in counted.items()
+    }
+    return {
+        **values[_OTHERS],
+        **values[BOX_METRIC],
+        WITH_ALPHA: values[WITH_ALPHA],
+        "parameters": parameters,
+    }
+
+
+def _chosen(
+    model: Path,
+    reading: Reading,
+    shards: Shards,
+    how: Measuring,
+    together: NDArray[np.float64],
+) -> tuple[dict[str, Cutoffs], dict[str, float]]:
+    """Cut-offs by what they are chosen for, and those that were searched by their names."""
     given = Cutoffs.parse(_given(reading, how), "cut-offs")
-    together = np.asarray(read_card(model).cooccurrence)
     val = read(model, reading, shards, how.val, how)
     table = SearchTable.build(val, together, how.options, given)
     by_cutoff = scan(table, table.scores)
@@ -81,23 +114,19 @@ def measure(model: Path, reading: Reading, shards: Shards, how: Measuring) -> di
         tried = (given.cutoff,)
     best = {m: _best(table, by_cutoff, m, tried) for m in ("gt_known", BOX_METRIC)}
     alpha = max(ALPHAS, key=lambda a: objective(table, best["gt_known"], a)["classification_map"])
-    test = list(read(model, reading, shards, how.test, how))
-
-    def values(metrics: Sequence[str], **changes: float) -> Values:
-        cutoffs = given.model_copy(update=changes)
-        built = build_metrics(metrics, table.scores.shape[1], how.options, read_card(model).classes)
-        evaluate_predictions(test, cutoffs, together, built)
-        return {name: metric.result().value for name, metric in built.items()}
-
     threshold = float(by_cutoff.score_threshold[table.grid(best[BOX_METRIC])])
-    of_boxes = [name for name in how.metrics if name == BOX_METRIC]
-    others = [name for name in how.metrics if name != BOX_METRIC]
-    return {
-        **values(others, cutoff=best["gt_known"]),
-        **values(of_boxes, cutoff=best[BOX_METRIC], score_threshold=threshold),
-        WITH_ALPHA: values(others, cutoff=best["gt_known"], alpha=alpha),
-        "parameters": {**best, "alpha": alpha},
+    one, boxes = {"cutoff": best["gt_known"]}, {"cutoff": best[BOX_METRIC]}
+    chosen = {
+        _OTHERS: given.model_copy(update=one),
+        BOX_METRIC: given.model_copy(update={**boxes, "score_threshold": threshold}),
+        WITH_ALPHA: given.model_copy(update={**one, "alpha": alpha}),
     }
+    return chosen, {**best, "alpha": alpha}
+
+
+def _metrics_of(name: str, how: Measuring) -> list[str]:
+    """The metrics that are measured at cut-offs chosen for something."""
+    return [metric for metric in how.metrics if (metric == BOX_METRIC) == (name == BOX_METRIC)]
 
 
 def _best(table: SearchTable, by_cutoff: Scan, metric: str, tried: Sequence[float]) -> float:

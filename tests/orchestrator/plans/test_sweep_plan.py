@@ -139,19 +139,20 @@ def test_killed_in_a_trial_and_continued_it_is_the_same(
     moment: str,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    name = moment.replace(" ", "-")
+    """What a trial comes to does not depend on those beside it, so the whole has the same."""
+    name, plan = moment.replace(" ", "-"), values(shards, recipes=[CAM], claims=[])
     with monkeypatch.context() as patch:
         if moment == "in training":
             counted(patch, "orchestrator.train.worker", "log_epoch", kill=4)
         else:
-            counted(patch, spec_module.__name__, "measure", kill=3)
+            counted(patch, spec_module.__name__, "measure", kill=2)
         with pytest.raises(KeyboardInterrupt):
-            run(settings, values(shards), name)
+            run(settings, plan, name)
+    assert [t.state for t in trials_of(settings, plan, name).values()] == ["finished", "begun"]
     assert not paths_of(settings, name).result.exists()
     with pytest.raises(Conflict, match="continue it with --resume"):
-        run(settings, values(shards), name)
-    again = run(settings, values(shards), name, resume=True)
-    assert (again.table, again.claims) == (whole.table, whole.claims)
+        run(settings, plan, name)
+    assert run(settings, plan, name, resume=True).table == whole.table[:1]
 
 
 def counted(patch: pytest.MonkeyPatch, module: str, name: str, kill: int = 0) -> list[Any]:
@@ -209,29 +210,29 @@ def test_an_edited_plan_repeats_what_it_touches(
 
 
 def test_failed_trials_are_left_out_and_tried_again(
-    settings: Settings, shards: Shards, monkeypatch: pytest.MonkeyPatch
+    settings: Settings, shards: Shards, whole: PlanResult, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    plan, real, fail = values(shards), spec_module.train, {(SPG, 0)}
+    plan, real, fail = values(shards, recipes=[CAM], claims=[]), spec_module.train, {0}
 
     def failing(machine: Any, spec: Any, paths: Any, **options: Any) -> Any:
-        if (spec.recipe.name, spec.recipe.train.seed) in fail:
+        if spec.recipe.train.seed in fail:
             raise WsolError("diverged")
         return real(machine, spec, paths, **options)
 
     monkeypatch.setattr(spec_module, "train", failing)
     found = run(settings, plan, "fails")
-    assert (found.finished, found.failed) == (3, 1)
-    assert [row["seeds"] for row in found.table] == [2, 1]
-    assert found.table[1]["gt_known"]["deviation"] is None
-    assert re.fullmatch(rf"{SPG}-small-0-\w+: diverged", found.errors[0])
+    assert (found.finished, found.failed) == (1, 1)
+    assert (found.table[0]["seeds"], found.table[0]["gt_known"]["deviation"]) == (1, None)
+    assert re.fullmatch(rf"{CAM}-small-0-\w+: diverged", found.errors[0])
     assert "diverged" in found.report.read_text()
-    fail.add((SPG, 1))
-    fail.add((CAM, 1))
-    with pytest.raises(WsolError, match="2 of 3 trials failed, at most 1 may"):
-        run(settings, {**plan, "budget": {**plan["budget"], "epochs": 1}}, "fails", resume=True)
+    fail.add(1)
+    longer = {**plan, "budget": {**plan["budget"], "epochs": 3}}
+    with pytest.raises(WsolError, match="2 of 2 trials failed, at most 1 may"):
+        run(settings, longer, "fails", resume=True)
     fail.clear()
     again = run(settings, plan, "fails", resume=True)
-    assert (again.finished, again.failed, again.errors) == (4, 0, [])
+    assert (again.finished, again.failed, again.errors) == (2, 0, [])
+    assert again.table == whole.table[:1]
 
 
 def test_what_is_wrong_is_said_before_anything_starts(
@@ -248,6 +249,9 @@ def test_what_is_wrong_is_said_before_anything_starts(
     refused(NotFound, r"trainings\.t: .*weights", trainings={"t": own})
     own = {"recipe": CAM, "initial": {"bakbone": "random"}}
     refused(ConfigError, "did you mean 'backbone'", trainings={"t": own})
+    ranks = tmp_path / "ranks.yaml"
+    ranks.write_text(f"base: {CAM}\nevaluation: {{ranking: [digits-pretrain-tiny]}}\n")
+    refused(ConfigError, "trainings.ranks: .*evaluation.ranking", recipes=[str(ranks)])
     changed = {"train": {"gpus_per_worker": 1}}
     gpus = Settings.parse({"workspace": settings.workspace, "resources": changed}, "test")
     with pytest.raises(ConfigError, match="gpus_per_worker is above 0"):
