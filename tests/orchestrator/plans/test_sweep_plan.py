@@ -18,6 +18,7 @@ from orchestrator.data.make import make
 from orchestrator.evaluate import evaluate
 from orchestrator.ingest import ingest
 from orchestrator.plans import spec as spec_module
+from orchestrator.plans import sweep_plan as plan_module
 from orchestrator.plans.prepare import prepare
 from orchestrator.plans.spec import PlanSpec, plan_spec
 from orchestrator.plans.sweep_plan import PlanResult, sweep_plan
@@ -131,6 +132,13 @@ def test_the_tracker_is_told_means(settings: Settings, shards: Shards, whole: Pl
     assert len(told) == 6
 
 
+@pytest.fixture
+def no_page(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Charts cost as much as such a training."""
+    monkeypatch.setattr(plan_module, "report_plan", lambda *_: None)
+
+
+@pytest.mark.usefixtures("no_page")
 @pytest.mark.parametrize("moment", ["in training", "in measuring"])
 def test_killed_in_a_trial_and_continued_it_is_the_same(
     settings: Settings,
@@ -177,6 +185,7 @@ def counted(patch: pytest.MonkeyPatch, module: str, name: str, kill: int = 0) ->
     return calls
 
 
+@pytest.mark.usefixtures("no_page")
 def test_an_edited_plan_repeats_what_it_touches(
     settings: Settings, shards: Shards, monkeypatch: pytest.MonkeyPatch
 ) -> None:
