@@ -14,9 +14,7 @@ from commands import wsol
 
 from orchestrator.config.settings import Settings
 from orchestrator.config.workspace import SweepPaths, Workspace
-from orchestrator.data.make import make
 from orchestrator.evaluate import evaluate
-from orchestrator.ingest import ingest
 from orchestrator.plans import spec as spec_module
 from orchestrator.plans import sweep_plan as plan_module
 from orchestrator.plans.prepare import prepare
@@ -26,11 +24,11 @@ from orchestrator.sweep.trials import Trial, Trials
 from orchestrator.tracking.untracked import Untracked
 from workloads.artifacts import read_json
 from workloads.comparison.plan import Plan
-from workloads.datasets.digit_options import DigitsOptions
 from workloads.errors import ConfigError, Conflict, NotFound, WsolError
 from workloads.shards.shards import Shards
 
-DRAWN = {"digits": DigitsOptions(train=32, val=8, test=8, sizes=((32, 32),), heights=(12, 18))}
+FEW = {"train": 32, "val": 8, "test": 8, "sizes": [[32, 32]], "heights": [12, 18]}
+DRAWN = {"dataset": "digits", "options": FEW}
 SPG, CAM = "digits-spg-tiny", "digits-cam-tiny"
 
 
@@ -44,17 +42,12 @@ def settings(tmp_path_factory: pytest.TempPathFactory) -> Settings:
     return Settings.parse(values, "test").resolved()
 
 
-@pytest.fixture(scope="module")
-def shards(settings: Settings) -> Shards:
-    raw = make(settings, "digits", DRAWN, settings.workspace / "raw").root
-    return Shards.open(ingest(settings, "digits", raw, settings.workspace / "shards").folder)
-
-
-def values(shards: Shards, **changes: Any) -> dict[str, Any]:
+def values(shards: Shards | None = None, **changes: Any) -> dict[str, Any]:
+    """A plan on shards that are there, or on equal ones that the project makes."""
     return {
         "seeds": [0, 1],
         "recipes": [CAM, SPG],
-        "data": {"small": str(shards.folder)},
+        "data": {"small": str(shards.folder) if shards else DRAWN},
         "budget": {"epochs": 2, "batch_size": 16, "image_size": 32, "validation_images": 4},
         "metrics": ["pointing", "gt_known", "classification_map"],
         "claims": [
@@ -84,8 +77,15 @@ def trials_of(settings: Settings, plan: dict[str, Any], name: str) -> dict[int, 
 
 
 @pytest.fixture(scope="module")
-def whole(settings: Settings, shards: Shards) -> PlanResult:
-    return run(settings, values(shards), "whole")
+def whole(settings: Settings) -> PlanResult:
+    return run(settings, values(), "whole")
+
+
+@pytest.fixture(scope="module")
+def shards(settings: Settings, whole: PlanResult) -> Shards:
+    """Those that were made for the whole."""
+    spec = spec_of(settings, values(), "whole")
+    return Shards.open(spec.job.works[CAM]["small"].spec.shards)
 
 
 def test_values_are_those_of_each_model_on_the_test_split(
