@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from itertools import count, takewhile
 from pathlib import Path
 
-from workloads.artifacts import exists, write_text
+from workloads.artifacts import digest, exists, write_text
 from workloads.storage.storage import storage_of
 
 METRICS_FILE = "metrics.json"
@@ -194,6 +194,10 @@ class PlanPaths(SweepPaths):
 
     runs: tuple[str, ...] = ()
     records: tuple[str, ...] = ()
+
+    def tracking_uid(self) -> str:
+        """Names this plan in the tracker; an edited one is a run of its own."""
+        return f"{_uid(self.folder)}-{digest({'records': self.records})[:8]}"
 
     def trial(self, number: int) -> RunPaths:
         """A trial's training."""

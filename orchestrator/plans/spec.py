@@ -104,8 +104,8 @@ class PlanSpec(TrialsSpec):
         return self.plan.metrics[0]
 
     def parameters(self) -> dict[str, Any]:
-        """The plan."""
-        return self.plan.model_dump(mode="json", exclude_defaults=True)
+        """The plan, without what is only said of it."""
+        return self.plan.model_dump(mode="json", exclude_defaults=True, exclude={"claims"})
 
     def summary(self, trials: Mapping[int, Trial]) -> dict[str, float]:
         """Means over seeds."""
