@@ -207,7 +207,7 @@ def strips(rows: Sequence[tuple[str, int, Sequence[float]]], title: str, alt: st
         axes.set_ylim(len(rows) - 0.5, -0.5)
         axes.set_yticks(list(places), labels=[name for name, _, _ in rows])
         axes.xaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10]))
-        axes.xaxis.set_major_formatter(PercentFormatter(1))
+        axes.xaxis.set_major_formatter(lambda value, _: f"{100 * value:.4g}%")
         axes.set_title(title, loc="left", color=_INK, fontsize=12)
         return _svg(figure, alt)
 

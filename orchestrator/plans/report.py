@@ -72,5 +72,5 @@ def _facts(spec: PlanSpec, trials: Mapping[int, Trial]) -> tuple[Fact, ...]:
             (f"on {counted(len(plan.data), 'data set', 'data sets')}",),
         ),
         Fact("Seeds", ", ".join(map(str, plan.seeds))),
-        Fact("Budget", budget or "each recipe's own"),
+        Fact("Budget", "shared" if budget else "each recipe's own", (budget,) if budget else ()),
     )

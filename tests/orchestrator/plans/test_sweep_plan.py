@@ -14,6 +14,7 @@ from commands import wsol
 
 from orchestrator.config.settings import Settings
 from orchestrator.config.workspace import SweepPaths, Workspace
+from orchestrator.engine.claims import REQUEST
 from orchestrator.evaluate import evaluate
 from orchestrator.plans import spec as spec_module
 from orchestrator.plans import sweep_plan as plan_module
@@ -22,7 +23,7 @@ from orchestrator.plans.spec import PlanSpec, plan_spec
 from orchestrator.plans.sweep_plan import PlanResult, sweep_plan
 from orchestrator.sweep.trials import Trial, Trials
 from orchestrator.tracking.untracked import Untracked
-from workloads.artifacts import read_json
+from workloads.artifacts import read_json, write_json
 from workloads.comparison.plan import Plan
 from workloads.errors import ConfigError, Conflict, NotFound, WsolError
 from workloads.shards.shards import Shards
@@ -271,6 +272,12 @@ def test_what_is_wrong_is_said_before_anything_starts(
     with pytest.raises(NotFound, match=r"data\.small: .*did you mean 'test'.*data\.test_split"):
         run(other, values(shards), "refused")
     assert not paths_of(settings, "refused").folder.exists()
+
+
+def test_the_name_of_another_sweep_is_not_taken(settings: Settings, shards: Shards) -> None:
+    write_json(paths_of(settings, "searched").folder / REQUEST, {"space": {}})
+    with pytest.raises(Conflict, match="holds a plan's trials of another request"):
+        run(settings, values(shards), "searched", resume=True)
 
 
 def test_the_command_shows_and_refuses(settings: Settings, shards: Shards, tmp_path: Path) -> None:
