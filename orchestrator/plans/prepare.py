@@ -76,7 +76,8 @@ def prepare(settings: Settings, plan: Plan, folder: Path) -> Iterator[tuple[Need
     for need in wanted:
         given = plan.all_trainings[need.training].initial
         with named(f"trainings.{need.training}"):
-            yield need, _spec(settings, need, shards[need.data], {**given, **_of(need, models)})
+            spec = _spec(settings, need, shards[need.data], {**given, **_of(need, models)})
+        yield need, spec
 
 
 def splits(settings: Settings) -> tuple[str, str]:

@@ -23,7 +23,7 @@ from workloads.comparison.plan import Plan
 from workloads.comparison.summary import Spread, table, verdicts
 from workloads.errors import WsolError
 
-VERB = Verb("sweep", "a plan's trials", "choose another --name")
+VERB = Verb("sweep", "a plan's trials", "choose another --name or remove the folder")
 REQUESTED = {"trials": "of a plan"}
 """Of a folder: which plan it is may change, so that one can be edited."""
 

@@ -16,6 +16,7 @@ from orchestrator.config.settings import Settings
 from orchestrator.config.workspace import SweepPaths, Workspace
 from orchestrator.engine.claims import REQUEST
 from orchestrator.evaluate import evaluate
+from orchestrator.plans import prepare as prepare_module
 from orchestrator.plans import spec as spec_module
 from orchestrator.plans import sweep_plan as plan_module
 from orchestrator.plans.prepare import prepare
@@ -26,6 +27,8 @@ from orchestrator.tracking.untracked import Untracked
 from workloads.artifacts import read_json, write_json
 from workloads.comparison.plan import Plan
 from workloads.errors import ConfigError, Conflict, NotFound, WsolError
+from workloads.models.model import Model
+from workloads.recipes.load import load_recipe
 from workloads.shards.shards import Shards
 
 FEW = {"train": 32, "val": 8, "test": 8, "sizes": [[32, 32]], "heights": [12, 18]}
@@ -243,6 +246,31 @@ def test_failed_trials_are_left_out_and_tried_again(
     again = run(settings, plan, "fails", resume=True)
     assert (again.finished, again.failed, again.errors) == (2, 0, [])
     assert again.table == whole.table[:1]
+
+
+def test_what_others_start_from_is_trained_first_and_once(
+    settings: Settings, shards: Shards, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In miniature: on few images, for one epoch."""
+    oquab, start = "digits-oquab-tiny", "digits-pretrain-tiny-fc"
+    short = ("train.epochs=1", "train.image_size=32", "train.batch_size=16")
+    monkeypatch.setattr(prepare_module, "load_recipe", lambda name: load_recipe(name, short))
+    opened = prepare_module._shards
+    monkeypatch.setattr(
+        prepare_module, "_shards",
+        lambda settings, data, name: shards if name == start else opened(settings, data, name),
+    )  # fmt: skip
+    trained = counted(monkeypatch, prepare_module.__name__, "train")
+    epochs = counted(monkeypatch, "orchestrator.train.worker", "log_epoch")
+    plan = values(shards, recipes=[oquab, CAM], claims=[])
+    for _ in range(2):
+        works = spec_of(settings, plan, "starts").job.works
+    (first,) = works[oquab]["small"].spec.initial
+    (shipped,) = works[CAM]["small"].spec.initial
+    folder = paths_of(settings, "starts").folder / "starts"
+    assert (first.part, first.path.parent.parent) == ("backbone", folder)
+    assert Model.open_verified(first.path).digest == first.digest != shipped.digest
+    assert (len(trained), len(epochs)) == (2, 1)
 
 
 def test_what_is_wrong_is_said_before_anything_starts(
