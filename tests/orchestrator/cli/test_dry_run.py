@@ -139,5 +139,11 @@ def test_wrong_input_is_one_line(
 def test_a_plan_of_which_the_cluster_cannot_see_the_data_is_refused(tmp_path: Path) -> None:
     plan = tmp_path / "plan.yaml"
     plan.write_text("recipes: [digits-cam-tiny]\ndata: {there: 's3://bucket/s', here: shards}\n")
-    said = dry(described("slurm", tmp_path), words=("--", "sweep", str(plan))).said(2)
-    assert f"only this machine can see {plan}" in said or f"can see {tmp_path / 'shards'}" in said
+    words = ("--", "sweep", str(plan))
+    assert f"only this machine can see {plan}" in dry(
+        described("slurm", tmp_path), words=words
+    ).said(2)
+    shares = described("slurm", tmp_path, shared=[str(tmp_path)])
+    assert dry(shares, words=words).said(0)
+    plan.write_text("recipes: [digits-cam-tiny]\ndata: {here: /x}\n")
+    assert "only this machine can see /x" in dry(shares, words=words).said(2)
