@@ -47,6 +47,7 @@ class _Children:
 
     def __init__(self, tracker: Tracker, paths: SweepPaths, uid: str) -> None:
         self._tracker, self._paths, self._uid = tracker, paths, uid
+        self._trials = Trials(paths)
         self._closed: set[int] = set()
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._follow, name="trials", daemon=True)
@@ -64,7 +65,7 @@ class _Children:
             self._look()
 
     def _look(self) -> None:
-        for number, trial in Trials(self._paths).read().items():
+        for number, trial in self._trials.read().items():
             if trial.ended and number not in self._closed:
                 self._closed.add(number)
                 self._tell(trial)

@@ -47,14 +47,20 @@ class Trial(Options):
 
 
 class Trials:
-    """The trials of a sweep in its folder; a record is written whole, so a kill loses none."""
+    """The trials of a sweep in its folder; a record is written whole, so a kill loses none.
+
+    Whoever looks again and again keeps one of these: what has ended is read once.
+    """
 
     def __init__(self, paths: SweepPaths) -> None:
         self.paths = paths
+        self._ended: dict[int, Trial] = {}
 
     def read(self) -> dict[int, Trial]:
         """All that have begun, by number."""
-        return {number: self.read_one(number) for number in self.paths.begun()}
+        found = {n: self._ended.get(n) or self.read_one(n) for n in self.paths.begun()}
+        self._ended = {number: trial for number, trial in found.items() if trial.ended}
+        return found
 
     def read_one(self, number: int) -> Trial:
         record = self.paths.record(number)
@@ -67,6 +73,7 @@ class Trials:
         return trial
 
     def write(self, trial: Trial) -> None:
+        self._ended.pop(trial.number, None)
         write_json(self.paths.record(trial.number), trial.model_dump(mode="json"))
 
 

@@ -54,19 +54,20 @@ def _follow(view: _View, live: Live | None, stop: threading.Event) -> None:
 class _View:
     def __init__(self, spec: TrialsSpec, paths: SweepPaths) -> None:
         self._spec, self._paths = spec, paths
+        self._trials = Trials(paths)
         self._started = time.monotonic()
-        self._ended_before = sum(t.ended for t in Trials(paths).read().values())
+        self._ended_before = sum(t.ended for t in self._trials.read().values())
 
     def line(self) -> str:
         """The number that has ended, and how far the others are."""
-        trials = list(Trials(self._paths).read().values())
+        trials = list(self._trials.read().values())
         running = [f"trial {t.number} {self._place(t)}" for t in trials if not t.ended]
         where = ", ".join(running) or "none runs"
         return f"sweep {self._paths.name}: {self._summary(trials)}; {where}"
 
     def table(self) -> Table:
         """Trials, those with the best values first."""
-        trials = list(Trials(self._paths).read().values())
+        trials = list(self._trials.read().values())
         table = Table(title=f"sweep {self._paths.name}: {self._summary(trials)}")
         names = list(trials[0].values) if trials else []
         varied = [n for n in names if len({str(t.values[n]) for t in trials}) > 1]
