@@ -44,7 +44,7 @@ class Need(NamedTuple):
 
 
 def needs(settings: Settings, plan: Plan) -> list[Need]:
-    """What every training of a plan needs; nothing is made.
+    """Needs of every training of a plan; nothing is made.
 
     Raises:
         ConfigError, NotFound: whatever is wrong in the plan, with its key.

@@ -60,11 +60,11 @@ class PlanJob(TrialJob):
     works: dict[str, dict[str, Work]]
 
     def work(self, values: Mapping[str, Any]) -> Work:
-        """What a trial is about."""
+        """The training that a trial is of."""
         return self.works[values["training"]][values["data"]]
 
     def epochs(self, values: Mapping[str, Any]) -> int:
-        """Those of its budget."""
+        """As its budget says."""
         return self.work(values).spec.recipe.train.epochs
 
     def run(self, run: RunPaths, trial: Trial) -> dict[str, Any]:
@@ -122,7 +122,7 @@ class PlanSpec(TrialsSpec):
         return trials[number]._asdict() if number < len(trials) else None
 
     def paths(self, sweep: SweepPaths) -> PlanPaths:
-        """Where the trials are in the folder of a plan."""
+        """Places of the trials in the folder of a plan."""
         runs, records = [], []
         for trial in self.plan.trials():
             work, name = self.job.work(trial._asdict()), "-".join(map(str, trial))
@@ -158,7 +158,7 @@ def outcomes(trials: Mapping[int, Trial]) -> list[dict[str, Any]]:
 
 
 def _measuring(settings: Settings, plan: Plan, need: Need, spec: TrainSpec) -> Measuring:
-    """How a training's readings are measured: by the settings, with the data set's tolerance."""
+    """The settings' way to measure, with the tolerance of the data set."""
     tolerance = plan.data[need.data].pointing_tolerance_px
     changes: dict[str, Any] = {"bootstrap": 0}  # the spread is that over seeds
     if tolerance is not None:

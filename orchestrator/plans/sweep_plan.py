@@ -25,7 +25,7 @@ from workloads.errors import WsolError
 
 VERB = Verb("sweep", "a plan's trials", "choose another --name or remove the folder")
 REQUESTED = {"trials": "of a plan"}
-"""Of a folder: which plan it is may change, so that one can be edited."""
+"""Said of a folder; not which plan it is, so that one can be edited."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +89,7 @@ def sweep_plan(
 
 
 def _try_failed_again(trials: Trials) -> None:
-    """What a trial of a plan fails of is not its point of a space: it may be over now."""
+    """A trial of a plan does not fail of its point in a space: the reason may be gone now."""
     for trial in trials.read().values():
         if trial.state == "failed":
             trials.write(trial.model_copy(update={"state": "begun", "error": None}))

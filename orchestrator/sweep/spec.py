@@ -47,7 +47,7 @@ class SweepSpec(TrialsSpec):
 
     @property
     def metric(self) -> str:
-        """What is maximised."""
+        """The metric that is maximised."""
         return self.options.metric
 
     def parameters(self) -> dict[str, Any]:

@@ -59,7 +59,7 @@ class SweepJob(TrialJob):
     metric: SweepMetric
 
     def epochs(self, values: Mapping[str, Any]) -> int:
-        """The same for all: no search sets them."""
+        """One number for all: no search sets it."""
         return self.spec.recipe.train.epochs
 
     def run(self, run: RunPaths, trial: Trial) -> dict[str, Any]:
@@ -101,15 +101,15 @@ class TrialsSpec(Options):
     @property
     @abstractmethod
     def metric(self) -> str:
-        """What the value of a trial is of."""
+        """The metric that a trial's value is of."""
 
     @abstractmethod
     def parameters(self) -> dict[str, Any]:
-        """What a tracker is told of them."""
+        """Parameters that a tracker is told."""
 
     @abstractmethod
     def summary(self, trials: Mapping[int, Trial]) -> dict[str, float]:
-        """What a tracker is told of the trials that ended."""
+        """Metrics of the whole that a tracker is told in the end."""
 
 
 def run_trial(job: TrialJob, paths: SweepPaths, number: int) -> Trial:

@@ -38,7 +38,7 @@ _AT_ONCE = 64  # test images whose maps are in memory
 
 
 class Measuring(Options):
-    """How readings are measured.
+    """A way to measure readings.
 
     Attributes:
         val, test: splits on which cut-offs are chosen, and values taken.

@@ -202,12 +202,12 @@ class Plan(Options):
 
     @property
     def all_trainings(self) -> dict[str, Training]:
-        """Those that are given in short, and the others."""
+        """All of them, with those that are given in short."""
         short = {recipe_name(recipe): Training(recipe=recipe) for recipe in self.recipes}
         return {**short, **self.trainings}
 
     def trainings_on(self, data: str) -> dict[str, Training]:
-        """Those that a data set is for."""
+        """The trainings on a data set."""
         return {
             name: training
             for name, training in self.all_trainings.items()

@@ -87,7 +87,7 @@ def whole(settings: Settings) -> PlanResult:
 
 @pytest.fixture(scope="module")
 def shards(settings: Settings, whole: PlanResult) -> Shards:
-    """Those that were made for the whole."""
+    """The shards that were made for the whole."""
     spec = spec_of(settings, values(), "whole")
     return Shards.open(spec.job.works[CAM]["small"].spec.shards)
 
@@ -151,7 +151,7 @@ def test_killed_in_a_trial_and_continued_it_is_the_same(
     moment: str,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """What a trial comes to does not depend on those beside it, so the whole has the same."""
+    """No trial depends on those beside it, so the whole has the same values."""
     name, plan = moment.replace(" ", "-"), values(shards, recipes=[CAM], claims=[])
     with monkeypatch.context() as patch:
         if moment == "in training":
