@@ -113,8 +113,9 @@ def _answer(plan: Plan, result: PlanResult) -> RenderableType:
         for c in result.claims
     ]  # fmt: skip
     heads = ["claim", "on", "metric", "better", "than", "seeds", "holds"]
+    left = f", {result.left} left: time was up (sweep.minutes)" if result.left else ""
     facts = {
-        "trials": f"{result.finished} finished, {result.failed} failed",
+        "trials": f"{result.finished} finished, {result.failed} failed{left}",
         "folder": result.folder,
         "report": result.report,
     }

@@ -33,6 +33,7 @@ class PlanResult:
     """A finished plan.
 
     Attributes:
+        left: trials that did not end, since time was up.
         table: for each data set and reading the number of seeds, and of each metric the mean and
             the standard deviation over them (N - 1), on the test split.
         claims: what became of each, see `Verdict`.
@@ -43,6 +44,7 @@ class PlanResult:
     sweep: str
     finished: int
     failed: int
+    left: int
     table: list[dict[str, Any]]
     claims: list[dict[str, Any]]
     errors: list[str]
@@ -105,6 +107,7 @@ def _result(spec: PlanSpec, paths: SweepPaths) -> PlanResult:
         sweep=paths.name,
         finished=len(found),
         failed=len(failed),
+        left=len(spec.plan.trials()) - len(found) - len(failed),
         table=[_plain(row) for row in table(spec.plan, found)],
         claims=[finite(asdict(verdict)) for verdict in verdicts(spec.plan, found)],
         errors=[f"{paths.record(trial.number).stem}: {trial.error}" for trial in failed],

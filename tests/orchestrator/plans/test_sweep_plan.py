@@ -203,6 +203,12 @@ def test_an_edited_plan_repeats_what_it_touches(
     assert run(settings, plan, "edited", resume=True).table == first.table
     assert (len(epochs), len(measured)) == (0, 0)
 
+    hurried = settings.model_copy(
+        update={"sweep": settings.sweep.model_copy(update={"minutes": 1e-9})}
+    )
+    short = run(hurried, {**plan, "seeds": [0, 1]}, "edited", resume=True)
+    assert (short.finished, short.left, len(epochs)) == (1, 1, 0)
+
     claim = {"text": "t", "data": "small", "metric": "gt_known", "better": CAM, "than": CAM}
     told = run(settings, {**plan, "claims": [claim]}, "edited", resume=True)
     assert (len(told.claims), len(epochs), len(measured)) == (1, 0, 0)
