@@ -34,6 +34,7 @@ from orchestrator.cli import (
     serve,
     streams,
     submit,
+    sweep,
     sync,
     train,
     tune,
@@ -66,6 +67,7 @@ app.command("proposals", rich_help_panel=_STEPS)(proposals.proposals)
 app.command("train", rich_help_panel=_STEPS)(train.train)
 app.command("evaluate", rich_help_panel=_STEPS)(evaluate.evaluate)
 app.command("tune", rich_help_panel=_STEPS)(tune.tune)
+app.command("sweep", rich_help_panel=_STEPS)(sweep.sweep)
 app.command("register", rich_help_panel=_STEPS)(register.register)
 app.command("promote", rich_help_panel=_MODELS)(promote.promote)
 app.command("import", rich_help_panel=_MODELS)(importing.import_classifier)

@@ -39,6 +39,7 @@ VERBS = (
     ["train"],
     ["evaluate"],
     ["tune"],
+    ["sweep"],
     ["register"],
     ["promote"],
     ["annotate"],
