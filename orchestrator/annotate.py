@@ -44,7 +44,7 @@ from workloads.artifacts import (
     write_json,
 )
 from workloads.errors import ConfigError, Conflict, IntegrityError, NotFound
-from workloads.formats.registry import FORMATS
+from workloads.formats.registry import FORMATS, USUAL
 from workloads.images.decode import ImageLimits
 from workloads.models.localizer import Localizer
 from workloads.models.model import Model
@@ -99,8 +99,8 @@ def annotate(
     Args:
         model: a model folder, NAME@ALIAS or NAME/VERSION.
         out: the annotation folder; it may not be in `folder`.
-        formats: names from FORMATS, None for all; a finished annotation gets the missing ones
-            added.
+        formats: names from FORMATS, None for the usual ones; a finished annotation gets the
+            missing ones added.
         kept: what is kept of each image, for exports; else the defaults.
         max_quarantined: share of the files, 0 to 1, that may be quarantined; else the default.
 
@@ -108,20 +108,22 @@ def annotate(
         NotFound: no such folder or model, or no file in the folder.
         InputRejected: more were quarantined than may be, or all. What was annotated stays, so the
             same command continues once they are mended, or with a larger share.
-        ConfigError: an unknown format, or `out` is in `folder`.
+        ConfigError: an unknown format or one that needs maps, which are not kept; or `out` is in
+            `folder`.
         Conflict: `out` holds something else, the annotation of another model, or the folder
             changed since the first start; or another process is writing there.
         IntegrityError: files and parts do not add up, or a finished file was changed.
         OSError: as the file system says (a full disk, say); start again to continue.
     """
-    wanted = _checked_formats(formats)
+    kept = kept or Kept()
+    wanted = _checked_formats(formats, kept)
     if max_quarantined is None:
         max_quarantined = Annotate().max_quarantined
     check_address(folder, "the images")
     check_address(out, "--out")
     folder, out = absolute(folder), absolute(out)
     found = fetch_model(machine, model)
-    request = _request(machine, folder, out, found, kept or Kept())
+    request = _request(machine, folder, out, found, kept)
     with claim(out, _deciding(request, out), VERB):
         if not exists(out / LISTING):
             write_json(out / LISTING, {**request, "first": _digest_of(request)})
@@ -185,9 +187,15 @@ class Annotator:
         return localizer
 
 
-def _checked_formats(formats: Sequence[str] | None) -> list[str]:
-    """Each format once; fail early on unknown names."""
-    return [FORMATS[name].name for name in dict.fromkeys(formats or sorted(FORMATS))]
+def _checked_formats(formats: Sequence[str] | None, kept: Kept) -> list[str]:
+    """Each format once; fail early on unknown names, and on those that this cannot have."""
+    kinds = [FORMATS[name] for name in dict.fromkeys(formats or USUAL)]
+    mapped = [kind.name for kind in kinds if kind.needs_maps]
+    if mapped and not kept.maps:
+        raise ConfigError(
+            f"--format {mapped[0]} needs maps, which are not kept; add --set annotate.maps=true"
+        )
+    return [kind.name for kind in kinds]
 
 
 def _deciding(request: dict[str, Any], out: Path) -> dict[str, Any]:

@@ -108,7 +108,10 @@ def formats() -> list[Entry]:
     """Export formats of annotations."""
     from workloads.formats.registry import FORMATS
 
-    return [Entry(n, summary_of(f), {"writes": f.path}) for n, f in FORMATS.items()]
+    return [
+        Entry(n, summary_of(f), {"writes": f.path, "needs_maps": f.needs_maps})
+        for n, f in FORMATS.items()
+    ]
 
 
 def recipes() -> list[Entry]:
@@ -186,7 +189,7 @@ KINDS: dict[str, Kind] = {
     "backbones": Kind("networks that methods are built on, for recipes", backbones),
     "datasets": Kind("data sets, for data.dataset and wsol ingest", datasets),
     "metrics": Kind("what wsol evaluate measures", metrics),
-    "formats": Kind("export formats of wsol annotate", formats),
+    "formats": Kind("export formats of wsol export and wsol annotate", formats),
     "recipes": Kind(
         "trainings and rows of the papers, for pipeline.recipes, wsol train and wsol reproduce",
         recipes,

@@ -14,6 +14,7 @@ from typing import Any, Self
 
 from workloads.annotation.found import FoundImage
 from workloads.annotation.listing import ListedFile, Listing
+from workloads.annotation.options import Kept
 from workloads.annotation.parts import ChunkResult, part_path, read_part, read_parts, write_part
 from workloads.annotation.selection import Selection
 from workloads.artifacts import QUARANTINE, read_json, write_text
@@ -65,13 +66,16 @@ class AnnotationStore:
         """Write the part of one chunk, whole or not at all."""
         write_part(self._part(index), result)
 
-    def results(self) -> Iterator[ChunkResult]:
+    def results(self, *, maps: bool = True) -> Iterator[ChunkResult]:
         """All chunks in order.
+
+        Args:
+            maps: whether to read the maps, where they were kept.
 
         Raises:
             IntegrityError: a part is missing or is not that of its chunk.
         """
-        return read_parts(self.folder / PARTS, self.listing)
+        return read_parts(self.folder / PARTS, self.listing, maps=maps)
 
     @property
     def model_name(self) -> str:
@@ -84,15 +88,22 @@ class AnnotationStore:
         """Those of the model, at which boxes were found."""
         return Cutoffs.parse(self.request["cutoffs"], f"{self.folder / LISTING}: cutoffs")
 
-    def found(self) -> Iterator[FoundImage]:
+    @property
+    def kept(self) -> Kept:
+        """What was kept of each image."""
+        return Kept.parse(self.request.get("kept"), f"{self.folder / LISTING}: kept")
+
+    def found(self, *, maps: bool = True) -> Iterator[FoundImage]:
         """All images that were read, in the order of the listing."""
-        for chunk in self.results():
+        for chunk in self.results(maps=maps):
             yield from chunk.rows
 
-    def images(self, selection: Selection | None = None) -> Iterator[AnnotatedImage]:
+    def images(
+        self, selection: Selection | None = None, *, maps: bool = True
+    ) -> Iterator[AnnotatedImage]:
         """The same with the boxes of a selection, else those of the model's own threshold."""
         selection = selection or Selection.of(self.cutoffs, self.classes)
-        yield from map(selection.apply, self.found())
+        yield from map(selection.apply, self.found(maps=maps))
 
     def contents(self) -> dict[int, str]:
         """Image id to the SHA-256 of its file, of all that were read so far."""
@@ -100,7 +111,7 @@ class AnnotationStore:
         written = self._written()
         for index in self.listing.chunks:
             if self._part(index) in written:
-                found |= read_part(self._part(index)).contents
+                found |= read_part(self._part(index), maps=False).contents
         return found
 
     def counts(self) -> dict[str, int]:
@@ -111,7 +122,7 @@ class AnnotationStore:
         """
         own = self.cutoffs.score_threshold
         read = quarantined = boxes = 0
-        for chunk in self.results():
+        for chunk in self.results(maps=False):
             read += len(chunk.rows)
             quarantined += len(chunk.quarantined)
             boxes += sum(len(row.candidates.detections_at(own)) for row in chunk.rows)
@@ -128,7 +139,7 @@ class AnnotationStore:
         write_text(self.folder / QUARANTINE, "".join(self._quarantine_lines()))
 
     def _quarantine_lines(self) -> Iterator[str]:
-        for chunk in self.results():
+        for chunk in self.results(maps=False):
             for file in chunk.quarantined:
                 yield json.dumps(asdict(file), ensure_ascii=False) + "\n"
 

@@ -42,6 +42,7 @@ VERBS = (
     ["register"],
     ["promote"],
     ["annotate"],
+    ["export"],
     ["serve"],
     ["sync"],
     ["list"],
