@@ -135,9 +135,9 @@ class Review:
             lost += self._lost(image, images_left.pop(image.image_id, ()))
         said = []
         if images_left:
-            said.append(f"{len(images_left)} image ids unknown (the first: {min(images_left)})")
+            said.append(f"unknown image ids: {len(images_left)} (the first: {min(images_left)})")
         if lost:
-            said.append(f"{len(lost)} boxes not there (the first: {lost[0]})")
+            said.append(f"boxes not there: {len(lost)} (the first: {lost[0]})")
         if said:
             raise ConfigError(
                 f"{self.source}: {', '.join(said)}; give the review of this annotation, at the "
