@@ -48,7 +48,7 @@ from workloads.artifacts import (
 )
 from workloads.errors import ConfigError, Conflict, IntegrityError, NotFound
 from workloads.files import read_text
-from workloads.formats.registry import FORMATS
+from workloads.formats.registry import FORMATS, USUAL
 from workloads.images.decode import ImageLimits
 from workloads.models.localizer import Localizer
 from workloads.models.model import Model
@@ -112,8 +112,8 @@ def annotate(
         images: a folder, or whatever else `SOURCES` knows.
         model: a model folder, NAME@ALIAS or NAME/VERSION.
         out: the annotation folder; it may not be among the images.
-        formats: names from FORMATS, None for all; a finished annotation gets the missing ones
-            added.
+        formats: names from FORMATS, None for the usual ones; a finished annotation gets the
+            missing ones added.
         kept: what is kept of each image, for exports; else the defaults.
         max_quarantined: share of the files, 0 to 1, that may be quarantined; else the default.
 
@@ -121,13 +121,15 @@ def annotate(
         NotFound: no such collection or model, or no file in it.
         InputRejected: more were quarantined than may be, or all. What was annotated stays, so the
             same command continues once they are mended, or with a larger share.
-        ConfigError: an unknown format, or `out` is among the images.
+        ConfigError: an unknown format or one that needs maps, which are not kept; or `out` is
+            among the images.
         Conflict: `out` holds something else, the annotation of another model, or of a collection
             that holds other images now; or another process is writing there.
         IntegrityError: files and parts do not add up, or a finished file was changed.
         OSError: as the file system says (a full disk, say); start again to continue.
     """
-    wanted = _checked_formats(formats)
+    kept = kept or Kept()
+    wanted = _checked_formats(formats, kept)
     if max_quarantined is None:
         max_quarantined = Annotate().max_quarantined
     check_address(images, "the images")
@@ -137,7 +139,7 @@ def annotate(
     if source.covers(out):
         raise ConfigError(f"{out}: is among the images of {source.path}; choose an --out elsewhere")
     files = _listed(source)  # before anything is made: there may be no such collection
-    request = _request(machine, found, kept or Kept())
+    request = _request(machine, found, kept)
     with claim(out, _deciding(request), VERB):
         store = _store(out, request, files, source, update=update)
         if not _is_finished(out, wanted):
@@ -218,9 +220,15 @@ class Annotator:
         return localizer
 
 
-def _checked_formats(formats: Sequence[str] | None) -> list[str]:
-    """Each format once; fail early on unknown names."""
-    return [FORMATS[name].name for name in dict.fromkeys(formats or sorted(FORMATS))]
+def _checked_formats(formats: Sequence[str] | None, kept: Kept) -> list[str]:
+    """Each format once; fail early on unknown names, and on those that this cannot have."""
+    kinds = [FORMATS[name] for name in dict.fromkeys(formats or USUAL)]
+    mapped = [kind.name for kind in kinds if kind.needs_maps]
+    if mapped and not kept.maps:
+        raise ConfigError(
+            f"--format {mapped[0]} needs maps, which are not kept; add --set annotate.maps=true"
+        )
+    return [kind.name for kind in kinds]
 
 
 def _listed(source: Source) -> Iterator[ListedFile]:

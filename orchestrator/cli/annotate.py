@@ -40,7 +40,9 @@ def annotate(
     formats: Annotated[
         list[str] | None,
         typer.Option(
-            "--format", help="See `wsol list formats`; repeat for more.", show_default="all"
+            "--format",
+            help="See `wsol list formats`; repeat for more.",
+            show_default="coco and parquet",
         ),
     ] = None,
     update: Annotated[

@@ -22,6 +22,7 @@ from orchestrator.cli import (
     data,
     doctor,
     evaluate,
+    export,
     importing,
     ingest,
     jobs,
@@ -72,6 +73,7 @@ app.command("register", rich_help_panel=_STEPS)(register.register)
 app.command("promote", rich_help_panel=_MODELS)(promote.promote)
 app.command("import", rich_help_panel=_MODELS)(importing.import_classifier)
 app.command("annotate", rich_help_panel=_MODELS)(annotate.annotate)
+app.command("export", rich_help_panel=_MODELS)(export.export)
 app.command("serve", rich_help_panel=_MODELS)(serve.serve)
 app.command("sync", rich_help_panel=_MODELS)(sync.sync)
 app.command("submit", rich_help_panel=_CLUSTERS)(submit.submit)

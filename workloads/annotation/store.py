@@ -17,6 +17,7 @@ from typing import Any, Self
 from workloads.annotation.changes import Changes, compared
 from workloads.annotation.found import FoundImage
 from workloads.annotation.listing import ListedFile, Listing, write_listing
+from workloads.annotation.options import Kept
 from workloads.annotation.parts import (
     ChunkResult,
     part_path,
@@ -119,13 +120,16 @@ class AnnotationStore:
         """Write the part of one chunk, whole or not at all."""
         write_part(self._part(index), result)
 
-    def results(self) -> Iterator[ChunkResult]:
+    def results(self, *, maps: bool = True) -> Iterator[ChunkResult]:
         """All chunks in order.
+
+        Args:
+            maps: whether to read the maps, where they were kept.
 
         Raises:
             IntegrityError: a part is missing or is not that of its chunk.
         """
-        return read_parts(self.folder / PARTS, self.listing)
+        return read_parts(self.folder / PARTS, self.listing, maps=maps)
 
     @property
     def model_name(self) -> str:
@@ -138,15 +142,22 @@ class AnnotationStore:
         """Those of the model, at which boxes were found."""
         return Cutoffs.parse(self.request["cutoffs"], f"{self.folder / LISTING}: cutoffs")
 
-    def found(self) -> Iterator[FoundImage]:
+    @property
+    def kept(self) -> Kept:
+        """What was kept of each image."""
+        return Kept.parse(self.request.get("kept"), f"{self.folder / LISTING}: kept")
+
+    def found(self, *, maps: bool = True) -> Iterator[FoundImage]:
         """All images that were read, in the order of the listing."""
-        for chunk in self.results():
+        for chunk in self.results(maps=maps):
             yield from chunk.rows
 
-    def images(self, selection: Selection | None = None) -> Iterator[AnnotatedImage]:
+    def images(
+        self, selection: Selection | None = None, *, maps: bool = True
+    ) -> Iterator[AnnotatedImage]:
         """The same with the boxes of a selection, else those of the model's own threshold."""
         selection = selection or Selection.of(self.cutoffs, self.classes)
-        yield from map(selection.apply, self.found())
+        yield from map(selection.apply, self.found(maps=maps))
 
     def content_of(self, image_id: int) -> str | None:
         """SHA-256 of a file as it was read; None if it was not."""
@@ -194,4 +205,4 @@ def _listing_name(generation: int) -> str:
 
 @lru_cache(maxsize=4)
 def _contents(part: Path) -> Mapping[int, str]:
-    return read_part(part).contents
+    return read_part(part, maps=False).contents

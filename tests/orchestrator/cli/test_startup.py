@@ -43,6 +43,7 @@ VERBS = (
     ["register"],
     ["promote"],
     ["annotate"],
+    ["export"],
     ["serve"],
     ["sync"],
     ["list"],
