@@ -74,7 +74,8 @@ class AnnotationStore:
         """Start a store with the files of a first listing."""
         name = _listing_name(0)
         written = write_listing(folder / name, files)
-        write_json(folder / LISTING, {**request, "files": name, "batches": [written.files]})
+        facts = {"files": name, "batches": [written.files], "listed": written.digest}
+        write_json(folder / LISTING, {**request, **facts})
         return cls.open(folder)
 
     def follow(self, source: Source) -> tuple[Self, Changes]:
@@ -86,9 +87,10 @@ class AnnotationStore:
             unseal(self.folder)
             old = self.request["files"]
             name = _listing_name(int(old.rpartition("-")[2]) + 1)
-            comparison.write(self.folder / name)
+            written = comparison.write(self.folder / name)
         batches = [*self.listing.batches, *([changes.new] if changes.new else [])]
-        write_json(self.folder / LISTING, {**self.request, "files": name, "batches": batches})
+        facts = {"files": name, "batches": batches, "listed": written.digest}
+        write_json(self.folder / LISTING, {**self.request, **facts})
         for path in storage_of(self.folder).files(self.folder / old):
             remove(path)
         return type(self).open(self.folder), changes
@@ -104,6 +106,11 @@ class AnnotationStore:
             if file and not file.gone and not source.is_there(file, self.content_of(place)):
                 return file.name
         return None
+
+    @property
+    def listing_key(self) -> tuple[Any, ...]:
+        """Equal for stores of the same files in the same chunks."""
+        return self.request["listed"], self.request["chunk_images"], *self.request["batches"]
 
     @property
     def classes(self) -> list[str]:
@@ -139,12 +146,12 @@ class AnnotationStore:
 
     @property
     def cutoffs(self) -> Cutoffs:
-        """Those of the model, at which boxes were found."""
+        """The model's cut-offs, at which boxes were found."""
         return Cutoffs.parse(self.request["cutoffs"], f"{self.folder / LISTING}: cutoffs")
 
     @property
     def kept(self) -> Kept:
-        """What was kept of each image."""
+        """Choice of what was kept of each image."""
         return Kept.parse(self.request.get("kept"), f"{self.folder / LISTING}: kept")
 
     def found(self, *, maps: bool = True) -> Iterator[FoundImage]:
