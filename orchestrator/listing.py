@@ -115,7 +115,10 @@ def formats() -> list[Entry]:
     """Export formats of annotations."""
     from workloads.formats.registry import FORMATS
 
-    return [Entry(n, summary_of(f), {"writes": f.path}) for n, f in FORMATS.items()]
+    return [
+        Entry(n, summary_of(f), {"writes": f.path, "needs_maps": f.needs_maps})
+        for n, f in FORMATS.items()
+    ]
 
 
 def recipes() -> list[Entry]:
@@ -194,7 +197,7 @@ KINDS: dict[str, Kind] = {
     "datasets": Kind("data sets, for data.dataset and wsol ingest", datasets),
     "metrics": Kind("what wsol evaluate measures", metrics),
     "collections": Kind("what wsol annotate reads", collections),
-    "formats": Kind("export formats of wsol annotate", formats),
+    "formats": Kind("export formats of wsol export and wsol annotate", formats),
     "recipes": Kind(
         "trainings and rows of the papers, for pipeline.recipes, wsol train and wsol reproduce",
         recipes,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -42,3 +42,14 @@ class Detections:
 
     def __len__(self) -> int:
         return len(self.scores)
+
+    def take(self, kept: NDArray[np.bool_]) -> Detections:
+        """Some of the boxes, by a (N,) mask, in their order."""
+        if kept.all():
+            return self
+        return replace(
+            self,
+            boxes_xyxy=self.boxes_xyxy[kept],
+            scores=self.scores[kept],
+            labels=self.labels[kept],
+        )

@@ -12,25 +12,9 @@ from typing import NamedTuple
 
 from workloads.benchmarks.extent import Extent
 from workloads.benchmarks.interleaved import one_torch_thread
-from workloads.benchmarks.plain_annotation import PlainLoop, make_images, make_model
+from workloads.benchmarks.plain_annotation import RUNS, PlainLoop, make_images, make_model
 from workloads.errors import WsolError
 from workloads.models.model import Model
-
-
-class Run(NamedTuple):
-    """One network: side of its input, and how many images are annotated in how many rounds."""
-
-    side: int
-    images: dict[Extent, int]
-    rounds: dict[Extent, int]
-
-
-RUNS = {
-    "tiny": Run(
-        64, {"quick": 300, "usual": 2_000, "full": 10_000}, {"quick": 1, "usual": 3, "full": 5}
-    ),
-    "vgg16": Run(224, {"quick": 0, "usual": 96, "full": 400}, {"quick": 0, "usual": 1, "full": 3}),
-}
 
 
 def compare_annotation(extent: Extent = "usual") -> dict[str, object]:

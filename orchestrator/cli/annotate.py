@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -13,10 +13,16 @@ from orchestrator.cli.common import (
     QuarantinedOption,
     SetOption,
     champion,
+    exit_if_quarantined,
     read_settings,
     report,
 )
-from orchestrator.cli.output import Output, working
+from orchestrator.cli.output import Output, emit, make_table, plain, working
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from orchestrator.annotate.annotate import AnnotateResult
 
 
 def annotate(
@@ -30,17 +36,20 @@ def annotate(
     ],
     out: Annotated[Path, typer.Option(metavar="FOLDER", help="Where the annotations go.")],
     model: Annotated[
-        str | None,
+        list[str] | None,
         typer.Option(
             metavar="NAME@ALIAS",
-            help="Also NAME/VERSION or a model's folder; else the settings' champion.",
+            help="Also NAME/VERSION or a model's folder; else the settings' champion. Several, "
+            "repeated, look at each image in turn; each has a folder in --out.",
             show_default=False,
         ),
     ] = None,
     formats: Annotated[
         list[str] | None,
         typer.Option(
-            "--format", help="See `wsol list formats`; repeat for more.", show_default="all"
+            "--format",
+            help="See `wsol list formats`; repeat for more.",
+            show_default="coco and parquet",
         ),
     ] = None,
     update: Annotated[
@@ -59,13 +68,22 @@ def annotate(
     was quarantined, 2 if none could be read or more than --max-quarantined were.
     """
     settings = read_settings(context, config, overrides)
-    from orchestrator.annotate import annotate as work
+    from orchestrator.annotate.annotate import annotate_with, places
 
     with working():
         share = settings.annotate.max_quarantined if max_quarantined is None else max_quarantined
-        name = model or champion(settings)
-        result = work(
-            settings, images, name, out,
+        found = annotate_with(
+            settings, images, places(out, model or [champion(settings)]),
             formats=formats, kept=settings.annotate.kept, max_quarantined=share, update=update,
         )  # fmt: skip
-    report(result, output)
+    if len(found) == 1:
+        report(found[0], output)
+        return
+    emit(found, output, lambda: _table(found))
+    if any(result.quarantined for result in found):
+        exit_if_quarantined(plain(found[0]))
+
+
+def _table(found: list[AnnotateResult]) -> Table:
+    columns = ["out", "read", "quarantined", "boxes", "images_per_s"]
+    return make_table(columns, [[getattr(one, name) for name in columns] for one in found])

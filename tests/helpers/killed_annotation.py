@@ -6,7 +6,7 @@ from pathlib import Path
 
 from commands import start, wait_until
 
-from orchestrator.annotate import annotate
+from orchestrator.annotate.annotate import annotate
 from orchestrator.config.settings import Settings
 from workloads import artifacts
 

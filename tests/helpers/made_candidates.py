@@ -29,8 +29,12 @@ def made_detections(
     )
 
 
-def made_candidates(found: Detections) -> Candidates:
-    """A candidate for each class of the boxes, with their best score, its point in their middle."""
+def made_candidates(found: Detections, *, maps: bool = False) -> Candidates:
+    """A candidate for each class of the boxes, with their best score, its point in their middle.
+
+    Args:
+        maps: whether each has a map, which is the class index + 1 in its best box and 0 elsewhere.
+    """
     labels = np.unique(found.labels)
     best = [int(np.flatnonzero(found.labels == k)[0]) for k in labels]
     corners = found.boxes_xyxy[best]
@@ -39,15 +43,36 @@ def made_candidates(found: Detections) -> Candidates:
         scores=found.scores[best],
         points_xy=(corners[:, :2] + corners[:, 2:]) / 2,
         detections=found,
+        maps=tuple(
+            (made_map(box, k + 1, found.width, found.height),)
+            for box, k in zip(corners, labels.tolist(), strict=True)
+        )
+        if maps
+        else None,
     )
 
 
-def found_image(image_id: int, file_name: str, found: Detections) -> FoundImage:
-    return FoundImage(image_id, file_name, 1, made_candidates(found))
+def made_map(
+    box: NDArray[np.float32], value: float, width: int, height: int
+) -> NDArray[np.float32]:
+    """(height, width) of 0, and a value in all pixels that a box touches."""
+    x0, y0 = np.floor(box[:2]).astype(int)
+    x1, y1 = np.ceil(box[2:]).astype(int)
+    pixels = np.zeros((height, width), np.float32)
+    pixels[y0:y1, x0:x1] = value
+    return pixels
 
 
-def annotated_image(image_id: int, file_name: str, found: Detections) -> AnnotatedImage:
-    return AnnotatedImage(image_id, file_name, found, 1, made_candidates(found))
+def found_image(
+    image_id: int, file_name: str, found: Detections, *, maps: bool = False
+) -> FoundImage:
+    return FoundImage(image_id, file_name, 1, made_candidates(found, maps=maps))
+
+
+def annotated_image(
+    image_id: int, file_name: str, found: Detections, *, maps: bool = False
+) -> AnnotatedImage:
+    return AnnotatedImage(image_id, file_name, found, 1, made_candidates(found, maps=maps))
 
 
 class Finding:

@@ -11,7 +11,7 @@ from commands import start_wsol, wait_until, wsol
 from killed_annotation import exports, kill_and_repeat
 from samples import make_images, make_settings
 
-from orchestrator.annotate import annotate
+from orchestrator.annotate.annotate import annotate
 from orchestrator.config.settings import Settings
 from orchestrator.config.workspace import Workspace
 from orchestrator.data.make import make

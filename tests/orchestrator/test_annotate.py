@@ -14,7 +14,7 @@ from killed_annotation import EXPORTS, exports, kill_and_repeat
 from pycocotools.coco import COCO
 from samples import CLASSES, make_images, make_model, make_settings
 
-from orchestrator.annotate import AnnotateResult, annotate
+from orchestrator.annotate.annotate import AnnotateResult, annotate, annotate_with, places
 from orchestrator.config.settings import Settings
 from orchestrator.engine.leases import lease
 from workloads import artifacts
@@ -302,7 +302,7 @@ def test_a_model_that_changed_after_the_check(copy, work, model_folder, tmp_path
     shutil.copytree(model_folder, changed)
     found = Model.open(changed)
     (changed / "weights.safetensors").write_bytes(b"other")
-    monkeypatch.setattr("orchestrator.annotate.fetch_model", lambda *_: found)
+    monkeypatch.setattr("orchestrator.annotate.annotate.fetch_model", lambda *_: found)
     with pytest.raises(IntegrityError, match=r"weights\.safetensors"):
         work()
 
@@ -316,3 +316,35 @@ def test_killed_and_started_again(settings, work, model_folder, tmp_path):
     manifest = artifacts.read_manifest(out, "annotation")
     assert manifest["read"] == manifest["listed"] == 160
     assert exports(out) == exports(work(images=folder, out=tmp_path / "peace").out)
+
+
+def test_several_models_in_one_pass_are_each_alone(
+    whole: AnnotateResult, images: Path, model_folder: Path, settings: Settings, tmp_path: Path
+) -> None:
+    """One of them had begun before, and ended in between: each part is written where it lacks."""
+    other = make_model(tmp_path / "other", seed=1)
+    outs = places(tmp_path / "both", [str(model_folder), str(other)])
+    assert len(outs) == 2
+    first, second = outs
+    results = annotate_with(settings, images, outs, max_quarantined=SHARE)
+    assert [one.out for one in results] == [first, second]
+    assert exports(first) == exports(whole.out)
+    assert exports(first) != exports(second)
+    alone = annotate(settings, images, str(other), tmp_path / "alone", max_quarantined=SHARE)
+    assert exports(second) == exports(alone.out)
+    unfinish(second)
+    part_path(second / "parts", 1).unlink()
+    kept = part_path(first / "parts", 1).stat().st_mtime_ns
+    annotate_with(settings, images, outs, max_quarantined=SHARE)
+    assert exports(second) == exports(alone.out)
+    assert part_path(first / "parts", 1).stat().st_mtime_ns == kept
+
+
+def test_places_of_several_models() -> None:
+    out = Path("to")
+    assert places(out, ["a@b"]) == {out: "a@b"}
+    assert places(out, ["a@b", "m/2", "./x/y"]) == {
+        out / "a-b": "a@b", out / "m-2": "m/2", out / "x-y": "./x/y",
+    }  # fmt: skip
+    with pytest.raises(ConfigError, match="two of them are one"):
+        places(out, ["m/2", "m@2"])

@@ -63,7 +63,7 @@ def test_one_module_names_the_manifest() -> None:
 
 # Modules that work on artifacts; the images of users, /proc and pages go other ways.
 ARTIFACTS = [
-    *(f"orchestrator/{name}.py" for name in ("annotate", "evaluate", "ingest", "predict")),
+    *(f"orchestrator/{name}.py" for name in ("annotate/annotate", "evaluate", "ingest", "predict")),
     *(f"orchestrator/{name}.py" for name in ("proposals", "engine/claims", "pipeline/stages")),
     "workloads/artifacts.py",
     "workloads/parquet.py",

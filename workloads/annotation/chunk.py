@@ -65,31 +65,48 @@ class ChunkWork:
     """Reads and annotates the files of chunks.
 
     Attributes:
+        finders: the models; an image is read and decoded once for all of them.
         source: where the files are.
         kept: what is kept of each image.
         threads: that read and decode beside the model; 1 does so in turn with it.
         phases: where the time goes.
     """
 
-    finder: Finder
+    finders: tuple[Finder, ...]
     source: Source
     limits: ImageLimits
     kept: Kept
     threads: int = 1
     phases: Phases = field(default_factory=Phases)
 
-    def annotate(self, files: Iterable[ListedFile], first_id: int) -> ChunkResult:
-        """All that is found; a file that cannot be used is quarantined.
+    def annotate(
+        self, files: Iterable[ListedFile], first_id: int, wanted: Sequence[int] = (0,)
+    ) -> list[ChunkResult]:
+        """All that some models find; a file that cannot be used is quarantined.
 
         Args:
             first_id: image id of the first file.
+            wanted: numbers of the finders to ask.
 
         Raises:
             OSError: reading fails for a reason that is not the file's (see `Source.read`).
         """
-        rows: list[FoundImage] = []
+        rows: list[list[FoundImage]] = [[] for _ in wanted]
         quarantined: list[QuarantinedFile] = []
         contents: dict[int, str] = {}
+        for batch in self._batches(files, first_id, quarantined, contents):
+            for own, number in zip(rows, wanted, strict=True):
+                own += self._found(self.finders[number], batch)
+        return [ChunkResult(tuple(own), tuple(quarantined), contents) for own in rows]
+
+    def _batches(
+        self,
+        files: Iterable[ListedFile],
+        first_id: int,
+        quarantined: list[QuarantinedFile],
+        contents: dict[int, str],
+    ) -> Iterator[list[_Decoded]]:
+        """Images in batches; notes what is quarantined, and the content of what was read."""
         batch: list[_Decoded] = []
         numbered = enumerate(files, start=first_id)
         for image in in_order(self._decoded, numbered, self.threads, 2 * BATCH_IMAGES):
@@ -100,10 +117,10 @@ class ChunkWork:
                 continue
             batch.append(image)
             if _is_full(batch):
-                rows += self._found(batch)
+                yield batch
                 batch = []
-        rows += self._found(batch)
-        return ChunkResult(tuple(rows), tuple(quarantined), contents)
+        if batch:
+            yield batch
 
     def _decoded(self, numbered: tuple[int, ListedFile]) -> _Decoded:
         image_id, file = numbered
@@ -120,10 +137,8 @@ class ChunkWork:
             return _Decoded(image_id, file.in_part, content, None, 1, str(error))
         return _Decoded(image_id, file.in_part, content, pixels, orientation)
 
-    def _found(self, batch: Sequence[_Decoded]) -> list[FoundImage]:
-        if not batch:
-            return []
-        found = self.finder.candidates(
+    def _found(self, finder: Finder, batch: Sequence[_Decoded]) -> list[FoundImage]:
+        found = finder.candidates(
             [one.pixels for one in batch if one.pixels is not None],
             floor=self.kept.min_score,
             most=self.kept.classes_per_image,

@@ -8,7 +8,7 @@ by at most 1/131,070 of that range.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -35,6 +35,8 @@ FOUND_FIELDS = (
     pa.field("map_ranges", pa.list_(pa.float32())),  # flat, lowest and highest of each
     pa.field("maps", pa.binary()),  # uint16, little-endian, one after the other
 )
+MAP_COLUMNS = ("map_sizes", "map_ranges", "maps")
+_LISTS = ("candidates", "class_scores", "points_xy", "boxes_xyxy", "scores", "labels")
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,23 +72,41 @@ def found_row(candidates: Candidates, orientation: int) -> dict[str, Any]:
     }
 
 
-def candidates_of(row: dict[str, Any]) -> Candidates:
-    """Inverse of `found_row`; maps as precise as they are kept."""
-    detections = Detections(
-        boxes_xyxy=np.asarray(row["boxes_xyxy"], np.float32).reshape(-1, 4),
-        scores=np.asarray(row["scores"], np.float32),
-        labels=np.asarray(row["labels"], np.int32),
-        width=row["width"],
-        height=row["height"],
-    )
-    labels = np.asarray(row["candidates"], np.int32)
-    return Candidates(
-        labels=labels,
-        scores=np.asarray(row["class_scores"], np.float32),
-        points_xy=np.asarray(row["points_xy"], np.float32).reshape(-1, 2),
-        detections=detections,
-        maps=None if row["maps"] is None else _maps(row, len(labels)),
-    )
+def candidates_in(table: pa.Table) -> Iterator[Candidates]:
+    """Inverse of `found_row`, row by row; maps as precise as they are kept.
+
+    Args:
+        table: the columns of `FOUND_FIELDS`; those of the maps may be missing, and so are they.
+    """
+    lists = {name: _lists(table, name) for name in _LISTS}
+    widths, heights = (table[name].to_pylist() for name in ("width", "height"))
+    kept = _kept_maps(table)
+    for row, (width, height) in enumerate(zip(widths, heights, strict=True)):
+        of = {name: values[ends[row] : ends[row + 1]] for name, (values, ends) in lists.items()}
+        found = Detections(
+            of["boxes_xyxy"].reshape(-1, 4), of["scores"], of["labels"], width, height
+        )
+        yield Candidates(
+            labels=of["candidates"],
+            scores=of["class_scores"],
+            points_xy=of["points_xy"].reshape(-1, 2),
+            detections=found,
+            maps=_maps(kept[row], len(of["candidates"])),
+        )
+
+
+def _lists(table: pa.Table, name: str) -> tuple[NDArray, list[int]]:
+    """The values of all lists of a column one after the other, and where each begins and ends."""
+    column = table[name].combine_chunks()
+    return column.values.to_numpy(), column.offsets.to_pylist()
+
+
+def _kept_maps(table: pa.Table) -> list[dict[str, Any] | None]:
+    """For each row its columns of maps, None where there are none."""
+    if "maps" not in table.column_names:
+        return [None] * table.num_rows
+    rows = table.select(MAP_COLUMNS).to_pylist()
+    return [None if row["maps"] is None else row for row in rows]
 
 
 NOTHING = Candidates(
@@ -95,7 +115,7 @@ NOTHING = Candidates(
     points_xy=np.zeros((0, 2), np.float32),
     detections=Detections(no_boxes(), np.zeros(0, np.float32), np.zeros(0, np.int32), 0, 0),
 )
-"""Of a file that could not be read."""
+"""Candidates of a file that could not be read."""
 
 
 def _map_columns(maps: Iterable[Maps] | None) -> dict[str, Any]:
@@ -117,7 +137,9 @@ def _packed(one: NDArray[np.float32]) -> NDArray[np.uint16]:
     return np.rint(shares * _STEPS).astype("<u2")
 
 
-def _maps(row: dict[str, Any], candidates: int) -> tuple[Maps, ...]:
+def _maps(row: Mapping[str, Any] | None, candidates: int) -> tuple[Maps, ...] | None:
+    if row is None:
+        return None
     sizes = np.asarray(row["map_sizes"], np.int64).reshape(-1, 2)
     ranges = np.asarray(row["map_ranges"], np.float64).reshape(-1, 2)
     values = np.frombuffer(row["maps"], "<u2")

@@ -176,7 +176,7 @@ class OtherStore:
         return None
 
     def _read_chunk(self, index: int) -> dict[str, tuple[str | None, Detections]]:
-        result: ChunkResult = self._store.chunk(index)
+        result: ChunkResult = self._store.chunk(index, maps=False)
         return {
             row.file_name: (result.contents.get(row.image_id), self._boxes(row))
             for row in result.rows

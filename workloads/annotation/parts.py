@@ -18,9 +18,10 @@ from numpy.typing import NDArray
 
 from workloads.annotation.found import (
     FOUND_FIELDS,
+    MAP_COLUMNS,
     NOTHING,
     FoundImage,
-    candidates_of,
+    candidates_in,
     found_row,
 )
 from workloads.annotation.listing import ListedFile, Listing
@@ -37,6 +38,7 @@ PART_SCHEMA = pa.schema(
         pa.field("sha256", pa.string()),  # of the file; null if it was not read
     ]
 )
+_WITHOUT_MAPS = pa.schema([field for field in PART_SCHEMA if field.name not in MAP_COLUMNS])
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,25 +82,30 @@ def write_part(path: Path, result: ChunkResult) -> None:
     write_parquet(path, pa.Table.from_pylist(rows, schema=PART_SCHEMA))
 
 
-def read_part(path: Path) -> ChunkResult:
+def read_part(path: Path, *, maps: bool = True) -> ChunkResult:
     """Inverse of `write_part`.
+
+    Args:
+        maps: whether to read the maps, which are most of a part, if it has them.
 
     Raises:
         IntegrityError: missing, or not such a part.
     """
-    rows = _table(path, PART_SCHEMA).to_pylist()
-    return ChunkResult(
-        tuple(_found(row) for row in rows if row["reason"] is None),
-        tuple(
-            QuarantinedFile(row["image_id"], row["file_name"], row["reason"])
-            for row in rows
-            if row["reason"] is not None
-        ),
-        {row["image_id"]: row["sha256"] for row in rows if row["sha256"] is not None},
-    )
+    table = _table(path, PART_SCHEMA if maps else _WITHOUT_MAPS)
+    found = list(candidates_in(table))
+    rows, quarantined = list[FoundImage](), list[QuarantinedFile]()
+    columns = ("image_id", "file_name", "orientation", "reason", "sha256")
+    ids, names, orientations, reasons, hashes = (table[name].to_pylist() for name in columns)
+    for i, reason in enumerate(reasons):
+        if reason is None:
+            rows.append(FoundImage(ids[i], names[i], orientations[i], found[i]))
+        else:
+            quarantined.append(QuarantinedFile(ids[i], names[i], reason))
+    contents = {i: sha256 for i, sha256 in zip(ids, hashes, strict=True) if sha256 is not None}
+    return ChunkResult(tuple(rows), tuple(quarantined), contents)
 
 
-def read_parts(folder: Path, listing: Listing) -> Iterator[ChunkResult]:
+def read_parts(folder: Path, listing: Listing, *, maps: bool = True) -> Iterator[ChunkResult]:
     """All parts in order, each checked against the listing, with the names that files have now.
 
     Files that are gone are left out.
@@ -107,17 +114,17 @@ def read_parts(folder: Path, listing: Listing) -> Iterator[ChunkResult]:
         IntegrityError: a part is missing or is not that of its chunk.
     """
     for index in listing.chunks:
-        yield read_chunk(folder, listing, index)
+        yield read_chunk(folder, listing, index, maps=maps)
 
 
-def read_chunk(folder: Path, listing: Listing, index: int) -> ChunkResult:
+def read_chunk(folder: Path, listing: Listing, index: int, *, maps: bool = True) -> ChunkResult:
     """The part of one chunk, as `read_parts` gives it.
 
     Raises:
         IntegrityError: it is missing or is not that of its chunk.
     """
     path, files = part_path(folder, index), listing.chunk(index)
-    result, first = read_part(path), listing.first_id(index)
+    result, first = read_part(path, maps=maps), listing.first_id(index)
     found = [(row.image_id, row.file_name) for row in result.rows]
     found += [(entry.image_id, entry.path) for entry in result.quarantined]
     _check_files(path, sorted(found), files, first)
@@ -241,7 +248,3 @@ def _row(
     image_id: int, file_name: str, reason: str | None, found: dict[str, Any]
 ) -> dict[str, Any]:
     return {"image_id": image_id, "file_name": file_name, "reason": reason, **found}
-
-
-def _found(row: dict[str, Any]) -> FoundImage:
-    return FoundImage(row["image_id"], row["file_name"], row["orientation"], candidates_of(row))

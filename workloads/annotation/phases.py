@@ -1,4 +1,4 @@
-"""Where the time of an annotation goes."""
+"""Phases of an annotation, and the time that each takes."""
 
 from __future__ import annotations
 

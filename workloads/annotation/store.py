@@ -17,6 +17,7 @@ from typing import Any, Self
 from workloads.annotation.changes import Changes, compared
 from workloads.annotation.found import FoundImage
 from workloads.annotation.listing import ListedFile, Listing, write_listing
+from workloads.annotation.options import Kept
 from workloads.annotation.parts import (
     ChunkResult,
     part_path,
@@ -74,7 +75,8 @@ class AnnotationStore:
         """Start a store with the files of a first listing."""
         name = _listing_name(0)
         written = write_listing(folder / name, files)
-        write_json(folder / LISTING, {**request, "files": name, "batches": [written.files]})
+        facts = {"files": name, "batches": [written.files], "listed": written.digest}
+        write_json(folder / LISTING, {**request, **facts})
         return cls.open(folder)
 
     def follow(self, source: Source) -> tuple[Self, Changes]:
@@ -86,9 +88,10 @@ class AnnotationStore:
             unseal(self.folder)
             old = self.request["files"]
             name = _listing_name(int(old.rpartition("-")[2]) + 1)
-            comparison.write(self.folder / name)
+            written = comparison.write(self.folder / name)
         batches = [*self.listing.batches, *([changes.new] if changes.new else [])]
-        write_json(self.folder / LISTING, {**self.request, "files": name, "batches": batches})
+        facts = {"files": name, "batches": batches, "listed": written.digest}
+        write_json(self.folder / LISTING, {**self.request, **facts})
         for path in storage_of(self.folder).files(self.folder / old):
             remove(path)
         return type(self).open(self.folder), changes
@@ -106,6 +109,11 @@ class AnnotationStore:
         return None
 
     @property
+    def listing_key(self) -> tuple[Any, ...]:
+        """Equal for stores of the same files in the same chunks."""
+        return self.request["listed"], self.request["chunk_images"], *self.request["batches"]
+
+    @property
     def classes(self) -> list[str]:
         """Class names, by label."""
         names: list[str] = self.request["classes"]
@@ -120,21 +128,24 @@ class AnnotationStore:
         """Write the part of one chunk, whole or not at all."""
         write_part(self._part(index), result)
 
-    def results(self) -> Iterator[ChunkResult]:
+    def results(self, *, maps: bool = True) -> Iterator[ChunkResult]:
         """All chunks in order.
+
+        Args:
+            maps: whether to read the maps, where they were kept.
 
         Raises:
             IntegrityError: a part is missing or is not that of its chunk.
         """
-        return read_parts(self.folder / PARTS, self.listing)
+        return read_parts(self.folder / PARTS, self.listing, maps=maps)
 
-    def chunk(self, index: int) -> ChunkResult:
-        """One chunk.
+    def chunk(self, index: int, *, maps: bool = True) -> ChunkResult:
+        """One chunk, as `results` gives it.
 
         Raises:
             IntegrityError: its part is missing or is not its own.
         """
-        return read_chunk(self.folder / PARTS, self.listing, index)
+        return read_chunk(self.folder / PARTS, self.listing, index, maps=maps)
 
     @property
     def model_name(self) -> str:
@@ -144,18 +155,25 @@ class AnnotationStore:
 
     @property
     def cutoffs(self) -> Cutoffs:
-        """Those of the model, at which boxes were found."""
+        """The model's cut-offs, at which boxes were found."""
         return Cutoffs.parse(self.request["cutoffs"], f"{self.folder / LISTING}: cutoffs")
 
-    def found(self) -> Iterator[FoundImage]:
+    @property
+    def kept(self) -> Kept:
+        """Choice of what was kept of each image."""
+        return Kept.parse(self.request.get("kept"), f"{self.folder / LISTING}: kept")
+
+    def found(self, *, maps: bool = True) -> Iterator[FoundImage]:
         """All images that were read, in the order of the listing."""
-        for chunk in self.results():
+        for chunk in self.results(maps=maps):
             yield from chunk.rows
 
-    def images(self, selection: Selection | None = None) -> Iterator[AnnotatedImage]:
+    def images(
+        self, selection: Selection | None = None, *, maps: bool = True
+    ) -> Iterator[AnnotatedImage]:
         """The same with the boxes of a selection, else those of the model's own threshold."""
         selection = selection or Selection.of(self.cutoffs, self.classes)
-        yield from map(selection.apply, self.found())
+        yield from map(selection.apply, self.found(maps=maps))
 
     def content_of(self, image_id: int) -> str | None:
         """SHA-256 of a file as it was read; None if it was not."""
@@ -203,4 +221,4 @@ def _listing_name(generation: int) -> str:
 
 @lru_cache(maxsize=4)
 def _contents(part: Path) -> Mapping[int, str]:
-    return read_part(part).contents
+    return read_part(part, maps=False).contents

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -12,6 +13,7 @@ from PIL import Image
 
 from workloads.annotation.options import Kept
 from workloads.backbones.normalizer import InputNormalizer
+from workloads.benchmarks.extent import Extent
 from workloads.images.decode import ImageLimits, decode
 from workloads.images.view import View
 from workloads.localization.candidates import find_candidates, wanted_classes
@@ -25,6 +27,22 @@ CLASSES = 20
 DIFFERENT = 50  # images that are made; the others are links to them
 SIZE = (400, 350)  # width and height, pixels
 THRESHOLD = 0.052  # of random weights, two of the classes reach it
+
+
+class Run(NamedTuple):
+    """One network: side of its input, and how many images are annotated in how many rounds."""
+
+    side: int
+    images: dict[Extent, int]
+    rounds: dict[Extent, int]
+
+
+RUNS = {
+    "tiny": Run(
+        64, {"quick": 300, "usual": 2_000, "full": 10_000}, {"quick": 1, "usual": 3, "full": 5}
+    ),
+    "vgg16": Run(224, {"quick": 0, "usual": 96, "full": 400}, {"quick": 0, "usual": 1, "full": 3}),
+}
 
 
 class PlainLoop:

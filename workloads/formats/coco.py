@@ -8,78 +8,110 @@ box, since tools that draw annotations (`COCO.showAnns`) or import them refuse t
 
 from __future__ import annotations
 
-import json
+import shutil
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from workloads.artifacts import atomic_file
 from workloads.formats.base import About, AnnotatedImage, Format
+from workloads.formats.json_text import ListWriter, json_bytes
+
+AnnotationsOf = Callable[[AnnotatedImage, int], list[dict[str, Any]]]
+"""An image and the id of its first annotation to all of its annotations."""
 
 
 class CocoFormat(Format):
-    """One JSON file, written as the rows come."""
+    """COCO JSON with a score for each annotation, written as the rows come."""
 
     name = "coco"
     path = "annotations.coco.json"
 
     def write(self, images: Iterable[AnnotatedImage], about: About, folder: Path) -> Path:
+        write_coco(folder / self.path, images, about, _annotations)
+        return folder / self.path
+
+
+class CocoResultsFormat(Format):
+    """COCO's results: a list of boxes with scores, for `COCO.loadRes` beside the truth."""
+
+    name = "coco-results"
+    path = "results.coco.json"
+
+    def write(self, images: Iterable[AnnotatedImage], about: About, folder: Path) -> Path:
         path = folder / self.path
-        head = {
-            "info": {"description": "boxes of weakly supervised object localization"},
-            "licenses": [],
-            "categories": [{"id": k + 1, "name": name} for k, name in enumerate(about.classes)],
-        }
-        with (
-            atomic_file(path) as temporary,
-            temporary.open("w", encoding="utf-8") as out,
-            # The images come first in the file; annotations wait here until the last image.
-            tempfile.TemporaryFile("w+", dir=temporary.parent, encoding="utf-8") as annotations,
-        ):
-            out.write(_json(head)[:-1] + ',"images":[')
-            _write_rows(images, out, annotations)
-            out.write('\n],"annotations":[')
-            annotations.seek(0)
-            for line in annotations:
-                out.write(line)
-            out.write("\n]}\n")
+        with atomic_file(path) as temporary, temporary.open("wb") as out:
+            out.write(b"[")
+            results = ListWriter(out)
+            for image in images:
+                results.add(
+                    [
+                        {"image_id": image.image_id, "category_id": k, "bbox": box, "score": score}
+                        for k, box, score in boxes_of(image)
+                    ]
+                )
+            out.write(b"\n]\n")
         return path
 
 
-def _write_rows(rows: Iterable[AnnotatedImage], images: IO[str], annotations: IO[str]) -> None:
-    next_id = 1
-    for index, row in enumerate(rows):
-        images.write(f"{',' if index else ''}\n{_json(_image(row))}")
-        for annotation in _annotations(row, next_id):
-            annotations.write(f"{',' if next_id > 1 else ''}\n{_json(annotation)}")
-            next_id += 1
+def write_coco(
+    path: Path, images: Iterable[AnnotatedImage], about: About, annotations_of: AnnotationsOf
+) -> None:
+    """Write a COCO file, whole or not at all."""
+    head = {
+        "info": {"description": "boxes of weakly supervised object localization"},
+        "licenses": [],
+        "categories": [{"id": k + 1, "name": name} for k, name in enumerate(about.classes)],
+    }
+    with (
+        atomic_file(path) as temporary,
+        temporary.open("wb") as out,
+        # The images come first in the file; annotations wait here until the last image.
+        tempfile.TemporaryFile(dir=temporary.parent) as waiting,
+    ):
+        out.write(json_bytes(head)[:-1] + b',"images":[')
+        listed, annotations = ListWriter(out), ListWriter(waiting)
+        next_id = 1
+        for image in images:
+            listed.add([_image(image, about)])
+            found = annotations_of(image, next_id)
+            annotations.add(found)
+            next_id += len(found)
+        out.write(b'\n],"annotations":[')
+        waiting.seek(0)
+        shutil.copyfileobj(waiting, out)
+        out.write(b"\n]}\n")
 
 
-def _image(row: AnnotatedImage) -> dict[str, Any]:
+def boxes_of(image: AnnotatedImage) -> Iterator[tuple[int, list[float], float]]:
+    """Category id, (x, y, width, height) and score of each box."""
+    found = image.detections
+    columns = (found.labels.tolist(), found.boxes_xyxy.tolist(), found.scores.tolist())
+    for label, (x0, y0, x1, y1), score in zip(*columns, strict=True):
+        yield label + 1, [x0, y0, x1 - x0, y1 - y0], score
+
+
+def _image(image: AnnotatedImage, about: About) -> dict[str, Any]:
     return {
-        "id": row.image_id,
-        "file_name": row.file_name,
-        "width": row.detections.width,
-        "height": row.detections.height,
+        "id": image.image_id,
+        "file_name": about.locate(image.file_name),
+        "width": image.detections.width,
+        "height": image.detections.height,
     }
 
 
-def _annotations(row: AnnotatedImage, first_id: int) -> Iterable[dict[str, Any]]:
-    found = row.detections
-    boxes, scores, labels = found.boxes_xyxy.tolist(), found.scores.tolist(), found.labels.tolist()
-    for i, ((x0, y0, x1, y1), score, label) in enumerate(zip(boxes, scores, labels, strict=True)):
-        yield {
+def _annotations(image: AnnotatedImage, first_id: int) -> list[dict[str, Any]]:
+    return [
+        {
             "id": first_id + i,
-            "image_id": row.image_id,
-            "category_id": label + 1,
-            "bbox": [x0, y0, x1 - x0, y1 - y0],
-            "area": (x1 - x0) * (y1 - y0),
-            "segmentation": [[x0, y0, x1, y0, x1, y1, x0, y1]],
+            "image_id": image.image_id,
+            "category_id": category,
+            "bbox": [x, y, w, h],
+            "area": w * h,
+            "segmentation": [[x, y, x + w, y, x + w, y + h, x, y + h]],
             "iscrowd": 0,
             "score": score,
         }
-
-
-def _json(value: Any) -> str:
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+        for i, (category, (x, y, w, h), score) in enumerate(boxes_of(image))
+    ]

@@ -58,16 +58,15 @@ class Candidates:
         """(C,) whether a class reaches a score."""
         return self.scores >= np.float32(score_threshold)
 
+    def reached(self, score_threshold: float) -> NDArray[np.bool_]:
+        """(N,) whether the class of a box reaches a score."""
+        reached = self.labels[self.present(score_threshold)]
+        found: NDArray[np.bool_] = (self.detections.labels[:, None] == reached).any(axis=1)
+        return found
+
     def detections_at(self, score_threshold: float) -> Detections:
         """Boxes of the classes that reach a score: those of a model with that threshold."""
-        found = self.detections
-        kept = np.isin(found.labels, self.labels[self.present(score_threshold)])
-        return replace(
-            found,
-            boxes_xyxy=found.boxes_xyxy[kept],
-            scores=found.scores[kept],
-            labels=found.labels[kept],
-        )
+        return self.detections.take(self.reached(score_threshold))
 
     def recut(self, cutoffs: Cutoffs) -> Candidates:
         """The same classes with the boxes of other cut-offs.

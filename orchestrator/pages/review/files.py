@@ -125,7 +125,7 @@ class ReviewFolder:
             least=f"{about.min_score:.3g}",
             other=about.other,
             data={
-                "key": about.key,
+                "key": about.key[:16],
                 "model": about.model,
                 "min_score": about.min_score,
                 "classes": list(about.classes),

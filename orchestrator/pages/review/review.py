@@ -206,13 +206,16 @@ class _Review:
     def _looks(
         self, chosen: set[int] | None = None
     ) -> Iterator[tuple[ListedFile, Look, str | None]]:
-        """Images in the order of the store, with their content, chunk by chunk."""
+        """Images in the order of the store, with their content, chunk by chunk.
+
+        Args:
+            chosen: ids of the images, which get their maps; None: all images, without maps.
+        """
         listing = self.store.listing
         chunks = listing.chunks if chosen is None else sorted(set(map(listing.chunk_of, chosen)))
         for index in chunks:
-            chunk, files, first = (
-                self.store.chunk(index), listing.chunk(index), listing.first_id(index),
-            )  # fmt: skip
+            chunk = self.store.chunk(index, maps=chosen is not None)
+            files, first = listing.chunk(index), listing.first_id(index)
             for found in chunk.rows:
                 if chosen is None or found.image_id in chosen:
                     content = chunk.contents.get(found.image_id)
@@ -267,7 +270,7 @@ def _key(store: AnnotationStore) -> str:
     """A name of the model and its images; what is added, renamed or gone later changes nothing."""
     first = [file.in_part for file in store.listing.chunk(0)] if store.listing.total else []
     facts = {"first": first, "files": store.listing.batches[:1]}
-    return digest({"model": store.request["model"]["digest"], **facts})[:16]
+    return digest({"model": store.request["model"]["digest"], **facts})
 
 
 def _require_free(out: Path) -> None:

@@ -11,7 +11,7 @@ from samples import make_images, make_model
 from typer.testing import CliRunner
 
 from orchestrator.cli.main import app
-from workloads.errors import ConfigError, Conflict, InputRejected, NotFound
+from workloads.errors import ConfigError, Conflict, InputRejected, NotFound, WsolError
 
 INLINE = ["--set", "cluster=inline", "--set", "resources.annotate.chunk_images=2"]
 
@@ -77,11 +77,11 @@ def test_more_than_the_allowed_share_is_a_failure_and_what_was_annotated_stays(m
         assert "\n" not in said
         assert len(listed.read_text().splitlines()) == 2
         assert not Path("boxes/manifest.json").exists()
-    parts = {path: path.stat().st_mtime_ns for path in Path("boxes/parts").iterdir()}
+    parts = {path: path.stat().st_mtime_ns for path in Path("boxes/parts").rglob("part-*")}
     assert len(parts) == 3
     done = annotate(model, "--max-quarantined", "0.4", "-o", "json")
     assert (done.exit_code, json.loads(done.stdout)["read"]) == (3, 3)
-    assert {path: path.stat().st_mtime_ns for path in Path("boxes/parts").iterdir()} == parts
+    assert {path: path.stat().st_mtime_ns for path in Path("boxes/parts").rglob("part-*")} == parts
     with pytest.raises(InputRejected, match="more than 10%"):  # of a finished one too
         annotate(model)
     assert annotate(model, "--set", "annotate.max_quarantined=0.4").exit_code == 3
@@ -98,6 +98,55 @@ def test_nothing_read_is_a_failure_whatever_is_allowed(model):
         path.write_bytes(b"no image")
     with pytest.raises(InputRejected, match="none of 3 images could be read: 3 x "):
         annotate(model, "--max-quarantined", "1")
+
+
+def test_what_needs_maps_is_refused_before_anything_is_done(model):
+    with pytest.raises(ConfigError, match=r"--format masks needs maps.*add --set"):
+        annotate(model, "--format", "coco", "--format", "masks")
+    assert not Path("boxes").exists()
+    done = annotate(model, "--format", "masks", "--set", "annotate.maps=true", "-o", "json")
+    assert list(json.loads(done.stdout)["files"]) == ["masks"]
+
+
+def export(*words: str) -> Any:
+    given = ["export", "boxes", *words]
+    return CliRunner().invoke(app, given, catch_exceptions=False)
+
+
+def test_a_finished_annotation_is_exported_without_model_and_images(model):
+    first = json.loads(annotate(model, "-o", "json").stdout)
+    assert sorted(first["files"]) == ["coco", "parquet"]  # unless others are asked for
+    for path in Path("images").rglob("*.jpg"):
+        path.unlink()
+    done = json.loads(export("--format", "coco", "--format", "yolo", "-o", "json").stdout)
+    assert (done["images"], done["boxes"]) == (first["read"], first["boxes"])
+    assert sum(done["classes"].values()) == first["boxes"]
+    assert done["out"] == str(Path("boxes-export").resolve())
+    copy, original = (Path(found["files"]["coco"]) for found in (done, first))
+    assert copy.read_bytes() == original.read_bytes()
+    assert len(list(Path(done["files"]["yolo"]).rglob("labels/**/*.txt"))) == first["read"]
+    fewer = export("--class", max(done["classes"]), "--out", "mine", "--images", "x", "-o", "json")
+    assert list(json.loads(fewer.stdout)["classes"]) == [max(done["classes"])]
+    coco = json.loads(Path("mine/annotations.coco.json").read_text())
+    assert coco["images"][0]["file_name"].startswith("x/")
+    assert "boxes  " in export().stdout
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--cutoff", "0.11"], "was made without maps, which a cut-off other than the model's"),
+        (["--format", "yol"], "unknown format 'yol'; did you mean 'yolo'?"),
+        (["--review", "no.json"], "no.json: no such file"),
+    ],
+)
+def test_what_an_annotation_cannot_give_is_one_line(model, words, said):
+    annotate(model)
+    with pytest.raises(WsolError) as caught:
+        export(*words)
+    assert said in str(caught.value)
+    assert "\n" not in str(caught.value)
+    assert not Path("boxes-export").exists()
 
 
 def test_people_see_the_facts(model):

@@ -204,9 +204,10 @@ def test_tune_and_register_take_a_run(stand_in):
 
 
 def test_annotate(stand_in):
-    called = stand_in("orchestrator.annotate.annotate")
+    made = [Result(Path("made"))]
+    called = stand_in("orchestrator.annotate.annotate.annotate_with", made)
     invoke("annotate", "images", "--out", "to")
-    assert called.arguments == (Path("images"), "wsol-digits@champion", Path("to"))
+    assert called.arguments == (Path("images"), {Path("to"): "wsol-digits@champion"})
     assert called.options == {
         "formats": None,
         "kept": Kept(),
@@ -215,7 +216,7 @@ def test_annotate(stand_in):
     }
     formats = ["--max-quarantined", "0.5", "--format", "coco", "--format", "parquet"]
     invoke("annotate", "images", "--out", "to", "--model", "m/2", *formats)
-    assert called.arguments[1] == "m/2"
+    assert called.arguments[1] == {Path("to"): "m/2"}
     assert called.options == {
         "formats": ["coco", "parquet"],
         "kept": Kept(),

@@ -10,7 +10,13 @@ from typing import Any
 
 import pytest
 
-from orchestrator.config.workspace import PipelinePaths, RunPaths, SweepPaths, Workspace
+from orchestrator.config.workspace import (
+    PipelinePaths,
+    PlanPaths,
+    RunPaths,
+    SweepPaths,
+    Workspace,
+)
 
 DIGEST = "0123456789abcdef" * 4
 ARGUMENTS = {
@@ -18,12 +24,13 @@ ARGUMENTS = {
     "number": 2,
 }  # fmt: skip
 FOLDER = Path("ws")
+NO_PATHS = ("folder", "place", "name", "tracking_uid", "begun", "runs", "records")
 
 
 def paths_of(owner: Any) -> Iterator[tuple[str, Path]]:
     """Every path that an object names, by the name of its property or method."""
     for name in dir(type(owner)):
-        if name.startswith("_") or name in ("folder", "place", "name", "tracking_uid"):
+        if name.startswith("_") or name in NO_PATHS:
             continue
         value = getattr(owner, name)
         if callable(value):
@@ -34,7 +41,14 @@ def paths_of(owner: Any) -> Iterator[tuple[str, Path]]:
 
 
 @pytest.mark.parametrize(
-    "owner", [Workspace(FOLDER), RunPaths(FOLDER), PipelinePaths(FOLDER), SweepPaths(FOLDER)]
+    "owner",
+    [
+        Workspace(FOLDER),
+        RunPaths(FOLDER),
+        PipelinePaths(FOLDER),
+        SweepPaths(FOLDER),
+        PlanPaths(FOLDER, None, ("a-1", "b-2", "c-3"), ("a-4", "b-5", "c-6")),
+    ],
 )
 def test_everything_is_below_and_nothing_twice(owner: Any) -> None:
     found = dict(paths_of(owner))
@@ -53,6 +67,7 @@ def test_what_is_named_by_its_content_has_a_short_name() -> None:
         place.evaluation(DIGEST, "val").parent,
         place.proposals(DIGEST),
         place.inspection(DIGEST),
+        place.review(DIGEST),
     ):
         assert path.name == DIGEST[:16]
     assert place.downloaded_model(DIGEST).name == DIGEST, "the whole: it is checked against it"

@@ -62,7 +62,7 @@ def test_every_file_has_its_id_and_batches_keep_the_order(
         patch.setattr(chunk, "BATCH_IMAGES", images)
         patch.setattr(chunk, "BATCH_PIXELS", pixels)
         patch.setattr(Folder, "read", lambda _, file, __: png(widths[int(file.name)] or 0, 1))
-        result = ChunkWork(detector, Folder(Path("x")), LIMITS, Kept()).annotate(files, 50)
+        result = ChunkWork((detector,), Folder(Path("x")), LIMITS, Kept()).annotate(files, 50)[0]
     good = [(50 + i, str(i), w) for i, w in enumerate(widths) if w is not None]
     assert [(r.image_id, r.file_name, r.candidates.detections.width) for r in result.rows] == good
     assert [(q.image_id, q.path, q.reason) for q in result.quarantined] == [
@@ -79,7 +79,7 @@ def test_without_an_image_the_detector_is_not_asked(
     files: list[ListedFile], tmp_path: Path
 ) -> None:
     detector = Whole()
-    result = ChunkWork(detector, Folder(tmp_path), LIMITS, Kept()).annotate(files, 1)
+    result = ChunkWork((detector,), Folder(tmp_path), LIMITS, Kept()).annotate(files, 1)[0]
     assert (result.rows, detector.batches) == ((), [])
     assert [q.reason for q in result.quarantined] == [file.refused for file in files]
 
@@ -91,14 +91,16 @@ def test_a_detector_that_answers_too_little_is_no_silent_loss(tmp_path: Path) ->
 
     (tmp_path / "a.png").write_bytes(png(3, 2))
     with pytest.raises(ValueError, match="zip"):
-        ChunkWork(Forgetful(), Folder(tmp_path), LIMITS, Kept()).annotate([listed("a.png")], 1)
+        ChunkWork((Forgetful(),), Folder(tmp_path), LIMITS, Kept()).annotate([listed("a.png")], 1)[
+            0
+        ]
 
 
 def test_an_image_that_was_listed_and_is_gone_is_quarantined(tmp_path: Path) -> None:
     (tmp_path / "b.png").write_bytes(png(3, 2))
-    result = ChunkWork(Whole(), Folder(tmp_path), LIMITS, Kept()).annotate(
+    result = ChunkWork((Whole(),), Folder(tmp_path), LIMITS, Kept()).annotate(
         [listed("a.png"), listed("b.png")], 7
-    )
+    )[0]
     assert [(q.image_id, q.path) for q in result.quarantined] == [(7, "a.png")]
     assert [(r.image_id, r.candidates.detections.height) for r in result.rows] == [(8, 2)]
 
@@ -124,7 +126,7 @@ def test_with_threads_a_chunk_is_the_same(tmp_path: Path) -> None:
         (tmp_path / f"{index}").write_bytes(png(3 + index, 2) if index % 7 else b"none")
         files.append(listed(f"{index}"))
     found = [
-        ChunkWork(Whole(), Folder(tmp_path), LIMITS, Kept(), threads).annotate(files, 1)
+        ChunkWork((Whole(),), Folder(tmp_path), LIMITS, Kept(), threads).annotate(files, 1)[0]
         for threads in (1, 3)
     ]
     shown = [
@@ -137,8 +139,27 @@ def test_with_threads_a_chunk_is_the_same(tmp_path: Path) -> None:
 
 def test_the_time_of_each_phase_is_counted(tmp_path: Path) -> None:
     (tmp_path / "a.png").write_bytes(png(300, 200))
-    work = ChunkWork(Whole(), Folder(tmp_path), LIMITS, Kept())
+    work = ChunkWork((Whole(),), Folder(tmp_path), LIMITS, Kept())
     work.annotate([listed("a.png")], 1)
     assert work.phases.seconds["read"] > 0
     assert work.phases.seconds["decode"] > 0
     assert work.phases.seconds["write"] == 0
+
+
+def test_several_models_see_an_image_that_is_decoded_once(tmp_path: Path) -> None:
+    (tmp_path / "a.png").write_bytes(png(3, 2))
+    (tmp_path / "b.png").write_bytes(b"none")
+    first, second, third = Whole(), Whole(), Whole()
+    decoded = []
+
+    class Counting(Folder):
+        def read(self, file: ListedFile, limits: ImageLimits) -> bytes:
+            decoded.append(file.name)
+            return super().read(file, limits)
+
+    work = ChunkWork((first, second, third), Counting(tmp_path), LIMITS, Kept())
+    results = work.annotate([listed("a.png"), listed("b.png")], 1, wanted=[0, 2])
+    assert decoded == ["a.png", "b.png"]
+    assert [len(one.batches) for one in (first, second, third)] == [1, 0, 1]
+    assert [[row.image_id for row in one.rows] for one in results] == [[1], [1]]
+    assert [[file.image_id for file in one.quarantined] for one in results] == [[2], [2]]

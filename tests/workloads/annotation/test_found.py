@@ -5,13 +5,14 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from made_candidates import found_image, made_candidates, made_detections
 
-from workloads.annotation.found import NOTHING, candidates_of, found_row
+from workloads.annotation.found import FOUND_FIELDS, MAP_COLUMNS, NOTHING, candidates_in, found_row
 from workloads.annotation.selection import Selection
 from workloads.errors import ConfigError, NotFound
 from workloads.localization.candidates import Candidates, find_candidates, wanted_classes
@@ -25,6 +26,11 @@ SCORES = np.array([0.1, 0.7, 0.3, 0.6], np.float32)
 TOGETHER = RNG.random((4, 4)) / 5
 
 
+def read_back(*given: Candidates) -> list[Candidates]:
+    rows = [found_row(one, 6) for one in given]
+    return list(candidates_in(pa.Table.from_pylist(rows, schema=pa.schema(FOUND_FIELDS))))
+
+
 def candidates(labels: list[int], **cutoffs: object) -> Candidates:
     chosen = Cutoffs(**cutoffs)
     return find_candidates(
@@ -36,7 +42,7 @@ def candidates(labels: list[int], **cutoffs: object) -> Candidates:
 def test_maps_come_back_within_a_step(values: np.ndarray) -> None:
     given = made_candidates(made_detections([[0, 0, 9, 9]], [0.5], [1]))
     stored = replace(given, maps=((values[0], values[1], values[2, :2]),))
-    found = candidates_of(found_row(stored, 6))
+    (found,) = read_back(stored)
     assert found.maps is not None
     for ours, theirs in zip(found.maps[0], stored.maps[0], strict=True):
         step = (float(theirs.max()) - float(theirs.min())) / 65_535
@@ -46,8 +52,26 @@ def test_maps_come_back_within_a_step(values: np.ndarray) -> None:
 
 
 def test_an_image_without_a_candidate_has_no_maps_and_says_that_they_are_kept() -> None:
-    assert candidates_of(found_row(NOTHING, 1)).maps is None
-    assert candidates_of(found_row(replace(NOTHING, maps=()), 1)).maps == ()
+    assert [one.maps for one in read_back(NOTHING, replace(NOTHING, maps=()))] == [None, ()]
+
+
+def test_rows_come_back_as_they_were_whatever_stands_beside_them() -> None:
+    given = [made_candidates(TWO), NOTHING, made_candidates(TWO, maps=True)]
+    rows = pa.Table.from_pylist([found_row(one, 6) for one in given], pa.schema(FOUND_FIELDS))
+    # in several chunks and from the middle on, as a table may lie in memory
+    tables = [rows, pa.concat_tables([rows[:1], rows[1:]]), pa.concat_tables([rows, rows])[3:]]
+    for table in [*tables, rows.drop_columns(MAP_COLUMNS)]:
+        found = list(candidates_in(table))
+        assert [one.maps is None for one in found][:2] == [True, True]
+        assert (found[2].maps is None) == ("maps" not in table.column_names)
+        for ours, theirs in zip(found, given, strict=True):
+            assert ours.labels.tolist() == theirs.labels.tolist()
+            assert ours.points_xy.tolist() == theirs.points_xy.tolist()
+            assert ours.detections.boxes_xyxy.tolist() == theirs.detections.boxes_xyxy.tolist()
+            assert ours.detections.scores.tolist() == theirs.detections.scores.tolist()
+            assert ours.detections.labels.tolist() == theirs.detections.labels.tolist()
+            size = (ours.detections.width, ours.detections.height)
+            assert size == (theirs.detections.width, theirs.detections.height)
 
 
 @pytest.mark.parametrize("rule", ["largest", "all"])
@@ -105,3 +129,4 @@ def test_a_selection_keeps_what_reaches_the_score_and_is_wanted() -> None:
         Selection.of(own, classes, cutoff=1.5)
     with pytest.raises(NotFound, match="no maps were kept"):
         labels(cutoff=0.4)
+    assert labels(cutoff=own.cutoff) == labels()  # it changes nothing, so it needs no maps

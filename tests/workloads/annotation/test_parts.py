@@ -81,15 +81,15 @@ def listed(folder: Path, chunk_images: int) -> Listing:
 
 def whole(folder, listing) -> ChunkResult:
     """All files as one chunk."""
-    work = ChunkWork(BrightestCorner(), Folder(folder), LIMITS, Kept())
-    return work.annotate(listing.files(), 1)
+    work = ChunkWork((BrightestCorner(),), Folder(folder), LIMITS, Kept())
+    return work.annotate(listing.files(), 1)[0]
 
 
 def annotate(folder, listing, parts, index) -> None:
     chunk = listing.chunk(index)
-    result = ChunkWork(BrightestCorner(), Folder(folder), LIMITS, Kept()).annotate(
+    result = ChunkWork((BrightestCorner(),), Folder(folder), LIMITS, Kept()).annotate(
         chunk, listing.first_id(index)
-    )
+    )[0]
     write_part(part_path(parts, index), result)
 
 
@@ -115,9 +115,7 @@ def test_the_digest_sees_a_changed_file(folder):
 
 
 def test_read_and_quarantined_are_all_that_was_listed(folder, listing):
-    result = ChunkWork(BrightestCorner(), Folder(folder), LIMITS, Kept()).annotate(
-        list(listing.files()), 1
-    )
+    result = whole(folder, listing)
     reasons = {q.path: q.reason for q in result.quarantined}
     assert sorted(reasons) == ["broken", "cut.png", "empty.jpg", "notes.txt", "wide.png"]
     assert "empty" in reasons["empty.jpg"]
@@ -133,11 +131,11 @@ def test_read_and_quarantined_are_all_that_was_listed(folder, listing):
 
 def test_batches_are_bounded_by_images_and_by_pixels(folder, listing, monkeypatch):
     detector = BrightestCorner()
-    ChunkWork(detector, Folder(folder), LIMITS, Kept()).annotate(list(listing.files()), 1)
+    ChunkWork((detector,), Folder(folder), LIMITS, Kept()).annotate(list(listing.files()), 1)
     assert detector.batches == [16, 2]
     monkeypatch.setattr(chunk, "BATCH_PIXELS", 500)
     detector = BrightestCorner()
-    ChunkWork(detector, Folder(folder), LIMITS, Kept()).annotate(list(listing.files()), 1)
+    ChunkWork((detector,), Folder(folder), LIMITS, Kept()).annotate(list(listing.files()), 1)
     assert detector.batches == [3] * 6
 
 
@@ -147,15 +145,11 @@ def test_an_error_of_the_machine_is_not_the_files_fault(folder, listing, monkeyp
 
     monkeypatch.setattr(Folder, "read", broken)
     with pytest.raises(OSError, match="Input/output error"):
-        ChunkWork(BrightestCorner(), Folder(folder), LIMITS, Kept()).annotate(
-            list(listing.files()), 1
-        )
+        whole(folder, listing)
 
 
 def test_a_part_is_what_was_written(folder, listing, tmp_path):
-    result = ChunkWork(BrightestCorner(), Folder(folder), LIMITS, Kept()).annotate(
-        list(listing.files()), 1
-    )
+    result = whole(folder, listing)
     write_part(tmp_path / "part", result)
     again = read_part(tmp_path / "part")
     assert again.quarantined == result.quarantined

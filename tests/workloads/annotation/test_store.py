@@ -23,6 +23,7 @@ from workloads.formats.registry import FORMATS
 MODEL = {
     "model": {"method": "any", "backbone": "any", "digest": "0" * 64},
     "cutoffs": {"score_threshold": 0.1},
+    "kept": {"maps": True},
 }
 NAMES = ["a.jpg", "b 'ü'.jpg", "c\n.jpg", "d.jpg", "notes.txt"]
 
@@ -44,7 +45,7 @@ def result(store: AnnotationStore, index: int) -> ChunkResult:
     images = [(i, f.name) for i, f in numbered if f.name.endswith("jpg")]
     others = [(i, f.name) for i, f in numbered if not f.name.endswith("jpg")]
     return ChunkResult(
-        tuple(found_image(i, name, found(i)) for i, name in images),
+        tuple(found_image(i, name, found(i), maps=True) for i, name in images),
         tuple(QuarantinedFile(i, name, "not an image") for i, name in others),
     )
 
@@ -77,16 +78,23 @@ def test_every_file_is_counted_once(tmp_path):
 @given(chunk_images=st.integers(1, 6))
 def test_exports_do_not_depend_on_the_chunks(tmp_path_factory, chunk_images):
     one, other = (tmp_path_factory.mktemp("a") for _ in range(2))
-    first = export(filled(one), sorted(FORMATS))
-    second = export(filled(other, chunk_images), sorted(FORMATS))
-    assert [p.read_bytes() for p in first.values()] == [p.read_bytes() for p in second.values()]
+    first = export(filled(one), sorted(FORMATS)).files
+    second = export(filled(other, chunk_images), sorted(FORMATS)).files
+    assert list(first) == sorted(FORMATS)
+    assert list(map(written, first.values())) == list(map(written, second.values()))
+
+
+def written(place: Path) -> dict[str, bytes]:
+    """Path to content of a file, or of all files in a folder."""
+    files = sorted(place.rglob("*")) if place.is_dir() else [place]
+    return {str(p.relative_to(place)): p.read_bytes() for p in files if p.is_file()}
 
 
 def test_what_is_exported_is_known_from_the_folder(tmp_path):
     store = filled(tmp_path)
     assert exported(tmp_path) == {}
-    written = export(store, ["parquet"])
-    assert exported(tmp_path) == written == {"parquet": tmp_path / "annotations.parquet"}
+    made = export(store, ["parquet"])
+    assert exported(tmp_path) == made.files == {"parquet": tmp_path / "annotations.parquet"}
     export(store, ["coco"])
     assert list(exported(tmp_path)) == ["coco", "parquet"]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import weakref
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -20,17 +21,12 @@ from workloads.formats.base import About, AnnotatedImage
 from workloads.formats.registry import FORMATS
 
 CLASSES = ("zero", "ünï 'quoted'", "two")
-
-
-ROWS = [
-    annotated_image(
-        1, "a/one.jpg", made_detections([[0, 0, 64, 48], [1.5, 2, 3, 4.25]], [0.9, 0.1], [2, 0])
-    ),
-    annotated_image(3, 'b "quoted"\nnew line.png', made_detections([], [], [])),
-    annotated_image(4, "c/ünï.jpg", made_detections([[10.1, 20.2, 30.3, 40.4]], [1 / 3], [1])),
+FOUND = [
+    (1, "a/one.jpg", made_detections([[0, 0, 64, 48], [1.5, 2, 3, 4.25]], [0.9, 0.1], [2, 0])),
+    (3, 'b "quoted"\nnew line.png', made_detections([], [], [])),
+    (4, "c/ünï.jpg", made_detections([[10.1, 20.2, 30.3, 40.4]], [1 / 3], [1])),
 ]
-
-
+ROWS = [annotated_image(*found, maps=True) for found in FOUND]
 ABOUT = About(tuple(CLASSES))
 
 
@@ -57,11 +53,45 @@ def test_unknown_format_names_the_nearest():
 
 def test_same_rows_give_the_same_bytes(format_name, tmp_path):
     first, second = (write(format_name, tmp_path / name) for name in ("first", "second"))
-    assert first.read_bytes() == second.read_bytes()
+    assert content(first) == content(second)
+
+
+def content(place: Path) -> dict[str, bytes]:
+    """Path to bytes of a file, or of all files in a folder."""
+    files = sorted(place.rglob("*")) if place.is_dir() else [place]
+    return {str(p.relative_to(place)): p.read_bytes() for p in files if p.is_file()}
 
 
 def test_no_rows_at_all_is_a_valid_file(format_name, tmp_path):
-    assert write(format_name, tmp_path / "empty", []).stat().st_size > 0
+    place = write(format_name, tmp_path / "empty", [])
+    for path in [place, *place.rglob("*.json")]:
+        if path.suffix == ".json":
+            json.loads(path.read_text("utf-8"))
+    assert place.is_dir() or place.stat().st_size > 0
+
+
+def test_images_are_taken_one_at_a_time(format_name, tmp_path):
+    """None is asked for before the one before it can go."""
+    alive: list[weakref.ref] = []
+
+    def rows() -> Iterator[AnnotatedImage]:
+        for number in range(1, 6):
+            found = made_detections([[0, 0, 9, 9]], [0.9], [0])
+            alive.append(weakref.ref(found.boxes_xyxy))
+            yield annotated_image(number, f"{number}.jpg", found, maps=True)
+            del found
+            if format_name != "parquet":  # which takes them by row groups
+                assert sum(one() is not None for one in alive) <= 2
+
+    write(format_name, tmp_path, rows())
+
+
+@pytest.mark.parametrize("format_name", ["voc", "yolo", "heatmaps"])
+def test_a_name_that_leads_out_of_the_folder_is_refused(format_name, tmp_path):
+    for name in ("../x.jpg", "/etc/x.jpg"):
+        row = annotated_image(1, name, FOUND[2][2], maps=True)
+        with pytest.raises(ConfigError, match="leads out of the annotated folder"):
+            write(format_name, tmp_path / "out", [row])
 
 
 def test_an_error_while_writing_leaves_nothing(format_name, tmp_path):

@@ -17,13 +17,15 @@ nodes see under the same path.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field
-from functools import cached_property
-from itertools import chain
+from itertools import chain, groupby
 from pathlib import Path
 from typing import Any
 
+from orchestrator.annotate.annotator import Annotator, Target
 from orchestrator.config.settings import Annotate, Machine
 from orchestrator.engine.claims import Verb, claim
 from orchestrator.engine.connect import connect
@@ -31,7 +33,6 @@ from orchestrator.engine.progress import Progress, say
 from orchestrator.engine.quarantine import is_enough, require_enough
 from orchestrator.tracking.registry import fetch_model
 from workloads.annotation.annotation import Annotation
-from workloads.annotation.chunk import ChunkWork
 from workloads.annotation.export import export, exported
 from workloads.annotation.listing import ListedFile
 from workloads.annotation.options import Kept
@@ -46,11 +47,9 @@ from workloads.artifacts import (
     seal,
     unseal,
 )
-from workloads.errors import ConfigError, Conflict, IntegrityError, NotFound
+from workloads.errors import ConfigError, Conflict, NotFound
 from workloads.files import read_text
-from workloads.formats.registry import FORMATS
-from workloads.images.decode import ImageLimits
-from workloads.models.localizer import Localizer
+from workloads.formats.registry import FORMATS, USUAL
 from workloads.models.model import Model
 from workloads.shards.quarantine import Quarantined
 from workloads.storage.addresses import absolute, check_address
@@ -112,8 +111,8 @@ def annotate(
         images: a folder, or whatever else `SOURCES` knows.
         model: a model folder, NAME@ALIAS or NAME/VERSION.
         out: the annotation folder; it may not be among the images.
-        formats: names from FORMATS, None for all; a finished annotation gets the missing ones
-            added.
+        formats: names from FORMATS, None for the usual ones; a finished annotation gets the
+            missing ones added.
         kept: what is kept of each image, for exports; else the defaults.
         max_quarantined: share of the files, 0 to 1, that may be quarantined; else the default.
 
@@ -121,32 +120,105 @@ def annotate(
         NotFound: no such collection or model, or no file in it.
         InputRejected: more were quarantined than may be, or all. What was annotated stays, so the
             same command continues once they are mended, or with a larger share.
-        ConfigError: an unknown format, or `out` is among the images.
+        ConfigError: an unknown format or one that needs maps, which are not kept; or `out` is
+            among the images.
         Conflict: `out` holds something else, the annotation of another model, or of a collection
             that holds other images now; or another process is writing there.
         IntegrityError: files and parts do not add up, or a finished file was changed.
         OSError: as the file system says (a full disk, say); start again to continue.
     """
-    wanted = _checked_formats(formats)
+    (result,) = annotate_with(
+        machine, images, {out: model}, formats,
+        kept=kept, max_quarantined=max_quarantined, update=update,
+    )  # fmt: skip
+    return result
+
+
+def annotate_with(
+    machine: Machine,
+    images: Path,
+    models: Mapping[Path, str],
+    formats: Sequence[str] | None = None,
+    *,
+    kept: Kept | None = None,
+    max_quarantined: float | None = None,
+    update: bool = False,
+) -> list[AnnotateResult]:
+    """Annotate all images of a collection with several models in one pass.
+
+    Each image is read and decoded once for all of them, as long as their annotations began
+    together. For the rest it is as `annotate` for each.
+
+    Args:
+        models: annotation folder to the model that fills it.
+
+    Raises:
+        WsolError, OSError: as `annotate`.
+    """
+    kept = kept or Kept()
+    wanted = _checked_formats(formats, kept)
     if max_quarantined is None:
         max_quarantined = Annotate().max_quarantined
     check_address(images, "the images")
-    check_address(out, "--out")
-    source, out = open_source(absolute(images)), absolute(out)
-    found = fetch_model(machine, model)
-    if source.covers(out):
-        raise ConfigError(f"{out}: is among the images of {source.path}; choose an --out elsewhere")
+    source, found = open_source(absolute(images)), dict[Path, Model]()
+    for folder, model in models.items():
+        check_address(folder, "--out")
+        out = absolute(folder)
+        if source.covers(out):
+            raise ConfigError(
+                f"{out}: is among the images of {source.path}; choose an --out elsewhere"
+            )
+        found[out] = fetch_model(machine, model)
     files = _listed(source)  # before anything is made: there may be no such collection
-    request = _request(machine, found, kept or Kept())
-    with claim(out, _deciding(request), VERB):
-        store = _store(out, request, files, source, update=update)
-        if not _is_finished(out, wanted):
-            speed = _annotate_missing(machine, store, found, source)
-            counts = store.tally()
-            _require_enough(store, counts["listed"], counts["quarantined"], max_quarantined)
-            _finish(store, request, wanted, counts, speed)
-        result = _result(out, source.path)
-        _require_enough(store, result.listed, result.quarantined, max_quarantined)
+    with ExitStack() as owned:
+        jobs: list[_Job] = []
+        for out, fetched in found.items():
+            request = _request(machine, fetched, kept)
+            owned.enter_context(claim(out, _deciding(request), VERB))
+            first = jobs[0].store.listing.files() if jobs else files
+            store = _store(out, request, first, source, update=update)
+            jobs.append(_Job(fetched, store, _is_finished(out, wanted)))
+        speed = _annotate_missing(machine, [job for job in jobs if not job.finished], source)
+        return [_finished(job, source, wanted, max_quarantined, speed) for job in jobs]
+
+
+def places(out: Path, models: Sequence[str]) -> dict[Path, str]:
+    """The annotation folder of each model: `out` for one, folders in it for several.
+
+    Raises:
+        ConfigError: one is given twice, or two would have one folder.
+    """
+    if len(models) == 1:
+        return {out: models[0]}
+    found = {out / re.sub(r"[^\w.-]+", "-", model).strip("-."): model for model in models}
+    if len(found) < len(models):
+        raise ConfigError(f"--model {', '.join(models)}: two of them are one; give each once")
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class _Job:
+    """A model, the store that it fills, and whether nothing is left to do there."""
+
+    model: Model
+    store: AnnotationStore
+    finished: bool
+
+    @property
+    def target(self) -> Target:
+        return Target(model=self.model.folder, digest=self.model.digest, out=self.store.folder)
+
+
+def _finished(
+    job: _Job, source: Source, formats: Sequence[str], max_quarantined: float, speed: Speed
+) -> AnnotateResult:
+    """Count, export and seal what is complete."""
+    if not job.finished:
+        counts = job.store.tally()
+        _require_enough(job.store, counts["listed"], counts["quarantined"], max_quarantined)
+        _finish(job.store, formats, counts, speed)
+    result = _result(job.store.folder, source.path)
+    _require_enough(job.store, result.listed, result.quarantined, max_quarantined)
     return result
 
 
@@ -162,65 +234,21 @@ class Speed:
     images_per_s: float = 0.0
     seconds: Mapping[str, float] = field(default_factory=dict)
 
+    def __add__(self, other: Speed) -> Speed:
+        names = self.seconds.keys() | other.seconds.keys()
+        seconds = {n: self.seconds.get(n, 0.0) + other.seconds.get(n, 0.0) for n in sorted(names)}
+        return Speed(max(self.images_per_s, other.images_per_s), seconds)
 
-class Annotator:
-    """An actor that holds the model and writes one part per chunk."""
 
-    def __init__(
-        self,
-        model: str,
-        digest: str,
-        images: str,
-        out: str,
-        limits: dict[str, Any],
-        kept: dict[str, Any],
-        device: str,
-        threads: int,
-    ) -> None:
-        self.model = Path(model)
-        self.digest = digest
-        self.images = Path(images)
-        self.out = Path(out)
-        self.limits = ImageLimits(**limits)
-        self.kept = Kept(**kept)
-        self.device = device
-        self.threads = threads
-
-    def __call__(self, unit: dict[str, Any]) -> dict[str, Any]:
-        index = int(unit["index"])
-        files = self.store.listing.chunk(index)
-        first_id = self.store.listing.first_id(index)
-        result = self.work.annotate(files, first_id)
-        with self.work.phases("write"):
-            self.store.write(index, result)
-        seconds, self.work.phases.seconds = self.work.phases.seconds, dict.fromkeys(PHASES, 0.0)
-        return {"images": len(files), "seconds": seconds}
-
-    @cached_property
-    def work(self) -> ChunkWork:
-        """What is done with the files of a chunk."""
-        return ChunkWork(
-            self.localizer, open_source(self.images), self.limits, self.kept, self.threads
+def _checked_formats(formats: Sequence[str] | None, kept: Kept) -> list[str]:
+    """Each format once; fail early on unknown names, and on those that this cannot have."""
+    kinds = [FORMATS[name] for name in dict.fromkeys(formats or USUAL)]
+    mapped = [kind.name for kind in kinds if kind.needs_maps]
+    if mapped and not kept.maps:
+        raise ConfigError(
+            f"--format {mapped[0]} needs maps, which are not kept; add --set annotate.maps=true"
         )
-
-    @cached_property
-    def store(self) -> AnnotationStore:
-        """The store that parts are written to."""
-        return AnnotationStore.open(self.out)
-
-    @cached_property
-    def localizer(self) -> Localizer:
-        """The model, loaded with the first chunk: of an error in a constructor, Ray keeps no
-        more than the text."""
-        localizer = Localizer.load(self.model, device=self.device, threads=self.threads)
-        if localizer.digest != self.digest:
-            raise IntegrityError(f"{self.model}: changed while it was used; restore it")
-        return localizer
-
-
-def _checked_formats(formats: Sequence[str] | None) -> list[str]:
-    """Each format once; fail early on unknown names."""
-    return [FORMATS[name].name for name in dict.fromkeys(formats or sorted(FORMATS))]
+    return [kind.name for kind in kinds]
 
 
 def _listed(source: Source) -> Iterator[ListedFile]:
@@ -240,7 +268,7 @@ def _listed(source: Source) -> Iterator[ListedFile]:
 
 
 def _request(machine: Machine, model: Model, kept: Kept) -> dict[str, Any]:
-    """What was asked, as it stands in listing.json: no places of files."""
+    """The request, as it stands in listing.json: no places of files."""
     return {
         "model": {
             "digest": model.digest,
@@ -298,27 +326,36 @@ def _is_finished(out: Path, formats: Sequence[str]) -> bool:
     return is_sealed(out) and set(formats) <= set(Annotation.open_verified(out).formats)
 
 
-def _annotate_missing(
-    machine: Machine, store: AnnotationStore, model: Model, source: Source
-) -> Speed:
-    """Write the parts that are missing."""
-    missing, listing = store.missing(), store.listing
-    if not missing:
+def _annotate_missing(machine: Machine, jobs: Sequence[_Job], source: Source) -> Speed:
+    """Write the parts that are missing, those of one listing side by side."""
+    together = groupby(jobs, key=lambda job: job.store.listing_key)
+    speed = Speed()
+    for _, some in together:
+        speed = speed + _annotate_together(machine, list(some), source)
+    return speed
+
+
+def _annotate_together(machine: Machine, jobs: Sequence[_Job], source: Source) -> Speed:
+    """Write the missing parts of annotations that have one listing."""
+    missing = [set(job.store.missing()) for job in jobs]
+    indices = sorted(set().union(*missing))
+    if not indices:
         return Speed()
-    resources = machine.resources.annotate
+    resources, store = machine.resources.annotate, jobs[0].store
     options = {
-        "model": str(model.folder),
-        "digest": model.digest,
+        "targets": [job.target.model_dump(mode="json") for job in jobs],
         "images": str(source.path),
-        "out": str(store.folder),
         "limits": store.request["limits"],
         "kept": store.request["kept"],
         "device": resources.device,
         "threads": resources.threads,
     }
-    units = [{"index": index} for index in missing]
-    total = listing.total
-    done = total - sum(map(listing.size, missing))
+    units = [
+        {"index": index, "wanted": [n for n, left in enumerate(missing) if index in left]}
+        for index in indices
+    ]
+    total = store.listing.total
+    done = total - sum(map(store.listing.size, indices))
     shown, seconds = Progress(total, "images", "annotate", done), dict.fromkeys(PHASES, 0.0)
     with connect(machine) as engine, shown as progress:
         for row in engine.pool(units, Annotator, options, resources, "annotate"):
@@ -340,7 +377,6 @@ def _require_enough(
 
 def _finish(
     store: AnnotationStore,
-    request: dict[str, Any],
     formats: Sequence[str],
     counts: dict[str, int],
     speed: Speed,
@@ -351,7 +387,7 @@ def _finish(
     seal(
         store.folder,
         kind=Annotation.kind,
-        model=request["model"],
+        model=store.request["model"],
         formats=list(exported(store.folder)),
         images_per_s=round(speed.images_per_s, 2),
         seconds={phase: round(spent, 2) for phase, spent in speed.seconds.items()},
