@@ -31,6 +31,7 @@ from orchestrator.cli import (
     proposals,
     register,
     reproduce,
+    review,
     run,
     serve,
     streams,
@@ -74,6 +75,7 @@ app.command("promote", rich_help_panel=_MODELS)(promote.promote)
 app.command("import", rich_help_panel=_MODELS)(importing.import_classifier)
 app.command("annotate", rich_help_panel=_MODELS)(annotate.annotate)
 app.command("export", rich_help_panel=_MODELS)(export.export)
+app.command("review", rich_help_panel=_MODELS)(review.review)
 app.command("serve", rich_help_panel=_MODELS)(serve.serve)
 app.command("sync", rich_help_panel=_MODELS)(sync.sync)
 app.command("submit", rich_help_panel=_CLUSTERS)(submit.submit)

@@ -253,6 +253,10 @@ class Workspace:
         """The page about shards of that content."""
         return self.folder / "inspect" / digest[:16]
 
+    def review(self, key: str) -> Path:
+        """The pages of `wsol review` about an annotation."""
+        return self.folder / "reviews" / key
+
     def run(self, name: str) -> RunPaths:
         """A training run started on its own (`wsol train`)."""
         return RunPaths(self.folder / "runs" / name, self.folder)

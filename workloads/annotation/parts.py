@@ -114,12 +114,21 @@ def read_parts(folder: Path, listing: Listing, *, maps: bool = True) -> Iterator
         IntegrityError: a part is missing or is not that of its chunk.
     """
     for index in listing.chunks:
-        path, files = part_path(folder, index), listing.chunk(index)
-        result, first = read_part(path, maps=maps), listing.first_id(index)
-        found = [(row.image_id, row.file_name) for row in result.rows]
-        found += [(entry.image_id, entry.path) for entry in result.quarantined]
-        _check_files(path, sorted(found), files, first)
-        yield _of_now(result, files, first)
+        yield read_chunk(folder, listing, index, maps=maps)
+
+
+def read_chunk(folder: Path, listing: Listing, index: int, *, maps: bool = True) -> ChunkResult:
+    """The part of one chunk, as `read_parts` gives it.
+
+    Raises:
+        IntegrityError: it is missing or is not that of its chunk.
+    """
+    path, files = part_path(folder, index), listing.chunk(index)
+    result, first = read_part(path, maps=maps), listing.first_id(index)
+    found = [(row.image_id, row.file_name) for row in result.rows]
+    found += [(entry.image_id, entry.path) for entry in result.quarantined]
+    _check_files(path, sorted(found), files, first)
+    return _of_now(result, files, first)
 
 
 @dataclass(frozen=True, slots=True)

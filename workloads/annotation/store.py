@@ -21,6 +21,7 @@ from workloads.annotation.options import Kept
 from workloads.annotation.parts import (
     ChunkResult,
     part_path,
+    read_chunk,
     read_part,
     read_parts,
     summaries,
@@ -137,6 +138,14 @@ class AnnotationStore:
             IntegrityError: a part is missing or is not that of its chunk.
         """
         return read_parts(self.folder / PARTS, self.listing, maps=maps)
+
+    def chunk(self, index: int) -> ChunkResult:
+        """One chunk.
+
+        Raises:
+            IntegrityError: its part is missing or is not its own.
+        """
+        return read_chunk(self.folder / PARTS, self.listing, index)
 
     @property
     def model_name(self) -> str:

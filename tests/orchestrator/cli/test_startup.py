@@ -44,6 +44,7 @@ VERBS = (
     ["promote"],
     ["annotate"],
     ["export"],
+    ["review"],
     ["serve"],
     ["sync"],
     ["list"],
