@@ -99,7 +99,7 @@ def seal(folder: Path, **facts: Any) -> dict[str, Any]:
     """
     storage = storage_of(folder)
     for path in storage.files(folder):
-        if any(name.startswith(".") and name.endswith(".tmp") for name in _names(path, folder)):
+        if any(map(_is_left_over, _names(path, folder))):
             storage.remove(path)
     files = {str(p.relative_to(folder)): sha256(p) for p in contents(folder)}
     body = {**facts, "files": files}
@@ -235,6 +235,14 @@ def contents(folder: Path) -> list[Path]:
     """The files that are an artifact's content, finished or not; hidden ones are none."""
     found = [p for p in storage_of(folder).files(folder) if p.name != MANIFEST]
     return [p for p in found if not any(name.startswith(".") for name in _names(p, folder))]
+
+
+def _is_left_over(name: str) -> bool:
+    """Whether it is what a killed writer left of a file.
+
+    That of a hidden file is not: a lease, say, is renewed while its folder is sealed.
+    """
+    return name.startswith(".") and not name.startswith("..") and name.endswith(".tmp")
 
 
 def _names(path: Path, folder: Path) -> tuple[str, ...]:

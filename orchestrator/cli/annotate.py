@@ -17,7 +17,7 @@ from orchestrator.cli.common import (
     read_settings,
     report,
 )
-from orchestrator.cli.output import Output, emit, make_table, plain, working
+from orchestrator.cli.output import Output, emit, make_table, note, plain, working
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -56,6 +56,15 @@ def annotate(
         bool,
         typer.Option("--update", help="Take in new images, and leave out those that are gone."),
     ] = False,
+    teach: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FOLDER",
+            help="Write the boxes of classes that the model is sure of (annotate.teach_score) as "
+            "COCO and YOLO, to train a detector on.",
+            show_default=False,
+        ),
+    ] = None,
     max_quarantined: QuarantinedOption = None,
     config: ConfigOption = None,
     overrides: SetOption = None,
@@ -76,12 +85,30 @@ def annotate(
             settings, images, places(out, model or [champion(settings)]),
             formats=formats, kept=settings.annotate.kept, max_quarantined=share, update=update,
         )  # fmt: skip
+        if teach:
+            _teach(found, teach, settings.annotate.teach_score)
     if len(found) == 1:
         report(found[0], output)
         return
     emit(found, output, lambda: _table(found))
     if any(result.quarantined for result in found):
         exit_if_quarantined(plain(found[0]))
+
+
+def _teach(found: list[AnnotateResult], folder: Path, min_score: float) -> None:
+    """Write what a detector may learn from, and say how much that is."""
+    from workloads.annotation.store import AnnotationStore
+    from workloads.annotation.teach import write_lesson
+    from workloads.storage.addresses import check_address
+
+    check_address(folder, "--teach")
+    for one in found:
+        place = folder / one.out.name if len(found) > 1 else folder
+        lesson = write_lesson(AnnotationStore.open(one.out), place, min_score)
+        note(
+            f"wsol: {place}: {lesson.boxes} boxes of {lesson.images} images to learn from, "
+            f"{lesson.left_out} left out ({lesson.rule})"
+        )
 
 
 def _table(found: list[AnnotateResult]) -> Table:

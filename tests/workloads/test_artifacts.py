@@ -28,6 +28,7 @@ from workloads.artifacts import (
     write_json,
 )
 from workloads.errors import IntegrityError, NotFound
+from workloads.storage.storage import storage_of
 
 VALUES = st.none() | st.booleans() | st.integers() | st.text(max_size=4)
 JSON = st.dictionaries(st.sampled_from(["x", "y", "z"]), VALUES)
@@ -85,6 +86,16 @@ def test_the_digest_names_content_not_place(tmp_path: Path) -> None:
 def test_sealing_clears_what_a_killed_writer_left(tmp_path: Path) -> None:
     (tmp_path / ".part.parquet.0123.tmp").write_text("half")
     assert seal(tmp_path)["files"] == {}
+
+
+def test_sealing_leaves_a_lease_that_is_renewed_meanwhile(tmp_path: Path) -> None:
+    """The heart of a lease writes its file anew at any moment; sealing may not undo that."""
+    storage = storage_of(tmp_path / ".lease.json")
+    storage.create(tmp_path / ".lease.json", "a")
+    with storage.publish_file(tmp_path / ".lease.json") as temporary:
+        temporary.write_text("b")
+        seal(tmp_path)
+    assert (tmp_path / ".lease.json").read_text() == "b"
 
 
 def test_files_in_a_hidden_folder_are_no_content(tmp_path: Path) -> None:

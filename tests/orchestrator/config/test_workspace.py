@@ -21,7 +21,7 @@ from orchestrator.config.workspace import (
 DIGEST = "0123456789abcdef" * 4
 ARGUMENTS = {
     "digest": DIGEST, "name": "first", "split": "val", "recipe": "digits-cam-tiny", "epoch": 3,
-    "number": 2,
+    "number": 2, "key": "k",
 }  # fmt: skip
 FOLDER = Path("ws")
 NO_PATHS = ("folder", "place", "name", "tracking_uid", "begun", "runs", "records")
