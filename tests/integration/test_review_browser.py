@@ -19,6 +19,8 @@ from selenium.webdriver.support.wait import WebDriverWait
 
 from orchestrator.config.settings import Settings
 from orchestrator.pages.review.review import ReviewOptions, review
+from workloads.annotation.review import Review
+from workloads.annotation.store import AnnotationStore
 
 HOSTILE = "<img src=x onerror='window.broken=1'></script>"
 CLASSES = ("cat", "dog", "catfish", HOSTILE, "owl" + "l" * 70)
@@ -143,10 +145,23 @@ def decide_all(browser: Chrome) -> dict[str, Any]:
     }
 
 
+def read_by_export(store: Path, decisions: dict[str, Any], tmp_path: Path) -> None:
+    """`wsol export --review` finds every box of the file, and does what it says."""
+    opened = AnnotationStore.open(store)
+    (tmp_path / "decisions.json").write_text(json.dumps(decisions))
+    said = Review.read(tmp_path / "decisions.json", opened.model_name, CLASSES)
+    said.check(opened.found())
+    second = next(image for image in opened.found() if image.image_id == 2)
+    boxes = second.candidates.detections
+    kept, labels = said.judge(2, boxes, np.zeros(len(boxes), bool))
+    assert (kept.tolist(), labels.tolist()) == ([True], [CLASSES.index("catfish")])
+
+
 def test_decisions_are_kept_exported_and_read_again(page, folder, tmp_path):
     expected = decide_all(page)
     wanted = {"schema": 1, "model": "any-any-000000000000", "min_score": 0.5, "images": expected}
     assert saved(page, "export", "review-*.json", tmp_path) == wanted
+    read_by_export(folder.parent / "store", wanted, tmp_path)
     open_fresh(page, folder, "#2")
     assert place(page) == "2"
     assert text(page, "count") == "5 reviewed of"
