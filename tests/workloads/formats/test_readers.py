@@ -13,14 +13,19 @@ import yaml
 from globox import Annotation, AnnotationSet
 from hypothesis import given
 from hypothesis import strategies as st
-from made_candidates import annotated_image, made_detections
-from PIL import Image
+from made_candidates import Finding, annotated_image, made_detections
+from PIL import ExifTags, Image, ImageOps
 from pycocotools.coco import COCO
 
+from workloads.annotation.chunk import annotate_chunk
+from workloads.annotation.listing import list_images
+from workloads.annotation.options import Kept
+from workloads.annotation.selection import Selection
 from workloads.errors import ConfigError, NotFound
 from workloads.formats.base import About, AnnotatedImage
 from workloads.formats.registry import FORMATS
 from workloads.formats.voc import whole_pixels
+from workloads.images.decode import ImageLimits
 
 CLASSES = ("zero", "a <b> & 'c' \"d\" ünï", "two")
 NAMES = ("a/photo.jpg", "b/photo.jpg", 'c d/it\'s "ünï" & <x>.jpg', "e\nf.png", "g.jpg")
@@ -256,3 +261,44 @@ def test_a_prefix_leads_to_the_images(tmp_path):
     tasks = write("label-studio", tmp_path, images="https://host/x") / "tasks.json"
     found = [task["data"]["image"] for task in json.loads(tasks.read_text("utf-8"))]
     assert found[3] == "https://host/x/e%0Af.png"
+
+
+class TopLeft(Finding):
+    """A box of 4x3 pixels in the upper left corner, as the image is shown."""
+
+    def detect(self, images):
+        return [
+            made_detections([[0, 0, 4, 3]], [0.9], [1], image.shape[1], image.shape[0])
+            for image in images
+        ]
+
+
+def test_a_turned_image_is_annotated_as_it_is_shown(tmp_path):
+    """EXIF's orientation 6: rows of the file are columns, so a reader must turn it."""
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation] = 6
+    Image.new("RGB", (20, 10)).save(tmp_path / "turned.jpg", exif=exif)
+    listed = list_images(tmp_path)
+    (found,) = annotate_chunk(TopLeft(), tmp_path, listed, 1, ImageLimits(), Kept()).rows
+    row = Selection(min_score=0.5).apply(found)
+    assert row.orientation == 6
+    with Image.open(tmp_path / "turned.jpg") as image:
+        assert image.size == (20, 10)
+        upright = ImageOps.exif_transpose(image).size
+    assert upright == (10, 20)
+    coco = COCO(str(write("coco", tmp_path, [row])))
+    assert (coco.imgs[1]["width"], coco.imgs[1]["height"]) == upright
+    assert coco.anns[1]["bbox"] == [0, 0, 4, 3]
+    voc = Annotation.from_pascal_voc(write("voc", tmp_path, [row]) / "Annotations/turned.xml")
+    assert voc.image_size == upright
+    assert corners(voc) == [[1, 1, 4, 3]]
+    cvat = AnnotationSet.from_cvat(write("cvat", tmp_path, [row]))["turned.jpg"]
+    assert (cvat.image_size, corners(cvat)) == (upright, [[0, 0, 4, 3]])
+    label = (write("yolo", tmp_path, [row]) / "labels/turned.txt").read_text()
+    assert label == "1 0.20000000 0.07500000 0.40000000 0.15000000\n"
+    tasks = json.loads((write("label-studio", tmp_path, [row]) / "tasks.json").read_text())
+    (region,) = tasks[0]["predictions"][0]["result"]
+    assert (region["original_width"], region["original_height"]) == upright
+    assert (region["image_rotation"], region["value"]["width"]) == (0, 40)
+    labels = json.loads((write("fiftyone", tmp_path, [row]) / "labels.json").read_text())
+    assert labels["labels"]["000000001"][0]["bounding_box"] == [0, 0, 0.4, 0.15]
