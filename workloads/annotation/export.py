@@ -164,7 +164,7 @@ def _require_kept(
             "--set annotate.maps=true to another --out"
         )
     least = min(kept.min_score, store.cutoffs.score_threshold)
-    if selection.min_score < least:
+    if not selection.min_score >= least:  # nor NaN
         raise ConfigError(
             f"--min-score {selection.min_score:g} is below {least:g}, from which classes were "
             f"kept; give at least that, or annotate again with --set "

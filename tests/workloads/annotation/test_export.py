@@ -128,6 +128,8 @@ def test_what_was_not_kept_or_is_not_there_is_said(finished, tmp_path):
     out = tmp_path / "out"
     with pytest.raises(ConfigError, match=r"--min-score 0\.05 is below 0\.1, from which"):
         export_annotation(finished, out, min_score=0.05)
+    with pytest.raises(ConfigError, match="--min-score nan is below"):
+        export_annotation(finished, out, min_score=float("nan"))
     with pytest.raises(ConfigError, match="unknown class 'cow'"):
         export_annotation(finished, out, names=["cat", "cow"])
     with pytest.raises(ConfigError, match="unknown format 'cocoo'; did you mean 'coco'"):
@@ -205,6 +207,10 @@ def test_a_relabelled_box_keeps_its_mask_and_heat(finished, tmp_path):
             {"image_1": [{**said("cat", "accept"), "box": [2, 2, 20, 21]}, said("owl", "accept")]},
             r"boxes not there: 2 \(the first: image 1, 'cat' \[2\.0, 2\.0, 20\.0, 21\.0\]\)",
         ),
+        (
+            {"image_1": [said("cat", "accept"), said("dog", "accept"), said("cat", "reject")]},
+            r"boxes judged twice: 1 \(the first: image 1, 'cat' \[2\.0, 2\.0, 20\.0, 20\.0\]\)",
+        ),
         ({"image_1": [said("cat", "relabel")]}, r"images\.1\.0: `to` is the class of a relabelled"),
         ({"image_1": [said("cat", "keep")]}, r"images\.1\.0\.verdict: .*'accept', 'reject'"),
     ],
@@ -222,6 +228,9 @@ def test_a_review_of_something_else_is_refused(finished, tmp_path):
     decisions = review(tmp_path)
     decisions.write_text(decisions.read_text().replace(MODEL, "other-net-1"))
     with pytest.raises(ConfigError, match="a review of other-net-1, and the annotation is by any"):
+        export_annotation(finished, tmp_path / "out", review=decisions)
+    decisions.write_text(decisions.read_text().replace('"schema": 1', '"schema": 2'))
+    with pytest.raises(ConfigError, match=r"schema: 2 given, 1 allowed; save the review again"):
         export_annotation(finished, tmp_path / "out", review=decisions)
     with pytest.raises(NotFound, match=r"nothing\.json: no such file"):
         export_annotation(finished, tmp_path / "out", review=tmp_path / "nothing.json")
