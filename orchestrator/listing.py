@@ -104,6 +104,13 @@ def metrics() -> list[Entry]:
     return [Entry(n, summary_of(m), {"title": m.title}) for n, m in METRICS.items()]
 
 
+def collections() -> list[Entry]:
+    """Kinds of collections of images."""
+    from workloads.annotation.sources.registry import SOURCES
+
+    return [Entry(name, source.summary, {}) for name, source in SOURCES.items()]
+
+
 def formats() -> list[Entry]:
     """Export formats of annotations."""
     from workloads.formats.registry import FORMATS
@@ -189,6 +196,7 @@ KINDS: dict[str, Kind] = {
     "backbones": Kind("networks that methods are built on, for recipes", backbones),
     "datasets": Kind("data sets, for data.dataset and wsol ingest", datasets),
     "metrics": Kind("what wsol evaluate measures", metrics),
+    "collections": Kind("what wsol annotate reads", collections),
     "formats": Kind("export formats of wsol export and wsol annotate", formats),
     "recipes": Kind(
         "trainings and rows of the papers, for pipeline.recipes, wsol train and wsol reproduce",

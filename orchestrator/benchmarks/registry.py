@@ -6,6 +6,7 @@ baseline, and what it measured.
 
 from __future__ import annotations
 
+from orchestrator.benchmarks.annotate import compare_annotation
 from orchestrator.benchmarks.evaluate_maps import measure_evaluation
 from orchestrator.benchmarks.ingest_memory import compare_ingest_memory
 from orchestrator.benchmarks.methods import compare_methods
@@ -22,6 +23,7 @@ BENCHMARKS: Registry[Benchmark] = Registry(
     "benchmark",
     {
         **dict(OF_THE_LIBRARY.items()),
+        "annotate": compare_annotation,
         "evaluate-maps": measure_evaluation,
         "ingest-memory": compare_ingest_memory,
         "loader-ray-data": compare_ray_data_loader,

@@ -7,7 +7,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from orchestrator.cli.common import OutputOption
-from orchestrator.cli.output import Output, emit, facts_table, make_table, note, plain, working
+from orchestrator.cli.output import (
+    Output,
+    emit,
+    facts_table,
+    make_table,
+    note,
+    plain,
+    spread,
+    working,
+)
 from workloads.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -66,9 +75,4 @@ def _is_table(value: object) -> bool:
 
 def _cell(value: object) -> object:
     """A value over seeds as people write it."""
-    match value:
-        case {"mean": None}:
-            return None
-        case {"mean": float(mean), "deviation": deviation}:
-            return f"{mean:.3f}" if deviation is None else f"{mean:.3f} ± {deviation:.3f}"
-    return value
+    return spread(value) if isinstance(value, dict) and "mean" in value else value

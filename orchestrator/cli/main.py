@@ -31,10 +31,12 @@ from orchestrator.cli import (
     proposals,
     register,
     reproduce,
+    review,
     run,
     serve,
     streams,
     submit,
+    sweep,
     sync,
     train,
     tune,
@@ -67,11 +69,13 @@ app.command("proposals", rich_help_panel=_STEPS)(proposals.proposals)
 app.command("train", rich_help_panel=_STEPS)(train.train)
 app.command("evaluate", rich_help_panel=_STEPS)(evaluate.evaluate)
 app.command("tune", rich_help_panel=_STEPS)(tune.tune)
+app.command("sweep", rich_help_panel=_STEPS)(sweep.sweep)
 app.command("register", rich_help_panel=_STEPS)(register.register)
 app.command("promote", rich_help_panel=_MODELS)(promote.promote)
 app.command("import", rich_help_panel=_MODELS)(importing.import_classifier)
 app.command("annotate", rich_help_panel=_MODELS)(annotate.annotate)
 app.command("export", rich_help_panel=_MODELS)(export.export)
+app.command("review", rich_help_panel=_MODELS)(review.review)
 app.command("serve", rich_help_panel=_MODELS)(serve.serve)
 app.command("sync", rich_help_panel=_MODELS)(sync.sync)
 app.command("submit", rich_help_panel=_CLUSTERS)(submit.submit)

@@ -82,6 +82,14 @@ def facts_table(facts: Mapping[str, object]) -> Table:
     return table
 
 
+def spread(value: Mapping[str, float | None]) -> str | None:
+    """A mean with its standard deviation, as people write them; None without a case."""
+    mean, deviation = value["mean"], value.get("deviation")
+    if mean is None:
+        return None
+    return f"{mean:.3f}" if deviation is None else f"{mean:.3f} ± {deviation:.3f}"
+
+
 def cell(value: object) -> str:
     """A value as people read it."""
     match value:

@@ -166,6 +166,7 @@ def parse_command(
     recipes, own = _recipes(verb, kept, params, settings)
     other = ("config", "overrides", "output", "recipe")
     values = [v for k, v in params.items() if k not in other]
+    values += _places_in(params["plan"]) if verb == "sweep" else []
     return Command(
         verb=verb,
         words=kept,
@@ -199,6 +200,12 @@ def _places(values: list[Any]) -> dict[str, Path]:
                 if _is_here(path):
                     found[one] = path
     return found
+
+
+def _places_in(plan: Path) -> list[Path]:
+    from workloads.comparison.read import places, read_plan
+
+    return places(read_plan(plan))
 
 
 def _is_here(path: Path) -> bool:

@@ -297,6 +297,9 @@ class Annotate(Kept):
     max_quarantined: float = Field(
         default=0.1, ge=0, le=1, description="share of files that may be quarantined, 0 to 1"
     )
+    teach_score: float = Field(
+        default=0.8, ge=0, description="class score from which --teach trusts a class"
+    )
 
     @property
     def kept(self) -> Kept:

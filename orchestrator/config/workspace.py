@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import count, takewhile
 from pathlib import Path
 
-from workloads.artifacts import exists, write_text
+from workloads.artifacts import digest, exists, write_text
 from workloads.storage.storage import storage_of
 
 METRICS_FILE = "metrics.json"
@@ -161,6 +163,10 @@ class SweepPaths:
         """A trial's point, state and value."""
         return self.folder / "trials" / f"{number:04d}.json"
 
+    def begun(self) -> Iterator[int]:
+        """Numbers of the trials that have begun, which they do in order."""
+        return takewhile(lambda number: exists(self.record(number)), count())
+
     @property
     def ray_storage(self) -> Path:
         """Ray Tune's own bookkeeping."""
@@ -174,6 +180,36 @@ class SweepPaths:
     @property
     def report(self) -> Path:
         return self.folder / "report.html"
+
+
+@dataclass(frozen=True, slots=True)
+class PlanPaths(SweepPaths):
+    """Paths of a plan's trials, which are named after what decides their content.
+
+    So an edited plan finds what it has in common with the one before.
+
+    Attributes:
+        runs, records: names by the number of the trial.
+    """
+
+    runs: tuple[str, ...] = ()
+    records: tuple[str, ...] = ()
+
+    def tracking_uid(self) -> str:
+        """Names this plan in the tracker; an edited one is a run of its own."""
+        return f"{_uid(self.folder)}-{digest({'records': self.records})[:8]}"
+
+    def trial(self, number: int) -> RunPaths:
+        """A trial's training."""
+        return RunPaths(self.folder / "trials" / self.runs[number], self.place)
+
+    def record(self, number: int) -> Path:
+        """A trial's state and values."""
+        return self.folder / "trials" / f"{self.records[number]}.json"
+
+    def begun(self) -> Iterator[int]:
+        """Numbers of the trials that have begun, whenever and in whatever order."""
+        return (n for n in range(len(self.records)) if exists(self.record(n)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,6 +253,10 @@ class Workspace:
         """The page about shards of that content."""
         return self.folder / "inspect" / digest[:16]
 
+    def review(self, key: str) -> Path:
+        """The pages of `wsol review` about an annotation."""
+        return self.folder / "reviews" / key
+
     def run(self, name: str) -> RunPaths:
         """A training run started on its own (`wsol train`)."""
         return RunPaths(self.folder / "runs" / name, self.folder)
@@ -230,7 +270,7 @@ class Workspace:
         return PipelinePaths(self.folder / "reproductions" / name, self.folder)
 
     def sweep(self, name: str) -> SweepPaths:
-        """A `wsol tune RECIPE`."""
+        """A `wsol tune RECIPE` or a `wsol sweep`."""
         return SweepPaths(self.folder / "sweeps" / name, self.folder)
 
     @property

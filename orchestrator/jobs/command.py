@@ -10,7 +10,17 @@ from typing import Any
 from orchestrator.config.settings import Settings
 from orchestrator.jobs.recipes import OwnRecipe
 
-VERBS = ("ingest", "proposals", "train", "tune", "evaluate", "annotate", "run", "reproduce")
+VERBS = (
+    "ingest",
+    "proposals",
+    "train",
+    "tune",
+    "sweep",
+    "evaluate",
+    "annotate",
+    "run",
+    "reproduce",
+)
 """Verbs that can be jobs: those that do work and end."""
 
 
@@ -51,6 +61,7 @@ def needs(verb: str, settings: Settings) -> dict[str, float]:
         "proposals": [_times(1, resources.proposals.cpus_per_task, 0)],
         "train": [training],
         "tune": [evaluate],
+        "sweep": [_times(1, train.cpus_per_worker, 0)],
         "evaluate": [evaluate],
         "annotate": [annotate],
         "run": [ingest, training, evaluate, annotate],

@@ -191,10 +191,31 @@ def parallel(
         return _svg(figure, alt)
 
 
+def strips(rows: Sequence[tuple[str, int, Sequence[float]]], title: str, alt: str) -> Markup:
+    """A row for each name with a dot for each of its values in [0, 1], and a stroke at their mean.
+
+    Args:
+        rows: name, position (for the colour) and values, from top to bottom.
+    """
+    with _drawing(0.7 + 0.21 * len(rows)) as (figure, axes):
+        places = range(len(rows))
+        for place, (_, method, values) in zip(places, rows, strict=True):
+            colour = _METHODS[method % METHOD_COLOURS]
+            axes.plot(values, [place] * len(values), "o", color=colour, markersize=6, alpha=0.6)
+            if values:
+                axes.plot(sum(values) / len(values), place, "|", color=colour, ms=15, mew=2)
+        axes.set_ylim(len(rows) - 0.5, -0.5)
+        axes.set_yticks(list(places), labels=[name for name, _, _ in rows])
+        axes.xaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10]))
+        axes.xaxis.set_major_formatter(lambda value, _: f"{100 * value:.4g}%")
+        axes.set_title(title, loc="left", color=_INK, fontsize=12)
+        return _svg(figure, alt)
+
+
 @contextmanager
-def _drawing() -> Iterator[tuple[Figure, Any]]:
+def _drawing(height: float = _HEIGHT) -> Iterator[tuple[Figure, Any]]:
     with mpl.rc_context(_STYLE):
-        figure = Figure(figsize=(_WIDTH, _HEIGHT), layout="constrained")
+        figure = Figure(figsize=(_WIDTH, height), layout="constrained")
         yield figure, figure.subplots()
 
 

@@ -13,7 +13,7 @@ from itertools import chain, count
 from pathlib import Path
 from typing import Any
 
-from orchestrator.annotate import AnnotateResult, annotate
+from orchestrator.annotate.annotate import AnnotateResult, annotate
 from orchestrator.config.names import check_names
 from orchestrator.config.settings import Settings
 from orchestrator.config.workspace import PipelinePaths, Workspace

@@ -13,14 +13,12 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext, redirect_stdout
-from pathlib import Path
 from typing import Any
 
 from orchestrator.config.workspace import RunPaths, SweepPaths
 from orchestrator.engine.progress import say
 from orchestrator.sweep.queue import TrialQueue
-from orchestrator.sweep.spec import SweepSpec
-from orchestrator.sweep.trial import TrialJob, resources_of, run_trial
+from orchestrator.sweep.trial import TrialJob, TrialsSpec, resources_of, run_trial
 from orchestrator.sweep.trials import Trial, Trials
 from orchestrator.tracking.events import learning_curves
 from workloads.artifacts import exists
@@ -31,7 +29,7 @@ _RELEASE_S = 30.0  # for what trials that ended had reserved
 _MAX_LOST = 2  # times that a trial is started again after its process was lost
 
 
-def run_on_ray(spec: SweepSpec, queue: TrialQueue, paths: SweepPaths) -> None:
+def run_on_ray(spec: TrialsSpec, queue: TrialQueue, paths: SweepPaths) -> None:
     """Run the trials of a queue until it has no more; one fits on the cluster."""
     import ray
 
@@ -44,7 +42,7 @@ def run_on_ray(spec: SweepSpec, queue: TrialQueue, paths: SweepPaths) -> None:
 
 
 def _tuner(
-    spec: SweepSpec, queue: TrialQueue, paths: SweepPaths, needs: dict[str, float], at_once: int
+    spec: TrialsSpec, queue: TrialQueue, paths: SweepPaths, needs: dict[str, float], at_once: int
 ) -> Any:
     # Tune's own files of results would be written for nobody.
     os.environ.setdefault("TUNE_DISABLE_AUTO_CALLBACK_LOGGERS", "1")
@@ -54,8 +52,8 @@ def _tuner(
 
     logging.getLogger("ray.tune").setLevel(logging.ERROR)
     place, filesystem = arrow_place(paths.ray_storage)
-    values = {"job": spec.job.model_dump(mode="json"), "folder": str(paths.folder)}
-    trial = tune.with_parameters(_trial, **values, reports=spec.options.stop != "none")
+    values = {"job": spec.job, "paths": paths, "reports": spec.options.stop != "none"}
+    trial = tune.with_parameters(_trial, **values)
     return tune.Tuner(
         tune.with_resources(trial, needs),
         tune_config=tune.TuneConfig(
@@ -74,15 +72,14 @@ def _tuner(
     )
 
 
-def _trial(config: dict[str, Any], job: dict[str, Any], folder: str, *, reports: bool) -> None:
+def _trial(config: dict[str, Any], job: TrialJob, paths: SweepPaths, *, reports: bool) -> None:
     """One trial; Tune runs it in a process of its own, again if that was lost."""
     from ray import tune
 
-    paths, number = SweepPaths(Path(folder)), int(config["number"])
-    parsed = TrialJob.model_validate(job)
-    last = parsed.spec.recipe.train.epochs
+    number = int(config["number"])
+    last = job.epochs(Trials(paths).read_one(number).values)
     with _epochs_reported(paths.trial(number), last) if reports else nullcontext():
-        run_trial(parsed, paths, number)
+        run_trial(job, paths, number)
     # Tune wants to hear of an end; one without a curve, which failed, is the worst.
     curve = learning_curves(paths.trial(number).events)
     tune.report({EPOCH: last, PROGRESS: curve[-1].get(PROGRESS, 0.0) if curve else 0.0})
@@ -115,14 +112,14 @@ def _epochs_reported(run: RunPaths, last: int) -> Iterator[None]:
         watcher.join()
 
 
-def _scheduler(spec: SweepSpec) -> Any:
+def _scheduler(spec: TrialsSpec) -> Any:
     from ray.tune.schedulers import ASHAScheduler, FIFOScheduler, MedianStoppingRule
 
     judged = {"time_attr": EPOCH, "metric": PROGRESS, "mode": "max"}
     grace = spec.options.grace_epochs
     if spec.options.stop == "asha":
         # One more than there are: at its own limit it would end trials before their cut-offs.
-        most = max(grace, spec.job.spec.recipe.train.epochs) + 1
+        most = max(grace, spec.job.epochs({})) + 1
         return ASHAScheduler(**judged, grace_period=grace, max_t=most)
     if spec.options.stop == "median":
         return MedianStoppingRule(**judged, grace_period=grace, min_samples_required=3)

@@ -3,13 +3,23 @@
 from __future__ import annotations
 
 import time
+from itertools import count
+from typing import Protocol
 
 from orchestrator.config.workspace import SweepPaths
 from orchestrator.engine.progress import say
-from orchestrator.sweep.spec import SweepSpec, short
-from orchestrator.sweep.trials import Trial, Trials, best_of, results_of
+from orchestrator.sweep.trial import TrialsSpec
+from orchestrator.sweep.trials import Trial, Trials, best_of, results_of, short
 from workloads.errors import WsolError, first_of
-from workloads.search.suggestions import Suggestions
+from workloads.search.suggestions import Results
+from workloads.space import Values
+
+
+class Points(Protocol):
+    """Values of trials by number; `Suggestions` are some."""
+
+    def suggest(self, number: int, results: Results) -> Values | None:
+        """The values of a trial; None after the last one."""
 
 
 class TrialQueue:
@@ -18,10 +28,10 @@ class TrialQueue:
     Whoever runs them asks for the next one and says what became of it.
     """
 
-    def __init__(self, spec: SweepSpec, suggestions: Suggestions, paths: SweepPaths) -> None:
+    def __init__(self, spec: TrialsSpec, points: Points, paths: SweepPaths) -> None:
         self.spec = spec
         self.paths = paths
-        self._suggestions = suggestions
+        self._points = points
         self._store = Trials(paths)
         self.trials = self._store.read()
         self._waiting = [n for n, trial in self.trials.items() if not trial.ended]
@@ -31,10 +41,10 @@ class TrialQueue:
         """The next trial; None when there is none to begin any more."""
         if self._waiting and not self.is_over:
             return self.trials[self._waiting.pop(0)]
-        number = len(self.trials)
+        number = next(n for n in count() if n not in self.trials)
         if self.is_over or number >= self.spec.options.trials:
             return None
-        values = self._suggestions.suggest(number, results_of(self.trials))
+        values = self._points.suggest(number, results_of(self.trials))
         if values is None:
             return None
         self.trials[number] = self._store.begin(number, values)
@@ -76,10 +86,9 @@ class TrialQueue:
 
     def _line(self, trial: Trial) -> str:
         done = sum(t.ended for t in self.trials.values())
-        best = best_of(self.trials)
-        metric = self.spec.options.metric
+        best = best_of(self.trials) if self.spec.searches else None
         became = {
-            "finished": f"{metric} {trial.value or 0:.4f}",
+            "finished": f"{self.spec.metric} {_number(trial.value)}",
             "failed": f"failed: {trial.error}",
             "stopped": f"ended after epoch {trial.epochs}",
         }[trial.state]
@@ -89,6 +98,10 @@ class TrialQueue:
             f"sweep {self.paths.name}: {done}/{self.spec.options.trials} trials, "
             f"trial {trial.number} {became} in {trial.seconds:.0f} s{leader} [{points}]"
         )
+
+
+def _number(value: float | None) -> str:
+    return "without a case" if value is None else f"{value:.4f}"
 
 
 def _deadline(minutes: float | None) -> float:

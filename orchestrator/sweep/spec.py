@@ -6,12 +6,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from orchestrator.config.settings import Machine, Settings, Tune
-from orchestrator.sweep.trial import TrialJob
+from orchestrator.sweep.trial import SweepJob, TrialsSpec
+from orchestrator.sweep.trials import Trial, best_of
 from orchestrator.train.spec import make_spec
 from workloads.errors import ConfigError
 from workloads.localization.cutoffs import CUTOFFS_SPACE, FOUND_EXACTLY
 from workloads.methods.base import SearchSpace
-from workloads.options import Options
 from workloads.proposals.proposals import Proposals
 from workloads.recipes.schema import Recipe
 from workloads.recipes.space import recipe_space, start, varied
@@ -20,7 +20,7 @@ from workloads.search.grid_search import SCORES_ALONE
 from workloads.search.suggestions import SUGGESTIONS, Suggestions
 from workloads.search.sweep_options import SweepMetric, SweepOptions
 from workloads.shards.shards import Shards
-from workloads.space import Choice, Range, Space, Value, Values
+from workloads.space import Choice, Range, Space, Value
 
 PROTOCOLS: Registry[dict[str, Any]] = Registry(
     "protocol",
@@ -32,7 +32,7 @@ PROTOCOLS: Registry[dict[str, Any]] = Registry(
 )
 
 
-class SweepSpec(Options):
+class SweepSpec(TrialsSpec):
     """A sweep.
 
     Attributes:
@@ -40,11 +40,29 @@ class SweepSpec(Options):
         start: the recipe's own values, which are tried first; None where they are outside.
     """
 
-    job: TrialJob
-    options: SweepOptions
+    job: SweepJob
     space: dict[str, Any]
     start: dict[str, Any] | None
     protocol: str | None = None
+
+    @property
+    def metric(self) -> str:
+        """The metric that is maximised."""
+        return self.options.metric
+
+    def parameters(self) -> dict[str, Any]:
+        """The recipe, the space, and the options."""
+        return {
+            "recipe": self.job.spec.recipe.name,
+            "protocol": self.protocol,
+            "space": self.space,
+            **self.options.model_dump(mode="json"),
+        }
+
+    def summary(self, trials: Mapping[int, Trial]) -> dict[str, float]:
+        """Metrics of the best trial."""
+        best = best_of(dict(trials))
+        return best.measured if best else {}
 
     def deciding(self) -> dict[str, Any]:
         """Everything that decides the result; places, and how long it may take, do not."""
@@ -97,7 +115,7 @@ def make_sweep(
     machine = trial_machine(settings)
     splits = (settings.data.train_split, settings.data.val_split)
     spec = make_spec(machine, recipe, shards, splits, initial=initial, proposals=proposals)
-    job = TrialJob(
+    job = SweepJob(
         machine=machine,
         spec=spec,
         search=_search(settings.tune, options, space),
@@ -187,13 +205,3 @@ def _ends(parameter: Range | Choice) -> tuple[float, float]:
             "search space: cutoff and alpha are searched in ranges; give {low, high} or one number"
         )
     return numbers[0], numbers[0]
-
-
-def summary(values: Values, space: Space) -> str:
-    """The varied parameters of a point in one line."""
-    return ", ".join(f"{name} {short(values[name])}" for name in varied(space))
-
-
-def short(value: Any) -> str:
-    """A value as people read it."""
-    return f"{value:.3g}" if isinstance(value, float) else str(value)

@@ -12,11 +12,11 @@ from orchestrator.engine.claims import Verb, claim
 from orchestrator.engine.connect import connect, is_inline
 from orchestrator.engine.progress import say
 from orchestrator.evaluate import evaluate
-from orchestrator.sweep.queue import TrialQueue
+from orchestrator.sweep.queue import Points, TrialQueue
 from orchestrator.sweep.report import report_sweep
 from orchestrator.sweep.spec import SweepSpec
 from orchestrator.sweep.tracked import tracked, trial_uid
-from orchestrator.sweep.trial import resources_of, run_trial
+from orchestrator.sweep.trial import TrialsSpec, resources_of, run_trial
 from orchestrator.sweep.trials import Trials, best_of
 from orchestrator.tracking.mlflow_store import MlflowStore
 from orchestrator.tracking.registry import answering, register
@@ -80,10 +80,11 @@ def sweep(
         WsolError: more trials failed than may, or none finished.
     """
     settings.check_tracking()
-    _refuse_started(paths, resume=resume)
+    begun = exists(paths.record(0))
+    refuse_started(paths, "more trials: --resume --trials N", begun=begun, resume=resume)
     with claim(paths.folder, spec.deciding(), VERB):
         with tracked(Tracker(settings), spec, paths):
-            _try_all(settings, spec, suggestions, paths)
+            try_all(settings, spec, suggestions, paths)
             result = _result(settings, spec, paths)
             report_sweep(spec, suggestions.space, result, paths)
         result = replace(result, version=_registered(settings, result, paths))
@@ -111,14 +112,14 @@ def _registered(settings: Settings, result: SweepResult, paths: SweepPaths) -> s
     return f"{name}/{version.version}"
 
 
-def _refuse_started(paths: SweepPaths, *, resume: bool) -> None:
+def refuse_started(paths: SweepPaths, more: str, *, begun: bool, resume: bool) -> None:
     """A name is never used again by accident."""
-    if resume or not exists(paths.record(0)):
+    if resume or not begun:
         return
     if exists(paths.result):
         raise Conflict(
             f"sweep '{paths.name}' is finished ({paths.folder}); choose another --name, or go on "
-            "with more trials: --resume --trials N"
+            f"with {more}"
         )
     raise Conflict(
         f"sweep '{paths.name}' is unfinished ({paths.folder}); continue it with --resume or "
@@ -126,10 +127,14 @@ def _refuse_started(paths: SweepPaths, *, resume: bool) -> None:
     )
 
 
-def _try_all(
-    settings: Settings, spec: SweepSpec, suggestions: Suggestions, paths: SweepPaths
-) -> None:
-    queue, needs = TrialQueue(spec, suggestions, paths), resources_of(spec.job)
+def try_all(settings: Settings, spec: TrialsSpec, points: Points, paths: SweepPaths) -> None:
+    """Run all trials: on Ray as many at once as fit, without it one after the other.
+
+    Raises:
+        ResourceError: not even one fits on the cluster.
+        WsolError: more of them failed than may.
+    """
+    queue, needs = TrialQueue(spec, points, paths), resources_of(spec.job)
     with connect(settings) as engine:
         engine.require(1, needs["cpu"], needs.get("gpu", 0), "train")
         if is_inline(settings):
@@ -143,7 +148,7 @@ def _try_all(
     queue.check()
 
 
-def _one_by_one(spec: SweepSpec, queue: TrialQueue, paths: SweepPaths) -> None:
+def _one_by_one(spec: TrialsSpec, queue: TrialQueue, paths: SweepPaths) -> None:
     if spec.options.stop != "none":
         say(f"sweep {paths.name}: without Ray no trial is ended early (sweep.stop)")
     while (trial := queue.next()) is not None:

@@ -1,13 +1,15 @@
-"""One trial of a sweep: a training, and the search of its own best cut-offs."""
+"""One trial: a training, and what is found of it; and all that the trials of a sweep share."""
 
 from __future__ import annotations
 
 import math
 import time
-from typing import Any
+from abc import abstractmethod
+from collections.abc import Mapping
+from typing import Any, ClassVar
 
 from orchestrator.config.settings import Evaluate, Machine, Tune
-from orchestrator.config.workspace import SweepPaths
+from orchestrator.config.workspace import RunPaths, SweepPaths
 from orchestrator.sweep.trials import Trial, Trials
 from orchestrator.tracking.events import learning_curves
 from orchestrator.tracking.untracked import Untracked
@@ -17,7 +19,7 @@ from orchestrator.tune.tune import tune_run
 from workloads.errors import WsolError, one_line
 from workloads.options import Options
 from workloads.recipes.space import with_values
-from workloads.search.sweep_options import SweepMetric
+from workloads.search.sweep_options import SweepMetric, SweepOptions
 
 BOX_ACCURACY = "max_box_acc_v2"
 
@@ -26,15 +28,88 @@ class TrialJob(Options):
     """All that the trials of a sweep have in common; it travels to wherever one is run.
 
     Attributes:
-        machine: on which a trial trains: this process alone, or Ray's workers.
-        spec: the training, of which a trial changes the recipe.
+        machine: on which a trial trains: its own process, without Ray.
     """
 
     machine: Machine
+
+    @abstractmethod
+    def epochs(self, values: Mapping[str, Any]) -> int:
+        """Epochs of a trial's training."""
+
+    @abstractmethod
+    def run(self, run: RunPaths, trial: Trial) -> dict[str, Any]:
+        """Train from the last checkpoint on; what the record of a finished trial says.
+
+        Raises:
+            WsolError: the trial failed.
+        """
+
+
+class SweepJob(TrialJob):
+    """Trials that are points of a space, each judged at its own best cut-offs.
+
+    Attributes:
+        spec: the training, of which a trial changes the recipe.
+    """
+
     spec: TrainSpec
     search: Tune
     measure: Evaluate
     metric: SweepMetric
+
+    def epochs(self, values: Mapping[str, Any]) -> int:
+        """One number for all: no search sets it."""
+        return self.spec.recipe.train.epochs
+
+    def run(self, run: RunPaths, trial: Trial) -> dict[str, Any]:
+        """Train, and search the cut-offs on the validation split."""
+        recipe = with_values(self.spec.recipe, trial.values)
+        spec = self.spec.model_copy(update={"recipe": recipe})
+        deaf = Untracked()
+        train(self.machine, spec, run, resume=True, tracker=deaf)
+        found = tune_run(self.machine, run, self.search, self.measure, deaf)
+        measured = {**found.measured, BOX_ACCURACY: float(found.curve[BOX_ACCURACY])}
+        measured = {name: value for name, value in measured.items() if not math.isnan(value)}
+        if self.metric not in measured:
+            raise WsolError(
+                f"metric {self.metric} has no case on the validation split; choose another "
+                "sweep.metric"
+            )
+        return {
+            "value": measured[self.metric],
+            "measured": measured,
+            "cutoffs": {
+                name: getattr(found, name) for name in ("cutoff", "alpha", "score_threshold")
+            },
+        }
+
+
+class TrialsSpec(Options):
+    """Trials that somebody asked for, and how they are run.
+
+    Attributes:
+        options: how many there are, and when to stop.
+        searches: whether trials are tried for the best of them.
+    """
+
+    searches: ClassVar[bool] = True
+
+    job: TrialJob
+    options: SweepOptions
+
+    @property
+    @abstractmethod
+    def metric(self) -> str:
+        """The metric that a trial's value is of."""
+
+    @abstractmethod
+    def parameters(self) -> dict[str, Any]:
+        """Parameters that a tracker is told."""
+
+    @abstractmethod
+    def summary(self, trials: Mapping[int, Trial]) -> dict[str, float]:
+        """Metrics of the whole that a tracker is told in the end."""
 
 
 def resources_of(job: TrialJob) -> dict[str, float]:
@@ -55,32 +130,12 @@ def run_trial(job: TrialJob, paths: SweepPaths, number: int) -> Trial:
     if begun.ended:
         return begun
     try:
-        changes = _trained(job, paths, begun)
+        run = paths.trial(number)
+        changes = {"state": "finished", **job.run(run, begun)}
+        changes["epochs"] = len(learning_curves(run.events))
     except WsolError as error:
         changes = {"state": "failed", "error": one_line(str(error))}
     seconds = begun.seconds + time.monotonic() - started
     ended = begun.model_copy(update={**changes, "seconds": round(seconds, 1)})
     trials.write(ended)
     return ended
-
-
-def _trained(job: TrialJob, paths: SweepPaths, trial: Trial) -> dict[str, Any]:
-    run = paths.trial(trial.number)
-    recipe = with_values(job.spec.recipe, trial.values)
-    spec = job.spec.model_copy(update={"recipe": recipe})
-    deaf = Untracked()
-    train(job.machine, spec, run, resume=True, tracker=deaf)
-    found = tune_run(job.machine, run, job.search, job.measure, deaf)
-    measured = {**found.measured, BOX_ACCURACY: float(found.curve[BOX_ACCURACY])}
-    measured = {name: value for name, value in measured.items() if not math.isnan(value)}
-    if job.metric not in measured:
-        raise WsolError(
-            f"metric {job.metric} has no case on the validation split; choose another sweep.metric"
-        )
-    return {
-        "state": "finished",
-        "value": measured[job.metric],
-        "measured": measured,
-        "cutoffs": {name: getattr(found, name) for name in ("cutoff", "alpha", "score_threshold")},
-        "epochs": len(learning_curves(run.events)),
-    }

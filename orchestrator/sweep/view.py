@@ -12,8 +12,8 @@ from rich.table import Table
 
 from orchestrator.config.workspace import SweepPaths
 from orchestrator.engine.progress import StderrConsole, clock, say
-from orchestrator.sweep.spec import SweepSpec, short
-from orchestrator.sweep.trials import Trial, Trials
+from orchestrator.sweep.trial import TrialsSpec
+from orchestrator.sweep.trials import Trial, Trials, short
 from orchestrator.tracking.events import learning_curves
 from workloads.artifacts import exists, read_json
 from workloads.errors import IntegrityError, NotFound
@@ -23,7 +23,7 @@ SHOWN = 20
 
 
 @contextmanager
-def watched(spec: SweepSpec, paths: SweepPaths) -> Iterator[None]:
+def watched(spec: TrialsSpec, paths: SweepPaths) -> Iterator[None]:
     """For the time of the block, show how far the trials are."""
     console = StderrConsole(stderr=True, highlight=False)
     moves = console.is_terminal and not console.is_dumb_terminal
@@ -52,25 +52,26 @@ def _follow(view: _View, live: Live | None, stop: threading.Event) -> None:
 
 
 class _View:
-    def __init__(self, spec: SweepSpec, paths: SweepPaths) -> None:
+    def __init__(self, spec: TrialsSpec, paths: SweepPaths) -> None:
         self._spec, self._paths = spec, paths
+        self._trials = Trials(paths)
         self._started = time.monotonic()
-        self._ended_before = sum(t.ended for t in Trials(paths).read().values())
+        self._ended_before = sum(t.ended for t in self._trials.read().values())
 
     def line(self) -> str:
         """The number that has ended, and how far the others are."""
-        trials = list(Trials(self._paths).read().values())
+        trials = list(self._trials.read().values())
         running = [f"trial {t.number} {self._place(t)}" for t in trials if not t.ended]
         where = ", ".join(running) or "none runs"
         return f"sweep {self._paths.name}: {self._summary(trials)}; {where}"
 
     def table(self) -> Table:
         """Trials, those with the best values first."""
-        trials = list(Trials(self._paths).read().values())
+        trials = list(self._trials.read().values())
         table = Table(title=f"sweep {self._paths.name}: {self._summary(trials)}")
         names = list(trials[0].values) if trials else []
         varied = [n for n in names if len({str(t.values[n]) for t in trials}) > 1]
-        for head in ("trial", "state", "epoch", self._spec.options.metric, *varied):
+        for head in ("trial", "state", "epoch", self._spec.metric, *varied):
             table.add_column(head, no_wrap=True)
         ranked = sorted(trials, key=lambda t: (t.value is None, -(t.value or 0.0), t.number))
         for trial in ranked[:SHOWN]:
@@ -89,7 +90,7 @@ class _View:
 
     def _place(self, trial: Trial) -> str:
         """The epoch of a trial, as `done/all`."""
-        epochs = self._spec.job.spec.recipe.train.epochs
+        epochs = self._spec.job.epochs(trial.values)
         if trial.ended:
             return f"{trial.epochs}/{epochs}"
         run = self._paths.trial(trial.number)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from commands import start, wait_until
 
-from orchestrator.annotate import annotate
+from orchestrator.annotate.annotate import annotate
 from orchestrator.config.settings import Settings
 from workloads import artifacts
 
@@ -24,10 +24,10 @@ def kill_and_repeat(folder: Path, model: Path, out: Path, settings: Settings) ->
     arguments = (settings.model_copy(update={"resources": resources}), folder, str(model), out)
     said = settings.workspace.with_name("said")
     killed = start(annotate, *arguments, said=said)
-    wait_until(lambda: len(list((out / "parts").glob("part-*"))) >= 5, killed, said)
+    wait_until(lambda: len(list((out / "parts").rglob("part-*"))) >= 5, killed, said)
     killed.kill()
     killed.join()
-    done = len(list((out / "parts").glob("part-*")))
+    done = len(list((out / "parts").rglob("part-*")))
     assert not (out / "manifest.json").exists()
     annotate(*arguments)
     artifacts.verify(out, "annotation")

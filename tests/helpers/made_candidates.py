@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from workloads.annotation.found import FoundImage
 from workloads.detections import Detections
 from workloads.formats.base import AnnotatedImage
-from workloads.localization.candidates import Candidates
+from workloads.localization.candidates import Candidates, Clock
 
 
 def made_detections(
@@ -82,6 +82,12 @@ class Finding:
         raise NotImplementedError
 
     def candidates(
-        self, images: Sequence[NDArray[np.uint8]], *, floor: float, most: int, keep_maps: bool
+        self,
+        images: Sequence[NDArray[np.uint8]],
+        *,
+        floor: float,
+        most: int,
+        keep_maps: bool,
+        clock: Clock,
     ) -> list[Candidates]:
         return list(map(made_candidates, self.detect(images)))

@@ -282,7 +282,7 @@ def logged(settings: Settings, job: Job) -> int:
 def written(out: Path) -> dict[str, float]:
     """When each part of an annotation was written."""
     if not is_address(out):
-        return {part.name: part.stat().st_mtime for part in (out / "parts").glob("part-*")}
+        return {part.name: part.stat().st_mtime for part in (out / "parts").rglob("part-*")}
     place, pages = place_of(out), boto3.client("s3").get_paginator("list_objects_v2")
     listed = pages.paginate(Bucket=place.bucket, Prefix=f"{place.key}/parts/")
     return {

@@ -10,7 +10,7 @@ import pytest
 from s3_endpoint import S3Endpoint, forget_buckets, upload
 from samples import make_images, make_model, make_settings
 
-from orchestrator.annotate import AnnotateResult, annotate
+from orchestrator.annotate.annotate import AnnotateResult, annotate
 from orchestrator.config.settings import Evaluate, Settings, Tracking
 from orchestrator.config.workspace import Workspace
 from orchestrator.data.make import make

@@ -75,7 +75,7 @@ def test_the_commands_of_the_readme_run(
 def run(block: str) -> str:
     """What a block says: in this process where it only calls `wsol`, else a shell's."""
     commands = [shlex.split(line) for line in block.replace("\\\n", " ").splitlines()]
-    if all(command[0] == "wsol" and command[-1] != "&" for command in commands):
+    if all(command[0] == "wsol" and not {"&", "||"} & set(command) for command in commands):
         return "".join(wsol(*words).said(0) for _, *words in commands)
     done = subprocess.run(
         ["bash", "-c", f"set -euo pipefail\n{block}\nwait"],

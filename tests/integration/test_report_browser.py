@@ -7,9 +7,9 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from browser import BEYOND, IS_THERE, LOW_CONTRAST, browsing, look
 from made_shards import made_record, made_truth, write_shards
-from selenium.webdriver import Chrome, ChromeOptions
-from selenium.webdriver.chrome.service import Service
+from selenium.webdriver import Chrome
 from synthetic_pipeline import make_pipeline
 
 from orchestrator.config.settings import Settings
@@ -18,44 +18,16 @@ from orchestrator.pages.pipeline.page import write_report
 from workloads.shards.quarantine import Quarantined
 from workloads.shards.shards import Shards
 
-CHROMIUM, DRIVER = Path("/usr/bin/chromium"), Path("/usr/bin/chromedriver")
-FLAGS = (
-    "--headless=new",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-dev-shm-usage",
-    "--hide-scrollbars",
-    # A browser of its own accord talks to its maker; this one talks to nobody.
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-default-apps",
-    "--disable-domain-reliability",
-    "--disable-sync",
-    "--disable-features=OptimizationHints,MediaRouter,Translate",
-    "--metrics-recording-only",
-    "--no-default-browser-check",
-    "--no-first-run",
-    "--no-pings",
-    "--host-resolver-rules=MAP * ~NOTFOUND",
-)
 LONG = "a-recipe-with-a-name-that-is-much-longer-than-a-phone-is-wide-" + "x" * 40
 WIDTHS = (320, 390, 768, 1280)
 
-pytestmark = pytest.mark.skipif(
-    not (CHROMIUM.exists() and DRIVER.exists()), reason="needs chromium and its driver"
-)
+pytestmark = pytest.mark.skipif(not IS_THERE, reason="needs chromium and its driver")
 
 
 @pytest.fixture(scope="module")
 def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chrome]:
-    options = ChromeOptions()
-    options.binary_location = str(CHROMIUM)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    for flag in (*FLAGS, f"--user-data-dir={tmp_path_factory.mktemp('browser')}"):
-        options.add_argument(flag)
-    driver = Chrome(options=options, service=Service(str(DRIVER)))
-    yield driver
-    driver.quit()
+    with browsing(tmp_path_factory.mktemp("browser")) as driver:
+        yield driver
 
 
 @pytest.fixture(scope="module", params=["usual", "long", "data"])
@@ -92,14 +64,6 @@ def page(browser: Chrome, report: Path) -> Chrome:
     return browser
 
 
-def look(browser: Chrome, width: int, scheme: str = "light") -> None:
-    """As a screen of this width shows the page; a window cannot be made that narrow."""
-    metrics = {"width": width, "height": 844, "deviceScaleFactor": 1, "mobile": width < 600}
-    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
-    feature = {"name": "prefers-color-scheme", "value": scheme}
-    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [feature]})
-
-
 def test_nothing_fails(page: Chrome) -> None:
     assert page.title in ("demo · wsol report", "made · wsol data")
     assert page.get_log("browser") == []
@@ -118,30 +82,12 @@ def test_it_is_never_wider_than_the_screen(page: Chrome, width: int) -> None:
     look(page, width)
     shown = page.execute_script("return document.documentElement.scrollWidth")
     assert shown == width
-    beyond = """
-        return [...document.querySelectorAll('body *')].filter(e =>
-            e.getBoundingClientRect().right > innerWidth + 1 && !e.closest('.scroll, .pic, pre')
-        ).map(e => e.outerHTML.slice(0, 80))"""
-    assert page.execute_script(beyond) == []
+    assert page.execute_script(BEYOND) == []
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_text_stands_out_in_both_schemes(page: Chrome, scheme: str) -> None:
     look(page, 1280, scheme)
-    low = """
-        const luminance = css => {
-            const [r, g, b] = css.match(/[\\d.]+/g).map(v => v / 255).map(
-                v => v <= .04045 ? v / 12.92 : ((v + .055) / 1.055) ** 2.4);
-            return .2126 * r + .7152 * g + .0722 * b;
-        };
-        const colour = (e, name) => luminance(getComputedStyle(e)[name]);
-        const page = colour(document.body, 'backgroundColor');
-        const all = 'h1, p, a, dt, dd, small, td, th, figcaption, svg text';
-        return [...document.querySelectorAll(all)]
-            .map(e => [e, colour(e, e.tagName === 'text' ? 'fill' : 'color')])
-            .map(([e, l]) => [e, (Math.max(l, page) + .05) / (Math.min(l, page) + .05)])
-            .filter(([e, contrast]) => contrast < 4.5)
-            .map(([e, contrast]) => `${contrast} ${e.textContent.slice(0, 40)}`)"""
-    assert page.execute_script(low) == []
+    assert page.execute_script(LOW_CONTRAST) == []
     background = page.execute_script("return getComputedStyle(document.body).backgroundColor")
     assert (background == "rgb(255, 255, 255)") == (scheme == "light")

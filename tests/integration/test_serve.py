@@ -11,7 +11,7 @@ import httpx
 import pytest
 from samples import CLASSES, make_images, make_settings, picture
 
-from orchestrator.annotate import annotate
+from orchestrator.annotate.annotate import annotate
 from orchestrator.serve.serve import running, serve
 from workloads.artifacts import read_json, read_manifest
 from workloads.errors import (

@@ -11,7 +11,7 @@ from pathlib import Path
 from s3_endpoint import S3Endpoint, upload
 from samples import make_images, make_model, make_settings
 
-from orchestrator.annotate import annotate
+from orchestrator.annotate.annotate import annotate
 from workloads.artifacts import sha256
 from workloads.storage.storage import storage_of
 

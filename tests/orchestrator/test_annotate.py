@@ -14,7 +14,7 @@ from killed_annotation import EXPORTS, exports, kill_and_repeat
 from pycocotools.coco import COCO
 from samples import CLASSES, make_images, make_model, make_settings
 
-from orchestrator.annotate import AnnotateResult, annotate
+from orchestrator.annotate.annotate import AnnotateResult, annotate, annotate_with, places
 from orchestrator.config.settings import Settings
 from orchestrator.engine.leases import lease
 from workloads import artifacts
@@ -77,7 +77,7 @@ def work(settings, images, model_folder, tmp_path):
     """Annotate `images`; arguments that a test does not name are the usual ones."""
 
     def run(**arguments):
-        usual = {"folder": images, "model": str(model_folder), "out": tmp_path / "out"}
+        usual = {"images": images, "model": str(model_folder), "out": tmp_path / "out"}
         usual["max_quarantined"] = SHARE
         return annotate(**{"machine": settings, **usual, **arguments})
 
@@ -158,7 +158,7 @@ def test_a_missing_format_is_added(whole, copy, work):
 def test_missing_parts_are_made_again_and_no_others(whole, copy, work, capfd):
     unfinish(copy)
     part_path(copy / "parts", 2).unlink()
-    (copy / "parts" / ".part-000002.parquet.0123.tmp").write_bytes(b"torn")
+    (copy / "parts" / "0000" / ".part-000002.parquet.0123.tmp").write_bytes(b"torn")
     kept = part_path(copy / "parts", 1).stat().st_mtime_ns
     result = work()
     assert exports(copy) == exports(whole.out)
@@ -173,7 +173,7 @@ def test_missing_parts_are_made_again_and_no_others(whole, copy, work, capfd):
 
 def test_chunks_do_not_change_the_exports(whole, work, settings):
     result = work(machine=settings_with(settings, chunk_images=34))
-    assert len(list((result.out / "parts").iterdir())) == 1
+    assert len(list((result.out / "parts").rglob("part-*"))) == 1
     assert exports(result.out) == exports(whole.out)
 
 
@@ -199,19 +199,21 @@ def test_new_touched_and_renamed_images_of_a_finished_annotation(images, copy, w
     """Only what is new is annotated; ids of the others stay, names are those of now."""
     folder = tmp_path / "images"
     shutil.copytree(images, folder, symlinks=True)
-    assert work(folder=folder).read == 30  # moved, not changed
+    assert work(images=folder).read == 30  # moved, not changed
     before = {r["image_id"]: r for r in pq.read_table(copy / "annotations.parquet").to_pylist()}
-    times = {p: p.stat().st_mtime_ns for p in (copy / "parts").iterdir()}
+    times = {p: p.stat().st_mtime_ns for p in (copy / "parts").rglob("part-*")}
     for path in folder.rglob("*.jpg"):
         if not path.is_symlink():
             path.touch()
     (folder / "part 0").rename(folder / "renamed")
     shutil.copy(folder / "renamed" / "image '0000'.jpg", folder / "a new one.jpg")
+    assert exports(copy)
+    assert work().listed == 34, "only --update looks at what became of the folder"
 
-    result = work(folder=folder)
+    result = work(images=folder, update=True)
     assert (result.listed, result.read, result.quarantined) == (35, 31, 4)
     assert {p: p.stat().st_mtime_ns for p in times} == times
-    assert len(list((copy / "parts").iterdir())) == len(times) + 1
+    assert len(list((copy / "parts").rglob("part-*"))) == len(times) + 1
     after = {r["image_id"]: r for r in pq.read_table(copy / "annotations.parquet").to_pylist()}
     for number, row in before.items():
         name = row["file_name"].replace("part 0/", "renamed/")
@@ -219,25 +221,32 @@ def test_new_touched_and_renamed_images_of_a_finished_annotation(images, copy, w
     assert after[35]["file_name"] == "a new one.jpg"
     artifacts.verify(copy, "annotation")
     files = {p: p.stat().st_mtime_ns for p in copy.rglob("*")}
-    assert work(folder=folder) == result, "and then there is nothing to do"
+    assert work(images=folder, update=True) == result, "and then there is nothing to do"
     assert {p: p.stat().st_mtime_ns for p in copy.rglob("*")} == files
     assert str(tmp_path) not in (copy / "listing.json").read_text()
 
 
-def test_a_folder_without_what_was_annotated_is_a_conflict(images, copy, work, tmp_path):
+def test_a_folder_of_other_images_is_a_conflict_and_may_be_followed(images, copy, work, tmp_path):
     folder = tmp_path / "images"
     shutil.copytree(images, folder, symlinks=True)
-    first = folder / "part 0" / "image '0000'.jpg"
-    kept, stat = first.read_bytes(), first.stat()
-    first.write_bytes(bytes(len(kept)))
-    with pytest.raises(Conflict, match=r"'0000'\.jpg of the folder is gone or changed since"):
-        work(folder=folder)
-    first.unlink()
-    with pytest.raises(Conflict, match="gone or changed"):
-        work(folder=folder)
-    first.write_bytes(kept)
-    os.utime(first, ns=(stat.st_atime_ns, stat.st_mtime_ns))
-    assert work(folder=folder).read == 30
+    (last,) = folder.glob("part 2/image '0029'.jpg")
+    kept, stat = last.read_bytes(), last.stat()
+    last.write_bytes(bytes(len(kept)))
+    with pytest.raises(Conflict, match=r"'0029'\.jpg of its files is gone .* or changed since"):
+        work(images=folder)
+    last.unlink()
+    with pytest.raises(Conflict, match="with --update, or restore"):
+        work(images=folder)
+    without = work(images=folder, update=True)
+    assert (without.listed, without.read, without.gone) == (33, 29, 1)
+    names = {image["file_name"] for image in artifacts.read_json(without.files["coco"])["images"]}
+    assert len(names) == 29
+    assert "part 2/image '0029'.jpg" not in names
+    last.write_bytes(kept)
+    os.utime(last, ns=(stat.st_atime_ns, stat.st_mtime_ns))
+    again = work(images=folder, update=True)
+    assert (again.listed, again.read, again.gone) == (34, 30, 0)
+    assert exports(copy) == exports(work(images=folder).out)
 
 
 def test_a_changed_export_is_said(copy, work):
@@ -257,13 +266,13 @@ def test_two_at_the_same_time(copy, work):
 
 def test_wrong_arguments(work, images, tmp_path):
     with pytest.raises(NotFound, match="no such folder"):
-        work(folder=tmp_path / "nothing")
+        work(images=tmp_path / "nothing")
     (tmp_path / "empty").mkdir()
     with pytest.raises(NotFound, match="no files there"):
-        work(folder=tmp_path / "empty")
+        work(images=tmp_path / "empty")
     with pytest.raises(ConfigError, match="did you mean 'coco'"):
         work(formats=["cocoo"])
-    with pytest.raises(ConfigError, match="is in the image folder"):
+    with pytest.raises(ConfigError, match="is among the images"):
         work(out=images / "out")
     with pytest.raises(WsolError):
         work(model=str(tmp_path / "no-model"))
@@ -280,9 +289,9 @@ def test_a_workers_error_of_the_file_system_is_raised_as_itself(copy, work):
     unfinish(copy)
     shutil.rmtree(copy / "parts")
     (copy / "parts").write_text("a file where a folder should be")
-    with pytest.raises(OSError, match="File exists") as raised:
+    with pytest.raises(OSError, match="Not a directory") as raised:
         work()
-    assert raised.value.errno == errno.EEXIST
+    assert raised.value.errno == errno.ENOTDIR
     assert not (copy / "manifest.json").exists()
 
 
@@ -293,7 +302,7 @@ def test_a_model_that_changed_after_the_check(copy, work, model_folder, tmp_path
     shutil.copytree(model_folder, changed)
     found = Model.open(changed)
     (changed / "weights.safetensors").write_bytes(b"other")
-    monkeypatch.setattr("orchestrator.annotate.fetch_model", lambda *_: found)
+    monkeypatch.setattr("orchestrator.annotate.annotate.fetch_model", lambda *_: found)
     with pytest.raises(IntegrityError, match=r"weights\.safetensors"):
         work()
 
@@ -306,4 +315,36 @@ def test_killed_and_started_again(settings, work, model_folder, tmp_path):
     assert 5 <= done < 80, "killed too late for this test"
     manifest = artifacts.read_manifest(out, "annotation")
     assert manifest["read"] == manifest["listed"] == 160
-    assert exports(out) == exports(work(folder=folder, out=tmp_path / "peace").out)
+    assert exports(out) == exports(work(images=folder, out=tmp_path / "peace").out)
+
+
+def test_several_models_in_one_pass_are_each_alone(
+    whole: AnnotateResult, images: Path, model_folder: Path, settings: Settings, tmp_path: Path
+) -> None:
+    """One of them had begun before, and ended in between: each part is written where it lacks."""
+    other = make_model(tmp_path / "other", seed=1)
+    outs = places(tmp_path / "both", [str(model_folder), str(other)])
+    assert len(outs) == 2
+    first, second = outs
+    results = annotate_with(settings, images, outs, max_quarantined=SHARE)
+    assert [one.out for one in results] == [first, second]
+    assert exports(first) == exports(whole.out)
+    assert exports(first) != exports(second)
+    alone = annotate(settings, images, str(other), tmp_path / "alone", max_quarantined=SHARE)
+    assert exports(second) == exports(alone.out)
+    unfinish(second)
+    part_path(second / "parts", 1).unlink()
+    kept = part_path(first / "parts", 1).stat().st_mtime_ns
+    annotate_with(settings, images, outs, max_quarantined=SHARE)
+    assert exports(second) == exports(alone.out)
+    assert part_path(first / "parts", 1).stat().st_mtime_ns == kept
+
+
+def test_places_of_several_models() -> None:
+    out = Path("to")
+    assert places(out, ["a@b"]) == {out: "a@b"}
+    assert places(out, ["a@b", "m/2", "./x/y"]) == {
+        out / "a-b": "a@b", out / "m-2": "m/2", out / "x-y": "./x/y",
+    }  # fmt: skip
+    with pytest.raises(ConfigError, match="two of them are one"):
+        places(out, ["m/2", "m@2"])

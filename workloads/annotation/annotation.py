@@ -36,6 +36,11 @@ class Annotation(Artifact):
         return int(self.facts["quarantined"])
 
     @property
+    def gone(self) -> int:
+        """Files that were annotated once and are not there any more."""
+        return int(self.facts["gone"])
+
+    @property
     def boxes(self) -> int:
         """Boxes in all images."""
         return int(self.facts["boxes"])
@@ -44,6 +49,11 @@ class Annotation(Artifact):
     def images_per_s(self) -> float:
         """Speed at which it was made."""
         return float(self.facts["images_per_s"])
+
+    @property
+    def seconds(self) -> dict[str, float]:
+        """Time by phase, of all threads together."""
+        return dict(self.facts["seconds"])
 
     @property
     def formats(self) -> tuple[str, ...]:

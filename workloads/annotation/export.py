@@ -21,7 +21,7 @@ from workloads.storage.addresses import absolute, check_address
 
 @dataclass(frozen=True, slots=True)
 class Exported:
-    """What was written.
+    """Files that were written, and counts.
 
     Attributes:
         out: the folder that it is in.

@@ -115,7 +115,7 @@ NOTHING = Candidates(
     points_xy=np.zeros((0, 2), np.float32),
     detections=Detections(no_boxes(), np.zeros(0, np.float32), np.zeros(0, np.int32), 0, 0),
 )
-"""Of a file that could not be read."""
+"""Candidates of a file that could not be read."""
 
 
 def _map_columns(maps: Iterable[Maps] | None) -> dict[str, Any]:

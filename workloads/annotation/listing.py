@@ -1,23 +1,40 @@
-"""Listing of a folder of images: every file counts, the ones that cannot be used too."""
+"""The listing of an annotation: its files in their fixed order, of which memory holds a part.
+
+listing/part-00000.parquet    100,000 files each, in order
+"""
 
 from __future__ import annotations
 
-import os
-import stat
-from collections.abc import Iterator
+import hashlib
+import json
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from functools import cached_property
+from functools import lru_cache
+from itertools import islice
 from pathlib import Path
+from typing import NamedTuple
 
-from workloads.artifacts import digest
-from workloads.errors import InputRejected, NotFound
-from workloads.files import is_file, is_folder, listing
-from workloads.images.decode import ImageLimits, read_image_bytes
-from workloads.storage.addresses import is_address
+import pyarrow as pa
+
+from workloads.errors import IntegrityError
+from workloads.parquet import read_columns, write_parquet
+
+PART_FILES = 100_000
+SCHEMA = pa.schema(
+    [
+        pa.field("name", pa.string(), nullable=False),
+        pa.field("num_bytes", pa.int64(), nullable=False),
+        pa.field("mtime_ns", pa.int64(), nullable=False),
+        pa.field("refused", pa.string()),
+        pa.field("read_as", pa.string()),
+        pa.field("gone", pa.bool_(), nullable=False),
+        pa.field("place", pa.string()),
+        pa.field("offset", pa.int64(), nullable=False),
+    ]
+)
 
 
-@dataclass(frozen=True, slots=True)
-class ListedFile:
+class ListedFile(NamedTuple):
     """One file of a folder.
 
     Attributes:
@@ -26,6 +43,9 @@ class ListedFile:
         num_bytes, mtime_ns: size and time of change, to see later whether the file changed.
         refused: why the file is not even opened; None if it is.
         read_as: its name when it was annotated, if another.
+        gone: it was there once, and is not any more.
+        place, offset: the file that holds it, relative to the same folder, and where in it, for
+            kinds of collections that have several images in a file.
     """
 
     name: str
@@ -33,6 +53,9 @@ class ListedFile:
     mtime_ns: int
     refused: str | None = None
     read_as: str | None = None
+    gone: bool = False
+    place: str | None = None
+    offset: int = 0
 
     @property
     def in_part(self) -> str:
@@ -40,147 +63,113 @@ class ListedFile:
         return self.read_as or self.name
 
 
-def list_images(folder: Path) -> list[ListedFile]:
-    """All regular files below a folder, by name; hidden ones (`.name`) are left out.
+class Written(NamedTuple):
+    """A listing that was written: how many files, and the SHA-256 of their facts."""
 
-    Whether a file is an image shows when it is read. Links are followed, as those of dvc and
-    git-annex lead out of the folder; a link to a folder only if that is neither in the listed
-    folder nor around it, so that no image comes twice. Other links to folders, broken links and
-    names that are not UTF-8 are listed as refused.
-
-    Raises:
-        NotFound: no such folder, or a folder in it cannot be listed.
-    """
-    if is_file(folder):
-        raise NotFound(f"{folder}: is a file; give the folder that holds it")
-    if not is_folder(folder):
-        raise NotFound(f"{folder}: no such folder; give a folder of images")
-    if is_address(folder):
-        return sorted(_in_bucket(folder), key=lambda file: file.name)
-    root = Path(os.path.realpath(folder))
-    return sorted(_walk(root), key=lambda file: file.name)
+    files: int
+    digest: str
 
 
-def read_image_file(path: Path, limits: ImageLimits) -> bytes:
-    """The bytes of one listed file.
-
-    Raises:
-        TooLarge: over the limit on bytes; it is not read then.
-        InputRejected: gone, or not readable by this user.
-        OSError: anything else, as it says more about the machine than about the file.
-    """
-    try:
-        return read_image_bytes(path, limits)
-    except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
-        raise InputRejected("removed after the folder was listed; put it back") from None
-    except PermissionError:
-        raise InputRejected("this user may not read it; change its permissions") from None
-
-
-def _in_bucket(folder: Path) -> Iterator[ListedFile]:
-    for found in listing(folder):
-        names = found.path.relative_to(folder).parts
-        if not any(name.startswith(".") for name in names):
-            yield ListedFile("/".join(names), found.num_bytes, found.changed_ns)
-
-
-def _walk(root: Path) -> Iterator[ListedFile]:
-    folders, seen = [""], [root]  # seen: what a link to a folder must not meet again
-    while folders:
-        prefix = folders.pop()
-        for entry in sorted(_entries(root / prefix), key=lambda entry: entry.name):
-            name = prefix + entry.name
-            if entry.name.startswith("."):
-                continue
-            if entry.is_dir(follow_symlinks=False):
-                folders.append(f"{name}/")
-            elif entry.is_symlink() and entry.is_dir() and not _meets(target := _real(entry), seen):
-                seen.append(target)
-                folders.append(f"{name}/")
-            elif entry.is_symlink() or entry.is_file():
-                yield _listed(root, name)
-
-
-def _real(entry: os.DirEntry[str]) -> Path:
-    return Path(os.path.realpath(entry.path))
-
-
-def _meets(target: Path, seen: list[Path]) -> bool:
-    """Whether a folder is in one that is listed, or around it."""
-    return any(target.is_relative_to(one) or one.is_relative_to(target) for one in seen)
-
-
-def _entries(folder: Path) -> list[os.DirEntry[str]]:
-    try:
-        with os.scandir(folder) as entries:
-            return list(entries)
-    except (PermissionError, FileNotFoundError) as error:
-        raise NotFound(
-            f"{folder}: cannot be listed ({error.strerror}); let this user read it, or move it "
-            "away from the images"
-        ) from None
-
-
-def _listed(root: Path, name: str) -> ListedFile:
-    info = (root / name).lstat()
-    refused = _bad_link(root / name) if stat.S_ISLNK(info.st_mode) else None
-    if refused is None and stat.S_ISLNK(info.st_mode):
-        info = (root / name).stat()
-    try:
-        name.encode()
-    except UnicodeEncodeError:
-        name = os.fsencode(name).decode("utf-8", "backslashreplace")
-        refused = "its name is not UTF-8; rename it"
-    return ListedFile(name, info.st_size, info.st_mtime_ns, refused)
-
-
-def _bad_link(link: Path) -> str | None:
-    target = Path(os.path.realpath(link))
-    if not target.exists():
-        return "a link to nothing; remove it, or get the file that it names"
-    if target.is_dir():
-        return "a link to a folder that is listed already, or holds this one; remove it"
-    return None if target.is_file() else "a link to something that is no file; remove it"
+def write_listing(folder: Path, files: Iterable[ListedFile]) -> Written:
+    """Write files as they come; memory holds one part of them."""
+    left, total, known = iter(files), 0, hashlib.sha256()
+    while some := list(islice(left, PART_FILES)):
+        table = pa.table(list(map(list, zip(*some, strict=True))), schema=SCHEMA)
+        write_parquet(_part(folder, total // PART_FILES), table)
+        total += len(some)
+        known.update(json.dumps([file[:4] for file in some]).encode())
+    return Written(total, known.hexdigest())
 
 
 @dataclass(frozen=True)
 class Listing:
-    """The files of an annotation in their fixed order, cut in chunks of at most the same size.
+    """The files of an annotation, cut in chunks of at most the same size.
 
     Attributes:
-        added: files of each later addition; they come behind the others, in chunks of their own.
+        folder: where `write_listing` wrote them.
+        batches: files of the first listing and of each later addition; each begins a chunk.
     """
 
-    files: tuple[ListedFile, ...]
+    folder: Path
     chunk_images: int
-    added: tuple[int, ...] = ()
+    batches: tuple[int, ...]
 
     @property
-    def digest(self) -> str:
-        """SHA-256 over names, sizes and times of change."""
-        found = [[f.name, f.num_bytes, f.mtime_ns, f.refused] for f in self.files]
-        return digest({"files": found})
+    def total(self) -> int:
+        """Number of files."""
+        return sum(self.batches)
 
     @property
     def chunks(self) -> range:
         """Indices of the chunks."""
-        return range(len(self._bounds))
+        return range(sum(map(self._chunks_of, self.batches)))
 
-    def chunk(self, index: int) -> tuple[ListedFile, ...]:
-        """The files of one chunk."""
-        first, end = self._bounds[index]
-        return self.files[first:end]
+    def chunk(self, index: int) -> list[ListedFile]:
+        """The files of one chunk.
+
+        Raises:
+            IntegrityError: a part of the listing is missing or damaged.
+        """
+        first, end = self._bounds(index)
+        return list(islice(self.files(first), end - first))
+
+    def chunk_of(self, image_id: int) -> int:
+        """Index of the chunk that a file is in."""
+        chunk, start = 0, 0
+        for count in self.batches:
+            if image_id <= start + count:
+                return chunk + (image_id - 1 - start) // self.chunk_images
+            chunk, start = chunk + self._chunks_of(count), start + count
+        raise IndexError(f"image {image_id} is behind the last")
 
     def first_id(self, index: int) -> int:
         """Image id of a chunk's first file; ids are positions in the listing, from 1."""
-        return self._bounds[index][0] + 1
+        return self._bounds(index)[0] + 1
 
-    @cached_property
-    def _bounds(self) -> list[tuple[int, int]]:
-        """First file of each chunk, and the one behind its last."""
-        bounds, start = [], 0
-        for count in (len(self.files) - sum(self.added), *self.added):
-            for first in range(start, start + count, self.chunk_images):
-                bounds.append((first, min(first + self.chunk_images, start + count)))
+    def size(self, index: int) -> int:
+        """Files of one chunk."""
+        first, end = self._bounds(index)
+        return end - first
+
+    def files(self, first: int = 0) -> Iterator[ListedFile]:
+        """All files from a position on.
+
+        Raises:
+            IntegrityError: a part of the listing is missing or damaged.
+        """
+        while first < self.total:
+            part, row = divmod(first, PART_FILES)
+            rows = _rows(_part(self.folder, part))
+            yield from rows[row:]
+            first += len(rows) - row
+
+    def _chunks_of(self, count: int) -> int:
+        return -(-count // self.chunk_images)
+
+    def _bounds(self, index: int) -> tuple[int, int]:
+        """First file of a chunk, and the one behind its last."""
+        start = 0
+        for count in self.batches:
+            if index < self._chunks_of(count):
+                first = index * self.chunk_images
+                return start + first, start + min(first + self.chunk_images, count)
+            index -= self._chunks_of(count)
             start += count
-        return bounds
+        raise IndexError(f"chunk {index} is behind the last")
+
+
+def _part(folder: Path, index: int) -> Path:
+    return folder / f"part-{index:05d}.parquet"
+
+
+@lru_cache(maxsize=2)  # chunks are taken in order, and one may lie in two parts
+def _rows(path: Path) -> list[ListedFile]:
+    try:
+        columns = read_columns(path).cast(SCHEMA).to_pydict().values()
+    except (FileNotFoundError, ValueError, pa.ArrowException) as error:
+        problem = " ".join(str(error).split())
+        raise IntegrityError(
+            f"{path}: not a part of a listing ({problem}); restore it, or remove the annotation "
+            "and start over"
+        ) from None
+    return [ListedFile(*values) for values in zip(*columns, strict=True)]

@@ -8,7 +8,7 @@ from workloads.options import Options
 
 
 class Kept(Options):
-    """What is kept of each image, beside the boxes of the classes that the model calls present."""
+    """Choice of what is kept of an image, beside the boxes of classes that it is said to show."""
 
     min_score: float = Field(
         default=0.1, ge=0, description="class score from which a class is kept as a candidate"

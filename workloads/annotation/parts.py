@@ -12,7 +12,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
 from workloads.annotation.found import (
     FOUND_FIELDS,
@@ -26,6 +28,7 @@ from workloads.annotation.listing import ListedFile, Listing
 from workloads.errors import IntegrityError
 from workloads.parquet import read_columns, write_parquet
 
+PARTS_TOGETHER = 10_000  # in a folder, as file systems are slow with millions
 PART_SCHEMA = pa.schema(
     [
         pa.field("image_id", pa.int64(), nullable=False),
@@ -64,7 +67,7 @@ class ChunkResult:
 
 def part_path(folder: Path, index: int) -> Path:
     """The path of one chunk's part, whether it is written yet or not."""
-    return folder / f"part-{index:06d}.parquet"
+    return folder / f"{index // PARTS_TOGETHER:04d}" / f"part-{index:06d}.parquet"
 
 
 def write_part(path: Path, result: ChunkResult) -> None:
@@ -88,15 +91,8 @@ def read_part(path: Path, *, maps: bool = True) -> ChunkResult:
     Raises:
         IntegrityError: missing, or not such a part.
     """
-    schema = PART_SCHEMA if maps else _WITHOUT_MAPS
-    try:
-        table = read_columns(path, schema.names).cast(schema)
-        found = list(candidates_in(table))
-    except (FileNotFoundError, ValueError, pa.ArrowException) as error:
-        problem = " ".join(str(error).split())
-        raise IntegrityError(
-            f"{path}: not a readable part ({problem}); remove it and run the same command again"
-        ) from None
+    table = _table(path, PART_SCHEMA if maps else _WITHOUT_MAPS)
+    found = list(candidates_in(table))
     rows, quarantined = list[FoundImage](), list[QuarantinedFile]()
     columns = ("image_id", "file_name", "orientation", "reason", "sha256")
     ids, names, orientations, reasons, hashes = (table[name].to_pylist() for name in columns)
@@ -112,30 +108,138 @@ def read_part(path: Path, *, maps: bool = True) -> ChunkResult:
 def read_parts(folder: Path, listing: Listing, *, maps: bool = True) -> Iterator[ChunkResult]:
     """All parts in order, each checked against the listing, with the names that files have now.
 
+    Files that are gone are left out.
+
     Raises:
         IntegrityError: a part is missing or is not that of its chunk.
     """
     for index in listing.chunks:
-        result = read_part(part_path(folder, index), maps=maps)
-        found = [(row.image_id, row.file_name) for row in result.rows]
-        found += [(entry.image_id, entry.path) for entry in result.quarantined]
-        files = listing.chunk(index)
-        names = [file.in_part for file in files]
-        if sorted(found) != list(enumerate(names, start=listing.first_id(index))):
-            raise IntegrityError(
-                f"{part_path(folder, index)}: does not hold the files of chunk {index}; "
-                "remove it and run the same command again"
-            )
-        yield _renamed(result, files, listing.first_id(index))
+        yield read_chunk(folder, listing, index, maps=maps)
 
 
-def _renamed(result: ChunkResult, files: Sequence[ListedFile], first_id: int) -> ChunkResult:
-    """A chunk with the names that its files have now."""
+def read_chunk(folder: Path, listing: Listing, index: int, *, maps: bool = True) -> ChunkResult:
+    """The part of one chunk, as `read_parts` gives it.
+
+    Raises:
+        IntegrityError: it is missing or is not that of its chunk.
+    """
+    path, files = part_path(folder, index), listing.chunk(index)
+    result, first = read_part(path, maps=maps), listing.first_id(index)
+    found = [(row.image_id, row.file_name) for row in result.rows]
+    found += [(entry.image_id, entry.path) for entry in result.quarantined]
+    _check_files(path, sorted(found), files, first)
+    return _of_now(result, files, first)
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """Counts of a chunk, read without its boxes; files that are gone are left out.
+
+    Attributes:
+        read: number of images that were read.
+        boxes: theirs, of the classes that reach a score.
+        quarantined: files that were not read.
+    """
+
+    read: int
+    boxes: int
+    quarantined: tuple[QuarantinedFile, ...]
+
+
+def summaries(folder: Path, listing: Listing, score_threshold: float) -> Iterator[Summary]:
+    """Counts of all parts in order, each checked against the listing.
+
+    Raises:
+        IntegrityError: as `read_parts`.
+    """
+    for index in listing.chunks:
+        path, files = part_path(folder, index), listing.chunk(index)
+        table, first = _table(path, _SUMMARY_SCHEMA), listing.first_id(index)
+        ids, names, reasons = (table[name].to_pylist() for name in _SUMMARY_SCHEMA.names[:3])
+        _check_files(path, list(zip(ids, names, strict=True)), files, first)
+        here = np.array([not file.gone for file in files])
+        bad = np.array([reason is not None for reason in reasons])
+        yield Summary(
+            read=int((here & ~bad).sum()),
+            boxes=int(_boxes_present(table, score_threshold)[here].sum()),
+            quarantined=tuple(
+                QuarantinedFile(ids[row], files[row].name, reasons[row])
+                for row in np.flatnonzero(here & bad)
+            ),
+        )
+
+
+_SUMMARY_SCHEMA = pa.schema(
+    [
+        PART_SCHEMA.field(name)
+        for name in ("image_id", "file_name", "reason", "candidates", "class_scores", "labels")
+    ]
+)
+
+
+def _boxes_present(table: pa.Table, score_threshold: float) -> NDArray[np.int64]:
+    """(rows,) number of boxes of the classes that reach a score."""
+    rows = len(table)
+    of_candidate, candidates = _flat(table["candidates"])
+    _, scores = _flat(table["class_scores"])
+    of_box, labels = _flat(table["labels"])
+    classes = 1 + max(candidates.max(initial=0), labels.max(initial=0))
+    present = scores >= np.float32(score_threshold)
+    known = (of_candidate * classes + candidates)[present]
+    shown = np.isin(of_box * classes + labels, known)
+    return np.bincount(of_box[shown], minlength=rows)
+
+
+def _flat(column: pa.ChunkedArray) -> tuple[NDArray[np.int64], NDArray[Any]]:
+    """The row of each value of a column of lists, and the values."""
+    lists = column.combine_chunks()
+    lengths = lists.value_lengths().to_numpy(zero_copy_only=False)
+    return np.repeat(np.arange(len(lists)), lengths), lists.flatten().to_numpy()
+
+
+def _table(path: Path, schema: pa.Schema) -> pa.Table:
+    """Some columns of a part.
+
+    Raises:
+        IntegrityError: missing, or not such a part.
+    """
+    try:
+        return read_columns(path, schema.names).cast(schema)
+    except (FileNotFoundError, ValueError, pa.ArrowException) as error:
+        problem = " ".join(str(error).split())
+        raise IntegrityError(
+            f"{path}: not a readable part ({problem}); remove it and run the same command again"
+        ) from None
+
+
+def _check_files(
+    path: Path, found: Sequence[tuple[int, str]], files: Sequence[ListedFile], first_id: int
+) -> None:
+    if list(found) != list(enumerate((file.in_part for file in files), start=first_id)):
+        raise IntegrityError(
+            f"{path}: does not hold the files of its chunk; remove it and run the same command "
+            "again"
+        )
+
+
+def _of_now(result: ChunkResult, files: Sequence[ListedFile], first_id: int) -> ChunkResult:
+    """A chunk with the names that its files have now, without those that are gone."""
+
+    def file_of(image_id: int) -> ListedFile:
+        return files[image_id - first_id]
+
+    rows, bad = result.rows, result.quarantined
     return replace(
         result,
-        rows=tuple(replace(r, file_name=files[r.image_id - first_id].name) for r in result.rows),
+        rows=tuple(
+            replace(row, file_name=file_of(row.image_id).name)
+            for row in rows
+            if not file_of(row.image_id).gone
+        ),
         quarantined=tuple(
-            replace(q, path=files[q.image_id - first_id].name) for q in result.quarantined
+            replace(entry, path=file_of(entry.image_id).name)
+            for entry in bad
+            if not file_of(entry.image_id).gone
         ),
     )
 

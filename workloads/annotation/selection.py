@@ -19,7 +19,7 @@ from workloads.localization.cutoffs import Cutoffs
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """Which boxes an export has.
+    """Choice of the boxes that an export has.
 
     Attributes:
         min_score: class score from which a class counts as present.

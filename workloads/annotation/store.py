@@ -1,24 +1,43 @@
 """The store of an annotation: its listing, the parts of its chunks, counts and quarantine.
 
-listing.json   what was asked: the files in their order, with model and limits
-parts/         one part per chunk of the listing: the ledger
+listing.json     what was asked: model, limits, what is kept; and where the listing is
+listing-0000/    the files in their order; another number after each change of the folder
+parts/           one part per chunk of the listing: the ledger
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Self
 
+from workloads.annotation.changes import Changes, compared
 from workloads.annotation.found import FoundImage
-from workloads.annotation.listing import ListedFile, Listing
+from workloads.annotation.listing import ListedFile, Listing, write_listing
 from workloads.annotation.options import Kept
-from workloads.annotation.parts import ChunkResult, part_path, read_part, read_parts, write_part
+from workloads.annotation.parts import (
+    ChunkResult,
+    part_path,
+    read_chunk,
+    read_part,
+    read_parts,
+    summaries,
+    write_part,
+)
 from workloads.annotation.selection import Selection
-from workloads.artifacts import QUARANTINE, read_json, write_text
-from workloads.errors import IntegrityError
+from workloads.annotation.sources.base import Source
+from workloads.artifacts import (
+    QUARANTINE,
+    atomic_file,
+    exists,
+    read_json,
+    remove,
+    unseal,
+    write_json,
+)
 from workloads.formats.base import AnnotatedImage
 from workloads.localization.cutoffs import Cutoffs
 from workloads.storage.storage import storage_of
@@ -41,15 +60,58 @@ class AnnotationStore:
 
     @classmethod
     def open(cls, folder: Path) -> Self:
-        """The store in a folder, with the listing as it was sealed, not as files are now.
+        """The store in a folder, with the listing as it was written, not as files are now.
 
         Raises:
             NotFound: there is none.
         """
         request = read_json(folder / LISTING)
-        files = tuple(ListedFile(*values) for values in request["files"])
-        added = tuple(request.get("added", ()))
-        return cls(folder, Listing(files, request["chunk_images"], added), request)
+        files = folder / request["files"]
+        listing = Listing(files, request["chunk_images"], tuple(request["batches"]))
+        return cls(folder, listing, request)
+
+    @classmethod
+    def begin(cls, folder: Path, request: dict[str, Any], files: Iterable[ListedFile]) -> Self:
+        """Start a store with the files of a first listing."""
+        name = _listing_name(0)
+        written = write_listing(folder / name, files)
+        facts = {"files": name, "batches": [written.files], "listed": written.digest}
+        write_json(folder / LISTING, {**request, **facts})
+        return cls.open(folder)
+
+    def follow(self, source: Source) -> tuple[Self, Changes]:
+        """The store of a source that changed: new files behind the others, those gone marked."""
+        with compared(self.listing, source, self.content_of) as comparison:
+            changes = comparison.changes
+            if not changes:
+                return self, changes
+            unseal(self.folder)
+            old = self.request["files"]
+            name = _listing_name(int(old.rpartition("-")[2]) + 1)
+            written = comparison.write(self.folder / name)
+        batches = [*self.listing.batches, *([changes.new] if changes.new else [])]
+        facts = {"files": name, "batches": batches, "listed": written.digest}
+        write_json(self.folder / LISTING, {**self.request, **facts})
+        for path in storage_of(self.folder).files(self.folder / old):
+            remove(path)
+        return type(self).open(self.folder), changes
+
+    def first_other(self, source: Source) -> str | None:
+        """A file of the listing that a source does not hold as it was, if the first or last is so.
+
+        All of them would take as long as listing the folder again.
+        """
+        files = self.listing
+        ends = (next(files.files(), None), next(files.files(files.total - 1), None))
+        for place, file in zip((1, files.total), ends, strict=True):
+            if file and not file.gone and not source.is_there(file, self.content_of(place)):
+                return file.name
+        return None
+
+    @property
+    def listing_key(self) -> tuple[Any, ...]:
+        """Equal for stores of the same files in the same chunks."""
+        return self.request["listed"], self.request["chunk_images"], *self.request["batches"]
 
     @property
     def classes(self) -> list[str]:
@@ -77,6 +139,14 @@ class AnnotationStore:
         """
         return read_parts(self.folder / PARTS, self.listing, maps=maps)
 
+    def chunk(self, index: int) -> ChunkResult:
+        """One chunk.
+
+        Raises:
+            IntegrityError: its part is missing or is not its own.
+        """
+        return read_chunk(self.folder / PARTS, self.listing, index)
+
     @property
     def model_name(self) -> str:
         """Method, backbone and the beginning of the digest."""
@@ -85,12 +155,12 @@ class AnnotationStore:
 
     @property
     def cutoffs(self) -> Cutoffs:
-        """Those of the model, at which boxes were found."""
+        """The model's cut-offs, at which boxes were found."""
         return Cutoffs.parse(self.request["cutoffs"], f"{self.folder / LISTING}: cutoffs")
 
     @property
     def kept(self) -> Kept:
-        """What was kept of each image."""
+        """Choice of what was kept of each image."""
         return Kept.parse(self.request.get("kept"), f"{self.folder / LISTING}: kept")
 
     def found(self, *, maps: bool = True) -> Iterator[FoundImage]:
@@ -105,43 +175,37 @@ class AnnotationStore:
         selection = selection or Selection.of(self.cutoffs, self.classes)
         yield from map(selection.apply, self.found(maps=maps))
 
-    def contents(self) -> dict[int, str]:
-        """Image id to the SHA-256 of its file, of all that were read so far."""
-        found: dict[int, str] = {}
-        written = self._written()
-        for index in self.listing.chunks:
-            if self._part(index) in written:
-                found |= read_part(self._part(index), maps=False).contents
-        return found
+    def content_of(self, image_id: int) -> str | None:
+        """SHA-256 of a file as it was read; None if it was not."""
+        path = self._part(self.listing.chunk_of(image_id))
+        return _contents(path).get(image_id) if exists(path) else None
 
-    def counts(self) -> dict[str, int]:
-        """Files listed, read and quarantined, and boxes at the model's own threshold.
+    def tally(self) -> dict[str, int]:
+        """Count files and boxes at the model's own threshold; write the list of what was not read.
+
+        Returns:
+            `listed`, which is `read` + `quarantined`, of the files that are there; `gone`, those
+            that were listed once and are not there any more; `boxes`.
 
         Raises:
-            IntegrityError: read + quarantined is not listed.
+            IntegrityError: a part is missing or is not that of its chunk.
         """
-        own = self.cutoffs.score_threshold
         read = quarantined = boxes = 0
-        for chunk in self.results(maps=False):
-            read += len(chunk.rows)
-            quarantined += len(chunk.quarantined)
-            boxes += sum(len(row.candidates.detections_at(own)) for row in chunk.rows)
-        listed = len(self.listing.files)
-        if read + quarantined != listed:
-            raise IntegrityError(
-                f"{self.folder}: {read} read and {quarantined} quarantined are not the {listed} "
-                f"listed files; remove {self.folder / PARTS} and run the same command again"
-            )
-        return {"listed": listed, "read": read, "quarantined": quarantined, "boxes": boxes}
-
-    def write_quarantine(self) -> None:
-        """Write the list of files without annotations, JSON lines."""
-        write_text(self.folder / QUARANTINE, "".join(self._quarantine_lines()))
-
-    def _quarantine_lines(self) -> Iterator[str]:
-        for chunk in self.results(maps=False):
-            for file in chunk.quarantined:
-                yield json.dumps(asdict(file), ensure_ascii=False) + "\n"
+        path, own = self.folder / QUARANTINE, self.cutoffs.score_threshold
+        with atomic_file(path) as temporary, temporary.open("w", encoding="utf-8") as out:
+            for chunk in summaries(self.folder / PARTS, self.listing, own):
+                read, boxes = read + chunk.read, boxes + chunk.boxes
+                quarantined += len(chunk.quarantined)
+                for file in chunk.quarantined:
+                    out.write(json.dumps(asdict(file), ensure_ascii=False) + "\n")
+        listed = read + quarantined
+        return {
+            "listed": listed,
+            "read": read,
+            "quarantined": quarantined,
+            "gone": self.listing.total - listed,
+            "boxes": boxes,
+        }
 
     def _written(self) -> set[Path]:
         """The parts that are there: one listing, as a bucket answers each question slowly."""
@@ -149,3 +213,12 @@ class AnnotationStore:
 
     def _part(self, index: int) -> Path:
         return part_path(self.folder / PARTS, index)
+
+
+def _listing_name(generation: int) -> str:
+    return f"listing-{generation:04d}"
+
+
+@lru_cache(maxsize=4)
+def _contents(part: Path) -> Mapping[int, str]:
+    return read_part(part, maps=False).contents

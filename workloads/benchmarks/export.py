@@ -14,9 +14,9 @@ import pyarrow.parquet as pq
 
 from workloads.annotation.export import export
 from workloads.annotation.found import FoundImage
+from workloads.annotation.listing import ListedFile
 from workloads.annotation.parts import ChunkResult
 from workloads.annotation.store import PARTS, AnnotationStore
-from workloads.artifacts import write_json
 from workloads.benchmarks.extent import Extent
 from workloads.detections import Detections
 from workloads.localization.candidates import Candidates
@@ -69,7 +69,7 @@ def _measure_here(folder: Path, few: Path, plain: bool) -> dict[str, float]:
     way = write_plainly if plain else _export
     way(AnnotationStore.open(few))
     store = AnnotationStore.open(folder)
-    boxes = len(store.listing.files) * BOXES
+    boxes = store.listing.total * BOXES
     before = _memory_mb("VmRSS")
     clock, cpu = time.perf_counter(), time.process_time()
     way(store)
@@ -129,17 +129,15 @@ def _annotation(
 
 def make_store(folder: Path, images: int) -> AnnotationStore:
     """A store of images with random boxes, each of another class, all above the threshold."""
-    write_json(
-        folder / "listing.json",
-        {
-            "files": [[f"{i // 1000:05d}/photo {i:09d}.jpg", 1, 0, None] for i in range(images)],
-            "chunk_images": CHUNK_IMAGES,
-            "classes": [f"class {k}" for k in range(CLASSES)],
-            "model": {"method": "any", "backbone": "any", "digest": "0" * 64},
-            "cutoffs": {"score_threshold": 0.1},
-        },
-    )
-    store, rng = AnnotationStore.open(folder), np.random.default_rng(0)
+    request = {
+        "chunk_images": CHUNK_IMAGES,
+        "classes": [f"class {k}" for k in range(CLASSES)],
+        "model": {"method": "any", "backbone": "any", "digest": "0" * 64},
+        "cutoffs": {"score_threshold": 0.1},
+    }
+    names = (f"{i // 1000:05d}/photo {i:09d}.jpg" for i in range(images))
+    store = AnnotationStore.begin(folder, request, (ListedFile(name, 1, 0) for name in names))
+    rng = np.random.default_rng(0)
     for index in store.listing.chunks:
         files = list(enumerate(store.listing.chunk(index), start=store.listing.first_id(index)))
         rows = tuple(FoundImage(i, file.name, 1, _candidates(rng)) for i, file in files)

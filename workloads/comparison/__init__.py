@@ -1,6 +1,6 @@
-"""Does each idea do what its paper says? All methods at one budget on made digits.
+"""Recipes times data sets times seeds: which does better, and by how much more than chance?
 
-`plan.yaml` says what is trained, on which data, how trained weights are read, and what the papers
-lead one to expect; `plan` reads it, `trial` does one training with its readings, `summary` puts
-the trials together.
+`plan` reads what a user wants compared; `measure` reads trained weights and measures them, each
+at its own best cut-offs; `summary` puts trials together. `plan.yaml` is the project's own: does
+each idea do what its paper says, at one budget, on made digits?
 """

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from workloads.comparison.measure import WITH_ALPHA
 from workloads.comparison.plan import Claim, Plan
-from workloads.comparison.trial import WITH_ALPHA
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,39 +51,34 @@ class Verdict:
 
 
 Trial = dict[str, Any]
-"""{"training", "data", "seed", "readings": {name: values of `measure`}, "seconds"}"""
+"""{"training", "data", "seed", "readings": {name: values of `measure`}}; None is NaN."""
 
 
 def table(plan: Plan, trials: Sequence[Trial]) -> list[dict[str, Any]]:
-    """One row for each data set and reading: metric to its `Spread`."""
+    """One row for each data set and reading: number of its seeds, and metric to its `Spread`."""
     return [
-        {
-            "data": data,
-            "reading": reading,
-            **{
-                metric: Spread.of(_values(trials, data, reading, metric)) for metric in plan.metrics
-            },
-        }
+        {"data": data, "reading": reading, "seeds": len(seeds)}
+        | {metric: Spread.of(list(values.values())) for metric, values in found.items()}
         for data in plan.data
         for reading in plan.readings(data)
-        if _values(trials, data, reading, plan.metrics[0])
+        for found in [{m: by_seed(trials, data, reading, m) for m in plan.metrics}]
+        if (seeds := found[plan.metrics[0]])
     ]
 
 
 def verdicts(plan: Plan, trials: Sequence[Trial]) -> list[Verdict]:
-    """Outcome of each claim whose trials are there."""
-    return [
-        _verdict(claim, trials)
-        for claim in plan.claims
-        if _values(trials, claim.data, claim.better, claim.metric)
-        and _values(trials, claim.data, claim.than, claim.metric)
-    ]
+    """Outcome of each claim that has a seed with both sides."""
+    found = (_verdict(claim, trials) for claim in plan.claims)
+    return [verdict for verdict in found if verdict is not None]
 
 
-def _verdict(claim: Claim, trials: Sequence[Trial]) -> Verdict:
-    better = _values(trials, claim.data, claim.better, claim.metric, with_alpha=claim.alpha)
-    than = _values(trials, claim.data, claim.than, claim.metric)
-    differences = np.subtract(better, than)
+def _verdict(claim: Claim, trials: Sequence[Trial]) -> Verdict | None:
+    better = by_seed(trials, claim.data, claim.better, claim.metric, with_alpha=claim.alpha)
+    than = by_seed(trials, claim.data, claim.than, claim.metric)
+    seeds = [seed for seed in better if seed in than]
+    if not seeds:
+        return None
+    differences = np.subtract([better[s] for s in seeds], [than[s] for s in seeds])
     spread = Spread.of(differences.tolist())
     error = spread.deviation / np.sqrt(len(differences)) if len(differences) > 1 else 0.0
     return Verdict(
@@ -91,8 +86,8 @@ def _verdict(claim: Claim, trials: Sequence[Trial]) -> Verdict:
         text=claim.text,
         data=claim.data,
         metric=claim.metric,
-        better=Spread.of(better),
-        than=Spread.of(than),
+        better=Spread.of([better[seed] for seed in seeds]),
+        than=Spread.of([than[seed] for seed in seeds]),
         difference=spread,
         seeds_for=int((differences > 0).sum()),
         seeds=len(differences),
@@ -100,13 +95,14 @@ def _verdict(claim: Claim, trials: Sequence[Trial]) -> Verdict:
     )
 
 
-def _values(
+def by_seed(
     trials: Sequence[Trial], data: str, reading: str, metric: str, *, with_alpha: bool = False
-) -> list[float]:
-    """The values of a reading in the order of seeds."""
+) -> dict[int, float]:
+    """The values of a reading, in the order of seeds."""
     found = {}
     for trial in trials:
         if trial["data"] == data and reading in trial["readings"]:
             values = trial["readings"][reading]
-            found[trial["seed"]] = float((values[WITH_ALPHA] if with_alpha else values)[metric])
-    return [found[seed] for seed in sorted(found)]
+            value = (values[WITH_ALPHA] if with_alpha else values)[metric]
+            found[trial["seed"]] = float("nan") if value is None else float(value)
+    return {seed: found[seed] for seed in sorted(found)}

@@ -8,7 +8,8 @@ later; where the maps are kept, so can the cut-off.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -24,6 +25,15 @@ from workloads.localization.points import peak
 
 Maps = tuple[NDArray[np.float32], ...]
 """Raw (h, w) maps of one class, one for each scale, the main one first."""
+
+
+Clock = Callable[[str], AbstractContextManager[None]]
+"""Told of the phase of an annotation that a block is."""
+
+
+def unwatched(_: str) -> AbstractContextManager[None]:
+    """The clock that nobody reads."""
+    return nullcontext()
 
 
 @dataclass(frozen=True, slots=True)

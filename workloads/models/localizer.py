@@ -30,7 +30,13 @@ from workloads.errors import ResourceError
 from workloads.images.crop import crop, frame
 from workloads.images.decode import padded_size, resize_square, shrink_within, ten_crops
 from workloads.images.view import View, padding_colour
-from workloads.localization.candidates import Candidates, find_candidates, wanted_classes
+from workloads.localization.candidates import (
+    Candidates,
+    Clock,
+    find_candidates,
+    unwatched,
+    wanted_classes,
+)
 from workloads.localization.cooccurrence import rescore
 from workloads.localization.detect import classes_reached, detect
 from workloads.localization.regions import resized_regions
@@ -200,6 +206,7 @@ class Localizer:
         floor: float,
         most: int,
         keep_maps: bool = False,
+        clock: Clock = unwatched,
     ) -> list[Candidates]:
         """Classes that upright RGB images may show, with the boxes of the card's cut-offs.
 
@@ -208,6 +215,7 @@ class Localizer:
                 reach the card's score threshold.
             floor, most: as `wanted_classes` takes them.
             keep_maps: whether the maps belong to what is found.
+            clock: is told of the phases "forward" and "boxes".
 
         Raises:
             ValueError: as `detect`.
@@ -218,13 +226,16 @@ class Localizer:
         def wanted(_: int, scores: NDArray[np.float32]) -> Sequence[int]:
             return wanted_classes(rescore(scores, together, cutoffs.alpha), cutoffs, floor, most)
 
-        return [
-            find_candidates(
-                r.scores, r.labels.tolist(), r.maps_of, w, h, cutoffs, together, r.regions_xyxy,
-                keep_maps=keep_maps,
-            )
-            for r, (w, h) in zip(self.predict(images, wanted, sizes), sizes, strict=True)
-        ]  # fmt: skip
+        with clock("forward"):
+            responses = self.predict(images, wanted, sizes)
+        with clock("boxes"):
+            return [
+                find_candidates(
+                    r.scores, r.labels.tolist(), r.maps_of, w, h, cutoffs, together,
+                    r.regions_xyxy, keep_maps=keep_maps,
+                )
+                for r, (w, h) in zip(responses, sizes, strict=True)
+            ]  # fmt: skip
 
     def square(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """An upright (H, W, 3) image as a square (s, s, 3) uint8, the network's view of it.

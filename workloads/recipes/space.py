@@ -90,7 +90,7 @@ def recipe_space(
 
 def own_values(recipe: Recipe) -> dict[str, Any]:
     """The recipe's own value of every option of its method and training."""
-    return {**recipe.train.model_dump(), **method_options(recipe.method, _given(recipe))}
+    return {**recipe.train.model_dump(), **method_options(recipe.method, given_options(recipe))}
 
 
 def with_values(recipe: Recipe, values: Mapping[str, Any]) -> Recipe:
@@ -103,7 +103,7 @@ def with_values(recipe: Recipe, values: Mapping[str, Any]) -> Recipe:
     method = {name: value for name, value in values.items() if name in of_method}
     train = {name: value for name, value in values.items() if name not in of_method}
     given = {**recipe.method_options, **method}
-    method_options(recipe.method, _given(recipe) | method)
+    method_options(recipe.method, given_options(recipe) | method)
     options = TrainOptions.parse({**recipe.train.model_dump(), **train}, f"recipe {recipe.name}")
     return recipe.model_copy(update={"method_options": given, "train": options})
 
@@ -120,7 +120,8 @@ def start(recipe: Recipe, space: Space) -> Values | None:
     return values if space.contains(values) else None
 
 
-def _given(recipe: Recipe) -> dict[str, Any]:
+def given_options(recipe: Recipe) -> dict[str, Any]:
+    """Options of its method that a recipe gives, by its preset or itself."""
     return {**METHODS[recipe.method].presets.get(recipe.preset or "", {}), **recipe.method_options}
 
 

@@ -55,7 +55,7 @@ class Found:
 
     @property
     def value(self) -> float:
-        """Of the metric; minus infinity without a case."""
+        """Value of the metric; minus infinity without a case."""
         value = self.best[self.metric]
         return -math.inf if math.isnan(value) else value
 

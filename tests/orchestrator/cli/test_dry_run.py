@@ -134,3 +134,16 @@ def test_wrong_input_is_one_line(
     assert done.err.count("\n") == 1
     assert "secret" not in done.out + done.err
     assert done.out == ""
+
+
+def test_a_plan_of_which_the_cluster_cannot_see_the_data_is_refused(tmp_path: Path) -> None:
+    plan = tmp_path / "plan.yaml"
+    plan.write_text("recipes: [digits-cam-tiny]\ndata: {there: 's3://bucket/s', here: shards}\n")
+    words = ("--", "sweep", str(plan))
+    assert f"only this machine can see {plan}" in dry(
+        described("slurm", tmp_path), words=words
+    ).said(2)
+    shares = described("slurm", tmp_path, shared=[str(tmp_path)])
+    assert dry(shares, words=words).said(0)
+    plan.write_text("recipes: [digits-cam-tiny]\ndata: {here: /x}\n")
+    assert "only this machine can see /x" in dry(shares, words=words).said(2)

@@ -14,6 +14,7 @@ from typer.testing import CliRunner
 from orchestrator.cli.main import app
 from orchestrator.config.settings import Evaluate, Settings, Tune, load_settings
 from orchestrator.config.workspace import RunPaths, Workspace
+from orchestrator.pages.review.review import ReviewOptions
 from orchestrator.register import register_run
 from orchestrator.tune.tune import tune_run
 from workloads.annotation.options import Kept
@@ -203,18 +204,36 @@ def test_tune_and_register_take_a_run(stand_in):
 
 
 def test_annotate(stand_in):
-    called = stand_in("orchestrator.annotate.annotate")
+    made = [Result(Path("made"))]
+    called = stand_in("orchestrator.annotate.annotate.annotate_with", made)
     invoke("annotate", "images", "--out", "to")
-    assert called.arguments == (Path("images"), "wsol-digits@champion", Path("to"))
-    assert called.options == {"formats": None, "kept": Kept(), "max_quarantined": 0.1}
+    assert called.arguments == (Path("images"), {Path("to"): "wsol-digits@champion"})
+    assert called.options == {
+        "formats": None,
+        "kept": Kept(),
+        "max_quarantined": 0.1,
+        "update": False,
+    }
     formats = ["--max-quarantined", "0.5", "--format", "coco", "--format", "parquet"]
     invoke("annotate", "images", "--out", "to", "--model", "m/2", *formats)
-    assert called.arguments[1] == "m/2"
+    assert called.arguments[1] == {Path("to"): "m/2"}
     assert called.options == {
         "formats": ["coco", "parquet"],
         "kept": Kept(),
         "max_quarantined": 0.5,
+        "update": False,
     }
+
+
+def test_review(stand_in):
+    called = stand_in("orchestrator.pages.review.review.review")
+    invoke("review", "boxes", "--images", "in")
+    assert called.arguments == (Path("boxes"), Path("in"), None, ReviewOptions())
+    words = ["--out", "to", "--by", "class", "--other", "more", "--limit", "0"]
+    words += ["--page-size", "9", "--min-score", "0.2"]
+    invoke("review", "boxes", "--images", "in", *words)
+    options = ReviewOptions("class", Path("more"), 0, 9, 0.2)
+    assert called.arguments == (Path("boxes"), Path("in"), Path("to"), options)
 
 
 def test_serve(stand_in):

@@ -10,20 +10,27 @@ from typing import Any
 
 import pytest
 
-from orchestrator.config.workspace import PipelinePaths, RunPaths, SweepPaths, Workspace
+from orchestrator.config.workspace import (
+    PipelinePaths,
+    PlanPaths,
+    RunPaths,
+    SweepPaths,
+    Workspace,
+)
 
 DIGEST = "0123456789abcdef" * 4
 ARGUMENTS = {
     "digest": DIGEST, "name": "first", "split": "val", "recipe": "digits-cam-tiny", "epoch": 3,
-    "number": 2,
+    "number": 2, "key": "k",
 }  # fmt: skip
 FOLDER = Path("ws")
+NO_PATHS = ("folder", "place", "name", "tracking_uid", "begun", "runs", "records")
 
 
 def paths_of(owner: Any) -> Iterator[tuple[str, Path]]:
     """Every path that an object names, by the name of its property or method."""
     for name in dir(type(owner)):
-        if name.startswith("_") or name in ("folder", "place", "name", "tracking_uid"):
+        if name.startswith("_") or name in NO_PATHS:
             continue
         value = getattr(owner, name)
         if callable(value):
@@ -34,7 +41,14 @@ def paths_of(owner: Any) -> Iterator[tuple[str, Path]]:
 
 
 @pytest.mark.parametrize(
-    "owner", [Workspace(FOLDER), RunPaths(FOLDER), PipelinePaths(FOLDER), SweepPaths(FOLDER)]
+    "owner",
+    [
+        Workspace(FOLDER),
+        RunPaths(FOLDER),
+        PipelinePaths(FOLDER),
+        SweepPaths(FOLDER),
+        PlanPaths(FOLDER, None, ("a-1", "b-2", "c-3"), ("a-4", "b-5", "c-6")),
+    ],
 )
 def test_everything_is_below_and_nothing_twice(owner: Any) -> None:
     found = dict(paths_of(owner))

@@ -28,7 +28,9 @@ def test_every_task_has_words() -> None:
     assert set(TASKS) == set(Task.__args__)
 
 
-@pytest.mark.parametrize("name", ["data/data.html.j2", "pipeline/report.html.j2"])
+@pytest.mark.parametrize(
+    "name", ["data/data.html.j2", "pipeline/report.html.j2", "review/review.html.j2"]
+)
 def test_a_page_without_its_values_is_an_error(name: str) -> None:
     with pytest.raises(jinja2.UndefinedError):
         template(name).render()

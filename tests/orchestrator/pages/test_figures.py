@@ -8,7 +8,15 @@ import xml.etree.ElementTree as ET
 
 import pytest
 
-from orchestrator.pages.figures import METHOD_COLOURS, Line, Trial, curves, histograms, trials
+from orchestrator.pages.figures import (
+    METHOD_COLOURS,
+    Line,
+    Trial,
+    curves,
+    histograms,
+    strips,
+    trials,
+)
 
 EDGES = (0.01, 0.1, 1.0)
 TICKS = {0.01: "one in a hundred", 1.0: "all"}
@@ -76,3 +84,26 @@ def test_trials_of_any_alpha_can_be_drawn(alphas: tuple[float, ...]) -> None:
     svg = trials([Trial(0, 0.1 * k, 0.5, a) for k, a in enumerate(alphas)], "x", "y", "alt")
     ET.fromstring(svg)
     assert ("var(--m0)" in svg) is bool(alphas)
+
+
+def test_strips_have_a_dot_for_each_value_and_a_stroke_at_their_mean() -> None:
+    rows = [("first", 0, [0.2, 0.4]), ("none", 1, []), ("last", 2, [0.5])]
+    svg = strips(rows, "title", "alt")
+    root = ET.fromstring(svg)
+    texts = [text for element in root.iter() if (text := (element.text or "").strip())]
+    assert [text for text in texts if text in ("first", "none", "last")] == [
+        "first",
+        "none",
+        "last",
+    ]
+
+    def places(method: int) -> list[float]:
+        """Horizontal places of all marks of a method, in the order in which they are drawn."""
+        used = rf'<use [^>]*x="([\d.]+)"[^>]*stroke: var\(--m{method}\)'
+        return [float(x) for x in re.findall(used, svg)]
+
+    left, right, mean = places(0)
+    assert mean == pytest.approx((left + right) / 2, abs=0.02)
+    assert places(1) == []
+    alone, its_mean = places(2)
+    assert alone == its_mean > right

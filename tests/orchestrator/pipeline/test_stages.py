@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.annotate import AnnotateResult
+from orchestrator.annotate.annotate import AnnotateResult
 from orchestrator.config.workspace import PipelinePaths, Workspace
 from orchestrator.data.make import MadeData
 from orchestrator.evaluate import EvaluateResult
@@ -107,8 +107,8 @@ RECORDS = (
         {"box_f1": {"value": None, "interval": [0.1, 0.2]}}, Path("predictions"), Path("out"),
     ),
     AnnotateResult(
-        Path("out"), Path("images"), "m" * 64, 3, 2, 1, 7, 1.5, {"coco": Path("a.json")},
-        Path("quarantine.jsonl"),
+        Path("out"), Path("images"), "m" * 64, 3, 2, 1, 0, 7, 1.5, {"read": 0.5},
+        {"coco": Path("a.json")}, Path("quarantine.jsonl"),
     ),
     Served("a.jpg", {"detections": [{"box": [0.0, 1.0, 2.0, 3.0]}]}),
     Report(Path("report.html")),

@@ -13,9 +13,10 @@ from pycocotools.coco import COCO
 from workloads.annotation.annotation import Annotation
 from workloads.annotation.export import Exported, export_annotation
 from workloads.annotation.found import FoundImage
+from workloads.annotation.listing import ListedFile
 from workloads.annotation.parts import ChunkResult, QuarantinedFile
 from workloads.annotation.store import AnnotationStore
-from workloads.artifacts import seal, verify, write_json
+from workloads.artifacts import seal, verify
 from workloads.errors import ConfigError, IntegrityError, NotFound
 from workloads.formats.registry import FORMATS
 from workloads.localization.candidates import Candidates, find_candidates
@@ -44,15 +45,14 @@ def candidates(scores: list[float], *, maps: bool) -> Candidates:
 def annotation(folder: Path, *, maps: bool = True) -> Path:
     """Three images (one turned by EXIF) and a file that is none, sealed."""
     request = {
-        "files": [[name, 10, 0, None] for name in ("a.jpg", "b/a.jpg", "c.jpg", "d.txt")],
         "chunk_images": 3,
         "classes": CLASSES,
         "model": {"method": "any", "backbone": "net", "digest": "0" * 64},
         "cutoffs": CUTOFFS.model_dump(mode="json"),
         "kept": {"min_score": 0.1, "classes_per_image": 5, "maps": maps},
     }
-    write_json(folder / "listing.json", request)
-    store = AnnotationStore.open(folder)
+    names = ("a.jpg", "b/a.jpg", "c.jpg", "d.txt")
+    store = AnnotationStore.begin(folder, request, (ListedFile(name, 10, 0) for name in names))
     scores = [[0.9, 0.3, 0.0], [0.2, 0.6, 0.7], [0.15, 0.0, 0.0]]
     images = [
         FoundImage(i + 1, name, 6 if i == 1 else 1, candidates(scores[i], maps=maps))
@@ -146,7 +146,7 @@ def test_what_was_not_kept_or_is_not_there_is_said(finished, tmp_path):
 def test_a_damaged_part_leaves_what_was_there(tmp_path):
     folder, out = annotation(tmp_path / "boxes"), tmp_path / "out"
     before = export_annotation(folder, out, ["coco"]).files["coco"].read_bytes()
-    part = folder / "parts/part-000001.parquet"
+    part = folder / "parts/0000/part-000001.parquet"
     part.write_bytes(part.read_bytes()[:100])
     for name in ("coco", "voc"):
         with pytest.raises(IntegrityError, match=r"part-000001\.parquet: not a readable part"):

@@ -12,10 +12,11 @@ from PIL import Image
 from pyarrow.parquet import ParquetWriter
 
 from workloads.annotation import chunk
-from workloads.annotation.chunk import annotate_chunk
-from workloads.annotation.listing import Listing, list_images
+from workloads.annotation.chunk import ChunkWork
+from workloads.annotation.listing import Listing, write_listing
 from workloads.annotation.options import Kept
-from workloads.annotation.parts import part_path, read_part, read_parts, write_part
+from workloads.annotation.parts import ChunkResult, part_path, read_part, read_parts, write_part
+from workloads.annotation.sources.folder import Folder, walk
 from workloads.detections import Detections
 from workloads.errors import IntegrityError
 from workloads.images.decode import ImageLimits
@@ -70,36 +71,51 @@ def folder(tmp_path) -> Path:
 
 @pytest.fixture
 def listing(folder) -> Listing:
-    return Listing(tuple(list_images(folder)), chunk_images=5)
+    return listed(folder, 5)
+
+
+def listed(folder: Path, chunk_images: int) -> Listing:
+    place = folder.parent / "listing"
+    return Listing(place, chunk_images, (write_listing(place, walk(folder)).files,))
+
+
+def whole(folder, listing) -> ChunkResult:
+    """All files as one chunk."""
+    work = ChunkWork((BrightestCorner(),), Folder(folder), LIMITS, Kept())
+    return work.annotate(listing.files(), 1)[0]
 
 
 def annotate(folder, listing, parts, index) -> None:
     chunk = listing.chunk(index)
-    result = annotate_chunk(
-        BrightestCorner(), folder, chunk, listing.first_id(index), LIMITS, Kept()
-    )
+    result = ChunkWork((BrightestCorner(),), Folder(folder), LIMITS, Kept()).annotate(
+        chunk, listing.first_id(index)
+    )[0]
     write_part(part_path(parts, index), result)
 
 
 def test_chunks_cover_the_listing_once(listing):
     files = [file for index in listing.chunks for file in listing.chunk(index)]
-    assert tuple(files) == listing.files
+    assert files == list(listing.files())
+    assert [listing.chunk_of(n) for n in range(1, 24)] == [(n - 1) // 5 for n in range(1, 24)]
+    assert list(map(listing.size, listing.chunks)) == [5, 5, 5, 5, 3]
     assert [len(listing.chunk(i)) for i in listing.chunks] == [5, 5, 5, 5, 3]
     assert [listing.first_id(i) for i in listing.chunks] == [1, 6, 11, 16, 21]
 
 
-def test_an_empty_listing_has_no_chunks():
-    assert list(Listing((), 5).chunks) == []
+def test_an_empty_listing_has_no_chunks(tmp_path):
+    assert list(Listing(tmp_path, 5, ()).chunks) == []
 
 
-def test_the_digest_sees_a_changed_file(folder, listing):
-    assert Listing(tuple(list_images(folder)), 7).digest == listing.digest
+def test_the_digest_sees_a_changed_file(folder):
+    place = folder.parent / "again"
+    before = write_listing(place, walk(folder)).digest
+    assert write_listing(place, walk(folder)).digest == before
     (folder / "empty.jpg").write_bytes(b"no longer")
-    assert Listing(tuple(list_images(folder)), 5).digest != listing.digest
+    assert write_listing(place, walk(folder)).digest != before
 
 
 def test_read_and_quarantined_are_all_that_was_listed(folder, listing):
-    result = annotate_chunk(BrightestCorner(), folder, listing.files, 1, LIMITS, Kept())
+    result = whole(folder, listing)
     reasons = {q.path: q.reason for q in result.quarantined}
     assert sorted(reasons) == ["broken", "cut.png", "empty.jpg", "notes.txt", "wide.png"]
     assert "empty" in reasons["empty.jpg"]
@@ -109,31 +125,31 @@ def test_read_and_quarantined_are_all_that_was_listed(folder, listing):
     assert len(result.rows) == 18
     by_id = {row.image_id: row.file_name for row in result.rows}
     by_id |= {entry.image_id: entry.path for entry in result.quarantined}
-    assert by_id == {i: file.name for i, file in enumerate(listing.files, start=1)}
+    assert by_id == {i: file.name for i, file in enumerate(listing.files(), start=1)}
     assert sum(len(row.candidates.detections) for row in result.rows) == 13
 
 
 def test_batches_are_bounded_by_images_and_by_pixels(folder, listing, monkeypatch):
     detector = BrightestCorner()
-    annotate_chunk(detector, folder, listing.files, 1, LIMITS, Kept())
+    ChunkWork((detector,), Folder(folder), LIMITS, Kept()).annotate(list(listing.files()), 1)
     assert detector.batches == [16, 2]
     monkeypatch.setattr(chunk, "BATCH_PIXELS", 500)
     detector = BrightestCorner()
-    annotate_chunk(detector, folder, listing.files, 1, LIMITS, Kept())
+    ChunkWork((detector,), Folder(folder), LIMITS, Kept()).annotate(list(listing.files()), 1)
     assert detector.batches == [3] * 6
 
 
 def test_an_error_of_the_machine_is_not_the_files_fault(folder, listing, monkeypatch):
-    def broken(path, limits):
+    def broken(source, file, limits):
         raise OSError(5, "Input/output error")
 
-    monkeypatch.setattr(chunk, "read_image_file", broken)
+    monkeypatch.setattr(Folder, "read", broken)
     with pytest.raises(OSError, match="Input/output error"):
-        annotate_chunk(BrightestCorner(), folder, listing.files, 1, LIMITS, Kept())
+        whole(folder, listing)
 
 
 def test_a_part_is_what_was_written(folder, listing, tmp_path):
-    result = annotate_chunk(BrightestCorner(), folder, listing.files, 1, LIMITS, Kept())
+    result = whole(folder, listing)
     write_part(tmp_path / "part", result)
     again = read_part(tmp_path / "part")
     assert again.quarantined == result.quarantined
@@ -159,8 +175,8 @@ def test_parts_are_the_same_in_any_order_and_after_a_repeat(folder, listing, tmp
         annotate(folder, listing, first, index)
     for index in [3, 0, 4, 3, 1, 2, 0]:
         annotate(folder, listing, second, index)
-    names = sorted(p.name for p in first.iterdir())
-    assert names == sorted(p.name for p in second.iterdir())
+    names = sorted(p.relative_to(first) for p in first.rglob("*.parquet"))
+    assert names == sorted(p.relative_to(second) for p in second.rglob("*.parquet"))
     assert len(names) == len(listing.chunks)
     for name in names:
         assert (first / name).read_bytes() == (second / name).read_bytes()
@@ -196,4 +212,4 @@ def test_a_failed_write_leaves_no_part(folder, listing, tmp_path, monkeypatch):
     monkeypatch.setattr(ParquetWriter, "write_table", full)
     with pytest.raises(OSError, match="No space left"):
         annotate(folder, listing, tmp_path / "parts", 0)
-    assert list((tmp_path / "parts").iterdir()) == []
+    assert not list((tmp_path / "parts").rglob("*part*"))

@@ -12,9 +12,10 @@ from hypothesis import strategies as st
 from made_candidates import found_image
 
 from workloads.annotation.export import export, exported
+from workloads.annotation.listing import ListedFile
 from workloads.annotation.parts import ChunkResult, QuarantinedFile
 from workloads.annotation.store import AnnotationStore
-from workloads.artifacts import QUARANTINE, write_json
+from workloads.artifacts import QUARANTINE
 from workloads.detections import Detections
 from workloads.errors import ConfigError, IntegrityError
 from workloads.formats.registry import FORMATS
@@ -28,10 +29,8 @@ NAMES = ["a.jpg", "b 'ü'.jpg", "c\n.jpg", "d.jpg", "notes.txt"]
 
 
 def new_store(folder: Path, chunk_images: int = 2) -> AnnotationStore:
-    files = [[name, 10, 0, None] for name in NAMES]
-    request = {"files": files, "chunk_images": chunk_images, "classes": ["cat", "dog"], **MODEL}
-    write_json(folder / "listing.json", request)
-    return AnnotationStore.open(folder)
+    request = {"chunk_images": chunk_images, "classes": ["cat", "dog"], **MODEL}
+    return AnnotationStore.begin(folder, request, (ListedFile(name, 10, 0) for name in NAMES))
 
 
 def found(boxes: int) -> Detections:
@@ -64,14 +63,14 @@ def test_chunks_are_missing_until_their_part_is_written(tmp_path):
     store.write(1, result(store, 1))
     assert store.missing() == [0, 2]
     with pytest.raises(IntegrityError):
-        store.counts()
+        store.tally()
 
 
 def test_every_file_is_counted_once(tmp_path):
     store = filled(tmp_path)
-    assert store.counts() == {"listed": 5, "read": 4, "quarantined": 1, "boxes": 1 + 2 + 3 + 4}
+    counts = {"listed": 5, "read": 4, "quarantined": 1, "gone": 0, "boxes": 1 + 2 + 3 + 4}
+    assert store.tally() == counts
     assert [image.file_name for image in store.images()] == NAMES[:4]
-    store.write_quarantine()
     (line,) = (tmp_path / QUARANTINE).read_text("utf-8").splitlines()
     assert json.loads(line)["path"] == "notes.txt"
 

@@ -10,23 +10,25 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from workloads.comparison import pictures, trial
-from workloads.comparison.pictures import draw_maps
-from workloads.comparison.places import Places
-from workloads.comparison.plan import (
-    Claim,
-    Data,
-    Plan,
-    Reading,
-    Trial,
-    load_plan,
-    recipe_of,
-)
+from workloads.comparison import pictures
+from workloads.comparison.measure import Measuring, measure
+from workloads.comparison.pictures import Column, draw_maps
+from workloads.comparison.plan import Claim, Data, Plan, Reading
+from workloads.comparison.read import load_plan
+from workloads.comparison.recipes import recipe_of
 from workloads.comparison.summary import Spread, table, verdicts
+from workloads.datasets.digit_options import DigitsOptions
+from workloads.datasets.digits import make_digits
+from workloads.datasets.registry import open_dataset
 from workloads.errors import ConfigError
+from workloads.images.decode import ImageLimits
 from workloads.methods.registry import METHODS
+from workloads.metrics.options import MetricOptions
 from workloads.metrics.registry import METRICS
 from workloads.recipes.load import load_recipe
+from workloads.recipes.train import train
+from workloads.shards.ingest import ingest
+from workloads.shards.shards import Shards
 
 
 def test_the_plan_names_what_exists() -> None:
@@ -95,7 +97,28 @@ def test_mean_and_spread_by_hand() -> None:
     (first, second) = table(small_plan(), trials([0.1, 0.2, 0.3], [0.5, 0.5, 0.5]))
     assert first["pointing"] == Spread(pytest.approx(0.2), pytest.approx(0.1))
     assert second["pointing"] == Spread(0.5, 0.0)
-    assert (first["data"], first["reading"]) == ("d", "a")
+    assert (first["data"], first["reading"], first["seeds"]) == ("d", "a", 3)
+
+
+def test_a_seed_that_one_side_lacks_is_not_compared() -> None:
+    """0.5 against nothing; 0.2 against 0.1 and 0.4 against 0.2 differ by 0.15."""
+    found = [
+        t
+        for t in trials([0.5, 0.2, 0.4], [0.0, 0.1, 0.2])
+        if (t["seed"], t["training"]) != (0, "b")
+    ]
+    (verdict,) = verdicts(small_plan(), found)
+    assert (verdict.seeds, verdict.seeds_for) == (2, 2)
+    assert verdict.difference.mean == pytest.approx(0.15)
+    assert verdict.better.mean == pytest.approx(0.3)
+    assert [row["seeds"] for row in table(small_plan(), found)] == [3, 2]
+    assert verdicts(small_plan(), [t for t in found if t["training"] == "a"]) == []
+
+
+def test_a_value_without_a_case_has_no_mean() -> None:
+    none = trials([0.1, 0.2, 0.3], [0.5, 0.5, 0.5])
+    none[0]["readings"]["a"]["pointing"] = None
+    assert math.isnan(table(small_plan(), none)[0]["pointing"].mean)
 
 
 @pytest.mark.parametrize(
@@ -130,27 +153,40 @@ def test_wrong_names_in_a_plan_are_said() -> None:
         small_plan(better="c")
 
 
-def test_a_trial_from_images_to_values(tmp_path) -> None:
-    """A tiny training, read in two ways; a second call trains nothing."""
-    options = {"train": 64, "val": 16, "test": 16}
-    shards = trial.make_shards(Data(dataset="digits", options=options), tmp_path / "digits")
-    plan = load_plan()
-    recipe = recipe_of(plan, "cam", "several", 0)
-    train = recipe.train.model_copy(update={"epochs": 1, "batch_size": 16})
-    recipe = recipe.model_copy(update={"initial": None, "train": train})
-    model = trial.train(recipe, shards, {}, tmp_path / "model", None)
-    before = (model / "manifest.json").stat().st_mtime_ns
-    assert trial.train(recipe, shards, {}, tmp_path / "model", None) == model
-    assert (model / "manifest.json").stat().st_mtime_ns == before
-    data = Data(dataset="digits")
+HOW = Measuring(
+    val="val",
+    test="test",
+    metrics=("pointing", "gt_known", "box_f1", "classification_map"),
+    options=MetricOptions(bootstrap=0),
+    stored_maps=5,
+    given={},
+    limits=ImageLimits(),
+)
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[Shards, Path]:
+    """A tiny training."""
+    folder = tmp_path_factory.mktemp("trained")
+    make_digits(folder / "raw", DigitsOptions(train=64, val=16, test=16))
+    ingest(open_dataset("digits", folder / "raw"), folder / "shards")
+    recipe = recipe_of(load_plan(), "cam", "several", 0)
+    options = recipe.train.model_copy(update={"epochs": 1, "batch_size": 16})
+    recipe = recipe.model_copy(update={"initial": None, "train": options})
+    shards = Shards.open(folder / "shards")
+    return shards, train(recipe, shards, folder / "model").folder
+
+
+def test_one_training_is_read_in_two_ways(trained: tuple[Shards, Path]) -> None:
+    shards, model = trained
     for reading in (Reading(), Reading(method="centre-point")):
-        values = trial.measure(plan, data, model, reading, shards)
-        assert set(plan.metrics) <= set(values)
+        values = measure(model, reading, shards, HOW)
+        assert set(HOW.metrics) <= set(values)
         assert 0 <= values["pointing"] <= 1
         assert set(values["parameters"]) == {"gt_known", "box_f1", "alpha"}
     readings = {
-        "cam": (model, Reading(), 0.4),
-        "centre": (model, Reading(method="centre-point"), 0.7),
+        "cam": Column(model, Reading(), HOW, 0.4),
+        "centre": Column(model, Reading(method="centre-point"), HOW, 0.7),
     }
     drawn = np.asarray(draw_maps(shards, readings))
     height, width = (drawn.shape[0] // pictures.IMAGES, drawn.shape[1] // 3)
@@ -158,18 +194,12 @@ def test_a_trial_from_images_to_values(tmp_path) -> None:
     assert not any(np.array_equal(a, b) for a, b in combinations(first, 2))
 
 
-def test_a_change_of_the_plan_moves_what_it_touches(tmp_path) -> None:
-    plan = small_plan()
-    seeds = {"budget": {"epochs": 3}}
-    slower = plan.model_copy(update={"data": {"d": Data(dataset="digits", **seeds)}})
-    asked = plan.model_copy(update={"metrics": ("pointing", "gt_known")})
-    before, trained, measured = (Places(tmp_path, p) for p in (plan, slower, asked))
-    one = Trial("a", "d", 0)
-    assert before.model(one) != trained.model(one)
-    assert before.model(one) == measured.model(one)
-    assert before.result(one) != measured.result(one)
-    assert before.data("d") == measured.data("d")
-    assert len({before.result(t) for t in plan.trials()}) == len(plan.trials()) == 6
+def test_a_cutoff_that_a_paper_gives_is_not_searched(trained: tuple[Shards, Path]) -> None:
+    shards, model = trained
+    searched = measure(model, Reading(), shards, HOW)["parameters"]
+    how = HOW.model_copy(update={"given": {"cutoff": 0.77}})
+    given = measure(model, Reading(), shards, how)["parameters"]
+    assert (given["gt_known"], given["box_f1"]) == (0.77, 0.77) != (searched["gt_known"], 0)
 
 
 def test_the_page_shows_every_claim_and_every_reading() -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from s3_endpoint import upload
 
-from workloads.annotation.listing import list_images
+from workloads.annotation.sources.folder import walk
 from workloads.datasets.base import Item
 from workloads.datasets.digit_options import DigitsOptions
 from workloads.datasets.digits import make_digits
@@ -56,14 +56,14 @@ def test_images_are_listed_as_in_a_folder(tmp_path: Path, bucket: Path) -> None:
         (tmp_path / "images" / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / "images" / name).write_bytes(name.encode())
     upload(tmp_path / "images", bucket / "images")
-    local = [(file.name, file.num_bytes) for file in list_images(tmp_path / "images")]
-    found = list_images(bucket / "images")
+    local = [(file.name, file.num_bytes) for file in walk(tmp_path / "images")]
+    found = list(walk(bucket / "images"))
     assert [(file.name, file.num_bytes) for file in found] == local
-    assert list_images(bucket / "images") == found  # times too: it is the same listing
+    assert list(walk(bucket / "images")) == found  # times too: it is the same listing
     with pytest.raises(NotFound, match=r"no such folder"):
-        list_images(bucket / "none")
+        walk(bucket / "none")
     with pytest.raises(NotFound, match="is a file"):
-        list_images(bucket / "images" / "a.png")
+        walk(bucket / "images" / "a.png")
     assert storage_of(bucket).entries(bucket / "images" / "b") == [
         bucket / "images/b/.part",
         bucket / "images/b/1.jpg",

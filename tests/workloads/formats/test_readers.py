@@ -17,10 +17,11 @@ from made_candidates import Finding, annotated_image, made_detections
 from PIL import ExifTags, Image, ImageOps
 from pycocotools.coco import COCO
 
-from workloads.annotation.chunk import annotate_chunk
-from workloads.annotation.listing import list_images
+from workloads.annotation.chunk import ChunkWork
+from workloads.annotation.listing import ListedFile
 from workloads.annotation.options import Kept
 from workloads.annotation.selection import Selection
+from workloads.annotation.sources.folder import Folder
 from workloads.errors import ConfigError, NotFound
 from workloads.formats.base import About, AnnotatedImage
 from workloads.formats.registry import FORMATS
@@ -278,8 +279,8 @@ def test_a_turned_image_is_annotated_as_it_is_shown(tmp_path):
     exif = Image.Exif()
     exif[ExifTags.Base.Orientation] = 6
     Image.new("RGB", (20, 10)).save(tmp_path / "turned.jpg", exif=exif)
-    listed = list_images(tmp_path)
-    (found,) = annotate_chunk(TopLeft(), tmp_path, listed, 1, ImageLimits(), Kept()).rows
+    work = ChunkWork((TopLeft(),), Folder(tmp_path), ImageLimits(), Kept())
+    (found,) = work.annotate([ListedFile("turned.jpg", 1, 0)], 1)[0].rows
     row = Selection(min_score=0.5).apply(found)
     assert row.orientation == 6
     with Image.open(tmp_path / "turned.jpg") as image:

@@ -1,4 +1,4 @@
-"""Listing a folder: complete, in one order, safe against hostile names and links."""
+"""Walking through a folder: complete, in one order, safe against hostile names and links."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ import os
 
 import pytest
 
-from workloads.annotation.listing import list_images, read_image_file
+from workloads.annotation.listing import ListedFile
+from workloads.annotation.sources.folder import Folder, walk
 from workloads.errors import InputRejected, NotFound, TooLarge
 from workloads.images.decode import ImageLimits
 
@@ -32,11 +33,11 @@ def folder(tmp_path):
 
 
 def names(folder) -> list[str]:
-    return [file.name for file in list_images(folder)]
+    return [file.name for file in walk(folder)]
 
 
 def refused(folder) -> dict[str, str]:
-    return {file.name: file.refused for file in list_images(folder) if file.refused}
+    return {file.name: file.refused for file in walk(folder) if file.refused}
 
 
 def test_every_regular_file_in_order(folder):
@@ -44,7 +45,7 @@ def test_every_regular_file_in_order(folder):
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_bytes(b"12345")
     assert names(folder) == ["a/deep/er/x.txt", "a/z.jpg", "b.jpg", "c"]
-    assert {file.num_bytes for file in list_images(folder)} == {5}
+    assert {file.num_bytes for file in walk(folder)} == {5}
 
 
 def test_hidden_files_and_folders_are_left_out(folder):
@@ -61,7 +62,7 @@ def test_hostile_names_are_listed_as_they_are(folder):
     assert names(folder) == sorted(HOSTILE)
     assert refused(folder) == {}
     for name in names(folder):
-        assert read_image_file(folder / name, ImageLimits()) == b"x"
+        assert Folder(folder).read(ListedFile(name, 0, 0), ImageLimits()) == b"x"
 
 
 def test_a_name_that_is_not_utf8_is_refused(folder):
@@ -89,23 +90,23 @@ def test_links(folder, tmp_path):
     (folder / "up").symlink_to(tmp_path)
     (folder / "album").symlink_to(outside)
     (folder / "album again").symlink_to(outside)
-    sizes = {f.name: f.num_bytes for f in list_images(folder) if not f.refused}
+    sizes = {f.name: f.num_bytes for f in walk(folder) if not f.refused}
     assert sizes == {
-        "album/one.jpg": 5, "annex.jpg": 3, "inside.jpg": 4, "out.jpg": 5, "real.jpg": 4
+        "album again/one.jpg": 5, "annex.jpg": 3, "inside.jpg": 4, "out.jpg": 5, "real.jpg": 4
     }  # fmt: skip
     reasons = refused(folder)
-    assert sorted(reasons) == ["album again", "album/back", "broken.jpg", "loop", "up"]
+    assert sorted(reasons) == ["album", "album again/back", "broken.jpg", "loop", "up"]
     assert "link to nothing" in reasons.pop("broken.jpg")
     assert all("link to a folder that is listed already" in reason for reason in reasons.values())
     for name in sizes:
-        assert len(read_image_file(folder / name, ImageLimits())) == sizes[name]
+        assert len(Folder(folder).read(ListedFile(name, 0, 0), ImageLimits())) == sizes[name]
 
 
 def test_the_folder_itself_may_be_a_link(folder, tmp_path):
     (folder / "a.jpg").write_bytes(b"x")
     (folder / "b.jpg").symlink_to("a.jpg")
     (tmp_path / "link").symlink_to(folder)
-    assert list_images(tmp_path / "link") == list_images(folder)
+    assert list(walk(tmp_path / "link")) == list(walk(folder))
     assert refused(tmp_path / "link") == {}
 
 
@@ -116,21 +117,21 @@ def test_pipes_are_left_out(folder):
 
 def test_a_missing_folder(tmp_path):
     with pytest.raises(NotFound, match="no such folder"):
-        list_images(tmp_path / "nothing")
+        walk(tmp_path / "nothing")
 
 
 def test_a_file_over_the_limit_is_not_read(folder):
     (folder / "large").write_bytes(b"123456")
     with pytest.raises(TooLarge, match="6 bytes, at most 5"):
-        read_image_file(folder / "large", ImageLimits(max_bytes=5))
+        Folder(folder).read(ListedFile("large", 0, 0), ImageLimits(max_bytes=5))
 
 
 def test_a_file_that_is_gone(folder):
     with pytest.raises(InputRejected, match="removed after"):
-        read_image_file(folder / "gone", ImageLimits())
+        Folder(folder).read(ListedFile("gone", 0, 0), ImageLimits())
 
 
 def test_a_single_file_says_to_give_its_folder(folder):
     (folder / "x.jpg").write_bytes(b"x")
     with pytest.raises(NotFound, match=r"x\.jpg: is a file; give the folder that holds it"):
-        list_images(folder / "x.jpg")
+        walk(folder / "x.jpg")

@@ -1,0 +1,1 @@
+"""`wsol annotate`: collections of images, each image exactly once."""

@@ -1,0 +1,1 @@
+"""`wsol sweep`: recipes times data sets times seeds, as a plan says."""
