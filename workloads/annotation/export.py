@@ -25,7 +25,7 @@ class Exported:
 
     Attributes:
         out: the folder that it is in.
-        images: all that were read, with boxes or without.
+        images: with boxes or without; all that were read, but with a review of some alone.
         boxes: in all images together.
         classes: name to boxes, of those that have some, in the order of the model's.
         files: format name to the file or folder that it wrote.

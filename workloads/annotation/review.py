@@ -68,7 +68,8 @@ class Review:
         min_score: class score from which the reviewer was shown boxes.
         decisions: image id to what was said of its boxes.
         classes: class name to index.
-        reviewed_only: leave out what nobody judged.
+        reviewed_only: leave out what nobody judged: boxes, and images that are not in the file,
+            which would look as if somebody had found nothing in them.
     """
 
     source: Path
@@ -123,6 +124,10 @@ class Review:
                 "verdict for each"
             )
         return cls(path, file.min_score, file.images, index, reviewed_only)
+
+    def shows(self, image_id: int) -> bool:
+        """Whether an image is there at all."""
+        return not self.reviewed_only or image_id in self.decisions
 
     def judge(
         self, image_id: int, boxes: Detections, kept: NDArray[np.bool_]

@@ -182,6 +182,17 @@ def test_verdicts_come_before_scores(finished, tmp_path):
         finished, tmp_path, ["coco"], review=decisions, reviewed_only=True, names=["owl"]
     )
     assert shown(done) == [(1, "owl", box)]
+    assert done.images == 2  # nobody looked at the third, so it is no image without owls
+
+
+def test_an_image_of_which_somebody_saw_that_it_has_no_box_was_reviewed(finished, tmp_path):
+    decisions = review(tmp_path, image_3=[])
+    done = export_annotation(
+        finished, tmp_path, ["coco"], review=decisions, reviewed_only=True, min_score=0.5
+    )
+    assert list(COCO(str(done.files["coco"])).imgs) == [3]
+    assert (done.images, done.boxes) == (1, 0)
+    assert export_annotation(finished, tmp_path, ["coco"], review=decisions).images == 3
 
 
 def test_a_relabelled_box_keeps_its_mask_and_heat(finished, tmp_path):
