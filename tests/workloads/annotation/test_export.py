@@ -109,7 +109,7 @@ def test_another_cutoff_is_applied_to_the_maps_that_were_kept(finished, tmp_path
 def test_without_maps_all_else_is_there_and_what_needs_them_is_refused_at_once(tmp_path):
     folder = annotation(tmp_path / "boxes", maps=False)
     mapped = sorted(name for name in FORMATS if FORMATS[name].needs_maps)
-    assert mapped == ["heatmaps", "masks"]
+    assert mapped == ["heatmaps", "masks", "masks-png"]
     others = [name for name in FORMATS if name not in mapped]
     assert list(export_annotation(folder, None, others, cutoff=0.3).files) == others
     assert (tmp_path / "boxes-export").is_dir()

@@ -246,7 +246,28 @@ def test_masks_are_the_foreground_in_the_box(tmp_path):
     assert [a["bbox"] for a in coco.anns.values()] == [a["bbox"] for a in plain.anns.values()]
 
 
-@pytest.mark.parametrize("name", ["heatmaps", "masks"])
+def test_label_images_have_the_category_of_the_best_box(tmp_path):
+    both = made_detections([[0, 0, 20, 20], [10, 10, 40, 30]], [0.9, 0.8], [1, 0])
+    row = annotated_image(7, "a/x.jpg", both, maps=True)
+    folder = write("masks-png", tmp_path, [row, ROWS[4]])
+    categories = json.loads((folder / "categories.json").read_text("utf-8"))
+    assert categories == {"1": CLASSES[0], "2": CLASSES[1], "3": CLASSES[2]}
+    expected = np.zeros((48, 64))
+    expected[10:30, 10:40] = 1
+    expected[:20, :20] = 2
+    with Image.open(folder / "labels/a/x.jpg.png") as image:
+        assert image.mode == "L"
+        np.testing.assert_array_equal(np.asarray(image), expected)
+    with Image.open(folder / "labels/g.jpg.png") as image:
+        assert (image.size, np.asarray(image).max()) == ((64, 48), 0)
+    many = About(tuple(f"{k}" for k in range(300)))
+    high = annotated_image(1, "b.jpg", made_detections([[0, 0, 9, 9]], [0.9], [299]), maps=True)
+    place = FORMATS["masks-png"]().write([high], many, tmp_path / "many")
+    with Image.open(place / "labels/b.jpg.png") as image:
+        assert np.asarray(image).max() == 300
+
+
+@pytest.mark.parametrize("name", ["heatmaps", "masks", "masks-png"])
 def test_without_maps_it_is_said(tmp_path, name):
     row = annotated_image(1, "a.jpg", made_detections(*BOXES[0]))
     with pytest.raises(NotFound, match=r"'a\.jpg': its maps were not kept"):
