@@ -16,8 +16,9 @@ from workloads.annotation.found import FoundImage
 from workloads.annotation.listing import ListedFile
 from workloads.annotation.parts import ChunkResult, QuarantinedFile
 from workloads.annotation.store import AnnotationStore
-from workloads.artifacts import seal, verify
+from workloads.artifacts import contents, seal, verify
 from workloads.errors import ConfigError, IntegrityError, NotFound
+from workloads.files import read_bytes
 from workloads.formats.registry import FORMATS
 from workloads.localization.candidates import Candidates, find_candidates
 from workloads.localization.cutoffs import Cutoffs
@@ -153,6 +154,19 @@ def test_a_damaged_part_leaves_what_was_there(tmp_path):
             export_annotation(folder, out, [name])
     assert [p.name for p in out.iterdir()] == ["annotations.coco.json"]
     assert (out / "annotations.coco.json").read_bytes() == before
+
+
+def test_files_and_folders_go_to_a_bucket_too(finished, bucket, tmp_path):
+    formats = ["coco", "voc", "yolo"]
+    here, there = (export_annotation(finished, p, formats) for p in (tmp_path / "x", bucket / "x"))
+    assert sorted(there.files) == formats
+    names = [
+        [str(path.relative_to(one.out)) for path in contents(one.out)] for one in (here, there)
+    ]
+    assert names[0] == names[1]
+    assert "voc/Annotations/b/a.xml" in names[0]
+    for name in names[0]:
+        assert read_bytes(there.out / name) == (here.out / name).read_bytes()
 
 
 def review(folder: Path, **images: list[dict]) -> Path:
