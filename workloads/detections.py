@@ -35,10 +35,13 @@ class Detections:
                 f"Detections: boxes_xyxy {self.boxes_xyxy.shape}, scores {self.scores.shape} and "
                 f"labels {self.labels.shape} must be (N, 4), (N,) and (N,)"
             )
-        x0, y0, x1, y1 = self.boxes_xyxy.T
-        inside = (x0 >= 0) & (y0 >= 0) & (x1 <= self.width) & (y1 <= self.height)
-        if not (inside & (x0 < x1) & (y0 < y1)).all():
-            raise ValueError(f"Detections: a box is empty or outside {self.width}x{self.height}")
+        # An image has few boxes, for which this is several times as fast as with arrays.
+        width, height = self.width, self.height
+        if not all(
+            0 <= x0 < x1 <= width and 0 <= y0 < y1 <= height
+            for x0, y0, x1, y1 in self.boxes_xyxy.tolist()
+        ):
+            raise ValueError(f"Detections: a box is empty or outside {width}x{height}")
 
     def __len__(self) -> int:
         return len(self.scores)

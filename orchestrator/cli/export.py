@@ -55,7 +55,7 @@ def export(
         ),
     ] = None,
     reviewed_only: Annotated[
-        bool, typer.Option("--reviewed-only", help="Leave out boxes that nobody judged.")
+        bool, typer.Option("--reviewed-only", help="Leave out boxes and images that nobody judged.")
     ] = False,
     images: Annotated[
         str,

@@ -25,7 +25,7 @@ class Exported:
 
     Attributes:
         out: the folder that it is in.
-        images: all that were read, with boxes or without.
+        images: with boxes or without; all that were read, but with a review of some alone.
         boxes: in all images together.
         classes: name to boxes, of those that have some, in the order of the model's.
         files: format name to the file or folder that it wrote.
@@ -164,7 +164,7 @@ def _require_kept(
             "--set annotate.maps=true to another --out"
         )
     least = min(kept.min_score, store.cutoffs.score_threshold)
-    if selection.min_score < least:
+    if not selection.min_score >= least:  # nor NaN
         raise ConfigError(
             f"--min-score {selection.min_score:g} is below {least:g}, from which classes were "
             f"kept; give at least that, or annotate again with --set "

@@ -10,6 +10,7 @@ even if its class is below the score that others must reach.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +26,7 @@ from workloads.detections import Detections
 from workloads.errors import ConfigError, unknown_name
 from workloads.options import Options
 
+SCHEMA = 1
 SAME_BOX_PX = 0.01
 """Corners that differ by no more are the same: a file may have been rounded on its way."""
 
@@ -37,6 +39,11 @@ class Decision(Options):
     verdict: Literal["accept", "reject", "relabel"]
     to: str | None = None
 
+    @property
+    def of(self) -> str:
+        """The box, in words."""
+        return f"'{self.label}' {list(self.box)}"
+
     @model_validator(mode="after")
     def _has_another_class(self) -> Self:
         if (self.verdict == "relabel") != (self.to is not None):
@@ -47,7 +54,6 @@ class Decision(Options):
 class _File(Options):
     """The file of decisions."""
 
-    version: Literal[1] = Field(alias="schema")
     model: str
     min_score: float = Field(ge=0)
     images: dict[int, tuple[Decision, ...]]
@@ -62,7 +68,8 @@ class Review:
         min_score: class score from which the reviewer was shown boxes.
         decisions: image id to what was said of its boxes.
         classes: class name to index.
-        reviewed_only: leave out what nobody judged.
+        reviewed_only: leave out what nobody judged: boxes, and images that are not in the file,
+            which would look as if somebody had found nothing in them.
     """
 
     source: Path
@@ -84,9 +91,16 @@ class Review:
         Raises:
             NotFound: no such file.
             IntegrityError: it is not JSON.
-            ConfigError: it is of another model, names other classes, or is not such a file.
+            ConfigError: it is of another model, names other classes, judges a box twice, or is not
+                such a file.
         """
-        file = _File.parse(read_json(path), str(path))
+        values = read_json(path)
+        schema = values.pop("schema", None)
+        if schema != SCHEMA:
+            raise ConfigError(
+                f"{path}: schema: {schema!r} given, {SCHEMA} allowed; save the review again"
+            )
+        file = _File.parse(values, str(path))
         if file.model != model:
             raise ConfigError(
                 f"{path}: a review of {file.model}, and the annotation is by {model}; give the "
@@ -101,7 +115,19 @@ class Review:
                 f"{path}: {len(unknown)} times a class that the model does not have, the first: "
                 f"{unknown_name('class', unknown[0], classes)}"
             )
+        twice = [
+            f"image {number}, {one}" for number, of in file.images.items() for one in _twice(of)
+        ]
+        if twice:
+            raise ConfigError(
+                f"{path}: boxes judged twice: {len(twice)} (the first: {twice[0]}); leave one "
+                "verdict for each"
+            )
         return cls(path, file.min_score, file.images, index, reviewed_only)
+
+    def shows(self, image_id: int) -> bool:
+        """Whether an image is there at all."""
+        return not self.reviewed_only or image_id in self.decisions
 
     def judge(
         self, image_id: int, boxes: Detections, kept: NDArray[np.bool_]
@@ -147,7 +173,7 @@ class Review:
     def _lost(self, image: FoundImage, decisions: Iterable[Decision]) -> Iterator[str]:
         for decision in decisions:
             if not self._same(decision, image.candidates.detections).any():
-                yield f"image {image.image_id}, '{decision.label}' {list(decision.box)}"
+                yield f"image {image.image_id}, {decision.of}"
 
     def _same(self, decision: Decision, boxes: Detections) -> NDArray[np.bool_]:
         """(N,) which box a decision is about."""
@@ -155,3 +181,9 @@ class Review:
         of_class = boxes.labels == self.classes[decision.label]
         same: NDArray[np.bool_] = of_class & (apart <= SAME_BOX_PX)
         return same
+
+
+def _twice(decisions: Sequence[Decision]) -> list[str]:
+    """Boxes of an image that more than one decision names."""
+    times = Counter(one.of for one in decisions)
+    return [box for box, count in times.items() if count > 1]

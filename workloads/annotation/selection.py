@@ -67,6 +67,10 @@ class Selection:
             review,
         )
 
+    def shows(self, image_id: int) -> bool:
+        """Whether an image is there at all, with boxes or without."""
+        return self.review is None or self.review.shows(image_id)
+
     def apply(self, found: FoundImage) -> AnnotatedImage:
         """The boxes of an image.
 

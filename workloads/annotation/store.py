@@ -171,9 +171,11 @@ class AnnotationStore:
     def images(
         self, selection: Selection | None = None, *, maps: bool = True
     ) -> Iterator[AnnotatedImage]:
-        """The same with the boxes of a selection, else those of the model's own threshold."""
+        """Those of a selection with its boxes, else all with those of the model's threshold."""
         selection = selection or Selection.of(self.cutoffs, self.classes)
-        yield from map(selection.apply, self.found(maps=maps))
+        for found in self.found(maps=maps):
+            if selection.shows(found.image_id):
+                yield selection.apply(found)
 
     def content_of(self, image_id: int) -> str | None:
         """SHA-256 of a file as it was read; None if it was not."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 from workloads.benchmarks.bency import compare_bency
 from workloads.benchmarks.contours import compare_contours
 from workloads.benchmarks.cutoffs import compare_cutoffs
+from workloads.benchmarks.export import compare_export
 from workloads.benchmarks.extent import Benchmark
 from workloads.benchmarks.inference_cost import compare_inference_cost
 from workloads.benchmarks.loader import compare_loader
@@ -25,6 +26,7 @@ BENCHMARKS: Registry[Benchmark] = Registry(
         "bency": compare_bency,
         "cutoffs": compare_cutoffs,
         "contours": compare_contours,
+        "export": compare_export,
         "inference-cost": compare_inference_cost,
         "loader": compare_loader,
         "oquab-scales": compare_oquab_scales,

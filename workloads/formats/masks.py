@@ -1,23 +1,29 @@
-"""Masks: COCO's JSON whose `segmentation` is a run-length code.
+"""Masks: COCO's JSON whose `segmentation` is a run-length code, and label images as PNGs.
 
 The mask of a box is the foreground of its class's map, at the cut-offs of the boxes, inside the
 box: the pixels whose centres lie in it. `bbox` stays the box itself, `area` counts the mask. A box
 that a review gave another class keeps the mask that it was found by.
+
+In a label image a pixel is the category id, from 1, of the best box whose mask it is in, and 0
+where there is none: 8 bits, 16 with more than 255 classes. `a/b.jpg` has `labels/a/b.jpg.png`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 from pycocotools import mask as coco_mask
 
+from workloads.artifacts import atomic_folder
 from workloads.errors import NotFound
-from workloads.formats.base import About, AnnotatedImage, Format
+from workloads.formats.base import About, AnnotatedImage, Format, place_in
 from workloads.formats.coco import boxes_of, write_coco
+from workloads.formats.json_text import json_bytes
 from workloads.localization.foreground import foreground
 
 
@@ -34,13 +40,39 @@ class MasksFormat(Format):
         return path
 
 
+class LabelImagesFormat(Format):
+    """Label images as PNGs: the category id of the best box's foreground; needs maps."""
+
+    name = "masks-png"
+    path = "masks"
+    needs_maps = True
+
+    def write(self, images: Iterable[AnnotatedImage], about: About, folder: Path) -> Path:
+        path = folder / self.path
+        with atomic_folder(path) as temporary:
+            (temporary / "labels").mkdir()
+            categories = {str(k + 1): name for k, name in enumerate(about.classes)}
+            (temporary / "categories.json").write_bytes(json_bytes(categories) + b"\n")
+            for image in images:
+                place = place_in(temporary / "labels", f"{image.file_name}.png", "")
+                place.write_bytes(bytes(cv2.imencode(".png", _label_image(image, about))[1]))
+        return path
+
+
+def _label_image(image: AnnotatedImage, about: About) -> NDArray[np.generic]:
+    """(H, W) category ids, 0 for none."""
+    found, kind = image.detections, np.uint8 if len(about.classes) < 256 else np.uint16
+    pixels = np.zeros((found.height, found.width), kind)
+    for label, mask in zip(found.labels.tolist(), _masks(image, about), strict=True):
+        pixels[mask & (pixels == 0)] = label + 1  # the best comes first
+    return pixels
+
+
 def _annotations(image: AnnotatedImage, first_id: int, about: About) -> list[dict[str, Any]]:
-    found = image.detections
-    labels = found.labels if image.found_as is None else image.found_as
-    of_class = _foregrounds(image, set(labels.tolist()), about)
     annotations = []
-    for i, (category, bbox, score) in enumerate(boxes_of(image)):
-        code = _run_lengths(of_class[int(labels[i])], found.boxes_xyxy[i])
+    of_box = zip(boxes_of(image), _masks(image, about), strict=True)
+    for i, ((category, bbox, score), mask) in enumerate(of_box):
+        code = coco_mask.encode(np.asfortranarray(mask.astype(np.uint8)))
         annotations.append(
             {
                 "id": first_id + i,
@@ -56,21 +88,20 @@ def _annotations(image: AnnotatedImage, first_id: int, about: About) -> list[dic
     return annotations
 
 
-def _foregrounds(
-    image: AnnotatedImage, labels: set[int], about: About
-) -> dict[int, NDArray[np.bool_]]:
-    """Class to its (H, W) foreground."""
-    candidates, size = image.candidates, (image.detections.width, image.detections.height)
+def _masks(image: AnnotatedImage, about: About) -> Iterator[NDArray[np.bool_]]:
+    """The (H, W) mask of each box."""
+    found, candidates = image.detections, image.candidates
     if candidates.maps is None:
         raise NotFound(f"{image.file_name!r}: its maps were not kept; annotate it with maps")
     maps = dict(zip(candidates.labels.tolist(), candidates.maps, strict=True))
-    return {label: foreground(maps[label], *size, about.cutoffs, label) for label in labels}
-
-
-def _run_lengths(pixels: NDArray[np.bool_], box: NDArray[np.float32]) -> dict[str, Any]:
-    """The code of a (H, W) foreground inside of a box, column by column as COCO has it."""
-    x0, y0, x1, y1 = np.ceil(box - 0.5).astype(int)
-    inside = np.zeros(pixels.shape, np.uint8, order="F")
-    inside[y0:y1, x0:x1] = pixels[y0:y1, x0:x1]
-    code: dict[str, Any] = coco_mask.encode(inside)
-    return code
+    labels = (found.labels if image.found_as is None else image.found_as).tolist()
+    of_class = {
+        label: foreground(maps[label], found.width, found.height, about.cutoffs, label)
+        for label in set(labels)
+    }
+    # A pixel is inside if its centre is.
+    whole = np.ceil(found.boxes_xyxy - 0.5).astype(int).tolist()
+    for label, (x0, y0, x1, y1) in zip(labels, whole, strict=True):
+        mask = np.zeros((found.height, found.width), np.bool_)
+        mask[y0:y1, x0:x1] = of_class[label][y0:y1, x0:x1]
+        yield mask

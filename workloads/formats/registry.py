@@ -6,7 +6,7 @@ from workloads.formats.cvat import CvatFormat
 from workloads.formats.fiftyone import FiftyOneFormat
 from workloads.formats.heatmaps import HeatMapsFormat
 from workloads.formats.label_studio import LabelStudioFormat
-from workloads.formats.masks import MasksFormat
+from workloads.formats.masks import LabelImagesFormat, MasksFormat
 from workloads.formats.parquet import ParquetFormat
 from workloads.formats.voc import VocFormat
 from workloads.formats.yolo import YoloFormat
@@ -27,6 +27,7 @@ FORMATS: Registry[type[Format]] = Registry(
             CvatFormat,
             HeatMapsFormat,
             MasksFormat,
+            LabelImagesFormat,
         )
     },
 )

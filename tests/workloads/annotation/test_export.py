@@ -16,8 +16,9 @@ from workloads.annotation.found import FoundImage
 from workloads.annotation.listing import ListedFile
 from workloads.annotation.parts import ChunkResult, QuarantinedFile
 from workloads.annotation.store import AnnotationStore
-from workloads.artifacts import seal, verify
+from workloads.artifacts import contents, seal, verify
 from workloads.errors import ConfigError, IntegrityError, NotFound
+from workloads.files import read_bytes
 from workloads.formats.registry import FORMATS
 from workloads.localization.candidates import Candidates, find_candidates
 from workloads.localization.cutoffs import Cutoffs
@@ -109,7 +110,7 @@ def test_another_cutoff_is_applied_to_the_maps_that_were_kept(finished, tmp_path
 def test_without_maps_all_else_is_there_and_what_needs_them_is_refused_at_once(tmp_path):
     folder = annotation(tmp_path / "boxes", maps=False)
     mapped = sorted(name for name in FORMATS if FORMATS[name].needs_maps)
-    assert mapped == ["heatmaps", "masks"]
+    assert mapped == ["heatmaps", "masks", "masks-png"]
     others = [name for name in FORMATS if name not in mapped]
     assert list(export_annotation(folder, None, others, cutoff=0.3).files) == others
     assert (tmp_path / "boxes-export").is_dir()
@@ -128,6 +129,8 @@ def test_what_was_not_kept_or_is_not_there_is_said(finished, tmp_path):
     out = tmp_path / "out"
     with pytest.raises(ConfigError, match=r"--min-score 0\.05 is below 0\.1, from which"):
         export_annotation(finished, out, min_score=0.05)
+    with pytest.raises(ConfigError, match="--min-score nan is below"):
+        export_annotation(finished, out, min_score=float("nan"))
     with pytest.raises(ConfigError, match="unknown class 'cow'"):
         export_annotation(finished, out, names=["cat", "cow"])
     with pytest.raises(ConfigError, match="unknown format 'cocoo'; did you mean 'coco'"):
@@ -151,6 +154,19 @@ def test_a_damaged_part_leaves_what_was_there(tmp_path):
             export_annotation(folder, out, [name])
     assert [p.name for p in out.iterdir()] == ["annotations.coco.json"]
     assert (out / "annotations.coco.json").read_bytes() == before
+
+
+def test_files_and_folders_go_to_a_bucket_too(finished, bucket, tmp_path):
+    formats = ["coco", "voc", "yolo"]
+    here, there = (export_annotation(finished, p, formats) for p in (tmp_path / "x", bucket / "x"))
+    assert sorted(there.files) == formats
+    names = [
+        [str(path.relative_to(one.out)) for path in contents(one.out)] for one in (here, there)
+    ]
+    assert names[0] == names[1]
+    assert "voc/Annotations/b/a.xml" in names[0]
+    for name in names[0]:
+        assert read_bytes(there.out / name) == (here.out / name).read_bytes()
 
 
 def review(folder: Path, **images: list[dict]) -> Path:
@@ -180,6 +196,17 @@ def test_verdicts_come_before_scores(finished, tmp_path):
         finished, tmp_path, ["coco"], review=decisions, reviewed_only=True, names=["owl"]
     )
     assert shown(done) == [(1, "owl", box)]
+    assert done.images == 2  # nobody looked at the third, so it is no image without owls
+
+
+def test_an_image_of_which_somebody_saw_that_it_has_no_box_was_reviewed(finished, tmp_path):
+    decisions = review(tmp_path, image_3=[])
+    done = export_annotation(
+        finished, tmp_path, ["coco"], review=decisions, reviewed_only=True, min_score=0.5
+    )
+    assert list(COCO(str(done.files["coco"])).imgs) == [3]
+    assert (done.images, done.boxes) == (1, 0)
+    assert export_annotation(finished, tmp_path, ["coco"], review=decisions).images == 3
 
 
 def test_a_relabelled_box_keeps_its_mask_and_heat(finished, tmp_path):
@@ -205,6 +232,10 @@ def test_a_relabelled_box_keeps_its_mask_and_heat(finished, tmp_path):
             {"image_1": [{**said("cat", "accept"), "box": [2, 2, 20, 21]}, said("owl", "accept")]},
             r"boxes not there: 2 \(the first: image 1, 'cat' \[2\.0, 2\.0, 20\.0, 21\.0\]\)",
         ),
+        (
+            {"image_1": [said("cat", "accept"), said("dog", "accept"), said("cat", "reject")]},
+            r"boxes judged twice: 1 \(the first: image 1, 'cat' \[2\.0, 2\.0, 20\.0, 20\.0\]\)",
+        ),
         ({"image_1": [said("cat", "relabel")]}, r"images\.1\.0: `to` is the class of a relabelled"),
         ({"image_1": [said("cat", "keep")]}, r"images\.1\.0\.verdict: .*'accept', 'reject'"),
     ],
@@ -222,6 +253,9 @@ def test_a_review_of_something_else_is_refused(finished, tmp_path):
     decisions = review(tmp_path)
     decisions.write_text(decisions.read_text().replace(MODEL, "other-net-1"))
     with pytest.raises(ConfigError, match="a review of other-net-1, and the annotation is by any"):
+        export_annotation(finished, tmp_path / "out", review=decisions)
+    decisions.write_text(decisions.read_text().replace('"schema": 1', '"schema": 2'))
+    with pytest.raises(ConfigError, match=r"schema: 2 given, 1 allowed; save the review again"):
         export_annotation(finished, tmp_path / "out", review=decisions)
     with pytest.raises(NotFound, match=r"nothing\.json: no such file"):
         export_annotation(finished, tmp_path / "out", review=tmp_path / "nothing.json")

@@ -86,7 +86,7 @@ def test_images_are_taken_one_at_a_time(format_name, tmp_path):
     write(format_name, tmp_path, rows())
 
 
-@pytest.mark.parametrize("format_name", ["voc", "yolo", "heatmaps"])
+@pytest.mark.parametrize("format_name", ["voc", "yolo", "heatmaps", "masks-png"])
 def test_a_name_that_leads_out_of_the_folder_is_refused(format_name, tmp_path):
     for name in ("../x.jpg", "/etc/x.jpg"):
         row = annotated_image(1, name, FOUND[2][2], maps=True)

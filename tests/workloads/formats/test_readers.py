@@ -13,14 +13,20 @@ import yaml
 from globox import Annotation, AnnotationSet
 from hypothesis import given
 from hypothesis import strategies as st
-from made_candidates import annotated_image, made_detections
-from PIL import Image
+from made_candidates import Finding, annotated_image, made_detections
+from PIL import ExifTags, Image, ImageOps
 from pycocotools.coco import COCO
 
+from workloads.annotation.chunk import ChunkWork
+from workloads.annotation.listing import ListedFile
+from workloads.annotation.options import Kept
+from workloads.annotation.selection import Selection
+from workloads.annotation.sources.folder import Folder
 from workloads.errors import ConfigError, NotFound
 from workloads.formats.base import About, AnnotatedImage
 from workloads.formats.registry import FORMATS
 from workloads.formats.voc import whole_pixels
+from workloads.images.decode import ImageLimits
 
 CLASSES = ("zero", "a <b> & 'c' \"d\" ünï", "two")
 NAMES = ("a/photo.jpg", "b/photo.jpg", 'c d/it\'s "ünï" & <x>.jpg', "e\nf.png", "g.jpg")
@@ -240,7 +246,28 @@ def test_masks_are_the_foreground_in_the_box(tmp_path):
     assert [a["bbox"] for a in coco.anns.values()] == [a["bbox"] for a in plain.anns.values()]
 
 
-@pytest.mark.parametrize("name", ["heatmaps", "masks"])
+def test_label_images_have_the_category_of_the_best_box(tmp_path):
+    both = made_detections([[0, 0, 20, 20], [10, 10, 40, 30]], [0.9, 0.8], [1, 0])
+    row = annotated_image(7, "a/x.jpg", both, maps=True)
+    folder = write("masks-png", tmp_path, [row, ROWS[4]])
+    categories = json.loads((folder / "categories.json").read_text("utf-8"))
+    assert categories == {"1": CLASSES[0], "2": CLASSES[1], "3": CLASSES[2]}
+    expected = np.zeros((48, 64))
+    expected[10:30, 10:40] = 1
+    expected[:20, :20] = 2
+    with Image.open(folder / "labels/a/x.jpg.png") as image:
+        assert image.mode == "L"
+        np.testing.assert_array_equal(np.asarray(image), expected)
+    with Image.open(folder / "labels/g.jpg.png") as image:
+        assert (image.size, np.asarray(image).max()) == ((64, 48), 0)
+    many = About(tuple(f"{k}" for k in range(300)))
+    high = annotated_image(1, "b.jpg", made_detections([[0, 0, 9, 9]], [0.9], [299]), maps=True)
+    place = FORMATS["masks-png"]().write([high], many, tmp_path / "many")
+    with Image.open(place / "labels/b.jpg.png") as image:
+        assert np.asarray(image).max() == 300
+
+
+@pytest.mark.parametrize("name", ["heatmaps", "masks", "masks-png"])
 def test_without_maps_it_is_said(tmp_path, name):
     row = annotated_image(1, "a.jpg", made_detections(*BOXES[0]))
     with pytest.raises(NotFound, match=r"'a\.jpg': its maps were not kept"):
@@ -256,3 +283,44 @@ def test_a_prefix_leads_to_the_images(tmp_path):
     tasks = write("label-studio", tmp_path, images="https://host/x") / "tasks.json"
     found = [task["data"]["image"] for task in json.loads(tasks.read_text("utf-8"))]
     assert found[3] == "https://host/x/e%0Af.png"
+
+
+class TopLeft(Finding):
+    """A box of 4x3 pixels in the upper left corner, as the image is shown."""
+
+    def detect(self, images):
+        return [
+            made_detections([[0, 0, 4, 3]], [0.9], [1], image.shape[1], image.shape[0])
+            for image in images
+        ]
+
+
+def test_a_turned_image_is_annotated_as_it_is_shown(tmp_path):
+    """EXIF's orientation 6: rows of the file are columns, so a reader must turn it."""
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation] = 6
+    Image.new("RGB", (20, 10)).save(tmp_path / "turned.jpg", exif=exif)
+    work = ChunkWork((TopLeft(),), Folder(tmp_path), ImageLimits(), Kept())
+    (found,) = work.annotate([ListedFile("turned.jpg", 1, 0)], 1)[0].rows
+    row = Selection(min_score=0.5).apply(found)
+    assert row.orientation == 6
+    with Image.open(tmp_path / "turned.jpg") as image:
+        assert image.size == (20, 10)
+        upright = ImageOps.exif_transpose(image).size
+    assert upright == (10, 20)
+    coco = COCO(str(write("coco", tmp_path, [row])))
+    assert (coco.imgs[1]["width"], coco.imgs[1]["height"]) == upright
+    assert coco.anns[1]["bbox"] == [0, 0, 4, 3]
+    voc = Annotation.from_pascal_voc(write("voc", tmp_path, [row]) / "Annotations/turned.xml")
+    assert voc.image_size == upright
+    assert corners(voc) == [[1, 1, 4, 3]]
+    cvat = AnnotationSet.from_cvat(write("cvat", tmp_path, [row]))["turned.jpg"]
+    assert (cvat.image_size, corners(cvat)) == (upright, [[0, 0, 4, 3]])
+    label = (write("yolo", tmp_path, [row]) / "labels/turned.txt").read_text()
+    assert label == "1 0.20000000 0.07500000 0.40000000 0.15000000\n"
+    tasks = json.loads((write("label-studio", tmp_path, [row]) / "tasks.json").read_text())
+    (region,) = tasks[0]["predictions"][0]["result"]
+    assert (region["original_width"], region["original_height"]) == upright
+    assert (region["image_rotation"], region["value"]["width"]) == (0, 40)
+    labels = json.loads((write("fiftyone", tmp_path, [row]) / "labels.json").read_text())
+    assert labels["labels"]["000000001"][0]["bounding_box"] == [0, 0, 0.4, 0.15]
