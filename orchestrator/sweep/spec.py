@@ -110,7 +110,8 @@ def make_sweep(
         space.training, options.seed, first, options.values_each
     )
     _check_grid(options, space.training)
-    _check_metric(options.metric, shards, settings.data.val_split)
+    for metric in (options.metric, *options.at_least):
+        _check_metric(metric, shards, settings.data.val_split)
     _check_stop(options, recipe)
     machine = trial_machine(settings)
     splits = (settings.data.train_split, settings.data.val_split)
@@ -121,6 +122,7 @@ def make_sweep(
         search=_search(settings.tune, options, space),
         measure=settings.evaluate,
         metric=options.metric,
+        at_least={**options.at_least},
     )
     described = space.training.describe()
     sweep = SweepSpec(job=job, options=options, space=described, start=first, protocol=protocol)

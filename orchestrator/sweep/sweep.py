@@ -160,6 +160,12 @@ def _result(settings: Settings, spec: SweepSpec, paths: SweepPaths) -> SweepResu
     best = best_of(trials)
     if best is None or best.value is None:
         raise WsolError(f"sweep '{paths.name}': no trial finished; see {paths.folder}/trials")
+    if best.value < 0:
+        raise WsolError(
+            f"sweep '{paths.name}': no trial reaches sweep.at_least; trial {best.number} comes "
+            f"nearest, {-best.value:.4f} short of it; try more with --resume --trials N, or start "
+            "another sweep with lower floors"
+        )
     start = 0 if spec.start is not None and trials[0].state == "finished" else None
     states = [trial.state for trial in trials.values()]
     return SweepResult(

@@ -8,6 +8,8 @@ from abc import abstractmethod
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
+from pydantic import Field
+
 from orchestrator.config.settings import Evaluate, Machine, Tune
 from orchestrator.config.workspace import RunPaths, SweepPaths
 from orchestrator.sweep.trials import Trial, Trials
@@ -19,6 +21,7 @@ from orchestrator.tune.tune import tune_run
 from workloads.errors import WsolError, one_line
 from workloads.options import Options
 from workloads.recipes.space import with_values
+from workloads.search.judgement import judged
 from workloads.search.sweep_options import SweepMetric, SweepOptions
 
 BOX_ACCURACY = "max_box_acc_v2"
@@ -57,6 +60,7 @@ class SweepJob(TrialJob):
     search: Tune
     measure: Evaluate
     metric: SweepMetric
+    at_least: dict[str, float] = Field(default={})
 
     def epochs(self, values: Mapping[str, Any]) -> int:
         """One number for all: no search sets it."""
@@ -71,13 +75,8 @@ class SweepJob(TrialJob):
         found = tune_run(self.machine, run, self.search, self.measure, deaf)
         measured = {**found.measured, BOX_ACCURACY: float(found.curve[BOX_ACCURACY])}
         measured = {name: value for name, value in measured.items() if not math.isnan(value)}
-        if self.metric not in measured:
-            raise WsolError(
-                f"metric {self.metric} has no case on the validation split; choose another "
-                "sweep.metric"
-            )
         return {
-            "value": measured[self.metric],
+            "value": judged(measured, self.metric, self.at_least),
             "measured": measured,
             "cutoffs": {
                 name: getattr(found, name) for name in ("cutoff", "alpha", "score_threshold")

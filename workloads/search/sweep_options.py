@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -22,6 +22,9 @@ class SweepOptions(Options):
     values_each: int = Field(default=3, ge=1, description="values of each range in a grid")
     metric: SweepMetric = Field(
         default="box_f1", description="what is maximised, at each trial's own best cut-offs"
+    )
+    at_least: dict[SweepMetric, Annotated[float, Field(ge=0, le=1)]] = Field(
+        default={}, description="floors of other metrics, as in {classification_map: 0.8}"
     )
     stop: StopRule = Field(
         default="none", description="end trials early: asha or median, by the validation mAP"

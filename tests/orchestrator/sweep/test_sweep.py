@@ -314,3 +314,11 @@ def test_rules_of_a_space_are_searched_in_each_trial(settings: Settings, shards:
         make_sweep(settings, recipe, shards, changes={"heat_above": {"low": 0, "high": 1}})
     with pytest.raises(ConfigError, match="search space: rules: box_rule: Input should be"):
         make_sweep(settings, recipe, shards, changes={"box_rule": ["biggest"]})
+
+
+def test_floors_that_no_trial_reaches_end_the_sweep(settings: Settings, shards: Shards) -> None:
+    with pytest.raises(WsolError, match=r"no trial reaches sweep\.at_least; trial 0 comes nearest"):
+        run(settings, shards, "floors", trials=1, at_least={"classification_map": 1.0})
+    trial = Trials(paths_of(settings, "floors")).read_one(0)
+    short = 1.0 - trial.measured["classification_map"]
+    assert trial.value == pytest.approx(-short)
