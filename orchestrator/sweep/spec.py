@@ -122,7 +122,7 @@ def make_sweep(
         search=_search(settings.tune, options, space),
         measure=settings.evaluate,
         metric=options.metric,
-        at_least={**options.at_least},
+        at_least={str(name): floor for name, floor in options.at_least.items()},
     )
     described = space.training.describe()
     sweep = SweepSpec(job=job, options=options, space=described, start=first, protocol=protocol)
