@@ -42,8 +42,8 @@ def _imported(tree: ast.AST) -> Iterator[str]:
 
 
 def test_one_module_opens_parquet() -> None:
-    measured = "workloads/benchmarks/storage.py"  # against it
-    assert importers("pyarrow.parquet") == {"workloads/parquet.py", measured}
+    measured = {f"workloads/benchmarks/{name}.py" for name in ("storage", "export")}  # against it
+    assert importers("pyarrow.parquet") == {"workloads/parquet.py", *measured}
 
 
 def test_owners_of_schemas_read_and_write_them() -> None:
@@ -73,6 +73,8 @@ ARTIFACTS = [
         for path in (ROOT / "workloads" / room).glob("*.py")
     ),
 ]
+# What a format fills before it is published lies on this machine's disk.
+WITH_LEAVE = ("storage", "self.storage", "unpublished", "(temporary")
 OWN_WAYS = {
     "exists", "is_file", "unlink", "iterdir", "glob", "rglob", "read_text", "read_bytes",
     "write_bytes", "mkdir", "rmdir", "rename", "stat",
@@ -88,6 +90,6 @@ def test_files_of_artifacts_are_reached_through_the_storage_alone(path: str) -> 
         if isinstance(node, ast.Call)
         and isinstance(node.func, ast.Attribute)
         and node.func.attr in OWN_WAYS
-        and not ast.unparse(node.func).startswith(("storage", "self.storage"))
+        and not ast.unparse(node.func).startswith(WITH_LEAVE)
     }
     assert not called

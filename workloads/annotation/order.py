@@ -61,7 +61,7 @@ def uncertainty(scores: NDArray[np.float32], threshold: float) -> float:
 
 
 def disagreement(ours: Detections, theirs: Detections) -> float:
-    """How far two sets of boxes of one image are apart: 1 - mean of q over the classes of both.
+    """Distance of two sets of boxes of one image: 1 - mean of q over the classes of both.
 
     q of a class is the mean, over its boxes of both sides, of the best IoU with a box of the
     other side; 0 if only one side has it. Two empty sets agree.

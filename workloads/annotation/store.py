@@ -171,7 +171,7 @@ class AnnotationStore:
     def images(
         self, selection: Selection | None = None, *, maps: bool = True
     ) -> Iterator[AnnotatedImage]:
-        """Those of a selection with its boxes, else all with those of the model's threshold."""
+        """Images of a selection with its boxes, else all with those of the model's threshold."""
         selection = selection or Selection.of(self.cutoffs, self.classes)
         for found in self.found(maps=maps):
             if selection.shows(found.image_id):

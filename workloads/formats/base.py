@@ -113,6 +113,6 @@ def place_in(folder: Path, file_name: str, suffix: str) -> Path:
     path = PurePosixPath(file_name)
     if path.is_absolute() or ".." in path.parts:
         raise ConfigError(f"{file_name!r}: leads out of the annotated folder; annotate it again")
-    place = folder / (path.with_suffix(suffix) if suffix else path)
-    place.parent.mkdir(parents=True, exist_ok=True)
-    return place
+    unpublished = folder / (path.with_suffix(suffix) if suffix else path)
+    unpublished.parent.mkdir(parents=True, exist_ok=True)
+    return unpublished

@@ -50,15 +50,15 @@ def _write_maps(image: AnnotatedImage, about: About, folder: Path) -> Iterator[d
     for label, score, maps in zip(
         candidates.labels.tolist(), candidates.scores.tolist(), candidates.maps, strict=True
     ):
-        place = place_in(folder / "maps", f"{image.file_name}/{label}.png", "")
-        place.write_bytes(_png(maps[0], image, align_corners=about.cutoffs.align_corners))
+        unpublished = place_in(folder / "maps", f"{image.file_name}/{label}.png", "")
+        unpublished.write_bytes(_png(maps[0], image, align_corners=about.cutoffs.align_corners))
         yield {
             "image_id": image.image_id,
             "file_name": image.file_name,
             "label": label,
             "class": about.classes[label],
             "score": score,
-            "png": place.relative_to(folder).as_posix(),
+            "png": unpublished.relative_to(folder).as_posix(),
             "lowest": float(maps[0].min()),
             "highest": float(maps[0].max()),
         }

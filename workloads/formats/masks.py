@@ -54,8 +54,8 @@ class LabelImagesFormat(Format):
             categories = {str(k + 1): name for k, name in enumerate(about.classes)}
             (temporary / "categories.json").write_bytes(json_bytes(categories) + b"\n")
             for image in images:
-                place = place_in(temporary / "labels", f"{image.file_name}.png", "")
-                place.write_bytes(bytes(cv2.imencode(".png", _label_image(image, about))[1]))
+                unpublished = place_in(temporary / "labels", f"{image.file_name}.png", "")
+                unpublished.write_bytes(bytes(cv2.imencode(".png", _label_image(image, about))[1]))
         return path
 
 

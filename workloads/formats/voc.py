@@ -3,7 +3,7 @@
 Corners are whole pixels from 1, the last one included: pixel i of a row, from 0, is i + 1. A box
 of [x0, x1) is rounded to the nearest edges of pixels, halves up, and becomes `xmin` = x0 + 1,
 `xmax` = x1, each at most half a pixel off; one of which nothing would be left, as it is narrower
-than a pixel, becomes the pixel of its middle. The layout has no place for a score.
+than a pixel, becomes the pixel of its middle. The layout has no unpublished for a score.
 
 An image `a/b.jpg` has its file in `Annotations/a/b.xml`; if there is an `a/b.png` too, the second
 in the order of the listing has `Annotations/a/b.png.xml`. Control characters in a name, which XML
@@ -33,9 +33,9 @@ class VocFormat(Format):
         with atomic_folder(path) as temporary:
             (temporary / "Annotations").mkdir()
             for image in images:
-                place = _free_place(temporary / "Annotations", image.file_name)
+                unpublished = _free_place(temporary / "Annotations", image.file_name)
                 # XML ends a line as this says on every system, and so does a name in it.
-                place.write_text(_annotation(image, about), encoding="utf-8", newline="")
+                unpublished.write_text(_annotation(image, about), encoding="utf-8", newline="")
         return path
 
 
@@ -49,15 +49,15 @@ def whole_pixels(low: float, high: float, size: int) -> tuple[int, int]:
 
 
 def _free_place(folder: Path, file_name: str) -> Path:
-    place = place_in(folder, file_name, ".xml")
-    if place.exists():
-        place = place_in(folder, f"{file_name}.any", ".xml")
-    if place.exists():
+    unpublished = place_in(folder, file_name, ".xml")
+    if unpublished.exists():
+        unpublished = place_in(folder, f"{file_name}.any", ".xml")
+    if unpublished.exists():
         raise ConfigError(
             f"{file_name!r}: its annotation would have the name of another's; rename the image, "
             "or choose a format of one file"
         )
-    return place
+    return unpublished
 
 
 def _annotation(image: AnnotatedImage, about: About) -> str:

@@ -33,14 +33,14 @@ class YoloFormat(Format):
         with atomic_folder(path) as temporary:
             (temporary / "labels").mkdir()
             for image in images:
-                place = place_in(temporary / "labels", image.file_name, ".txt")
-                if place.exists():
+                unpublished = place_in(temporary / "labels", image.file_name, ".txt")
+                if unpublished.exists():
                     raise ConfigError(
                         f"{image.file_name!r}: another image of its folder differs in the "
                         "extension alone, and YOLO has one label file for both; rename one, or "
                         "choose another format"
                     )
-                place.write_text("".join(_lines(image.detections)), encoding="ascii")
+                unpublished.write_text("".join(_lines(image.detections)), encoding="ascii")
             (temporary / "data.yaml").write_text(_data(about.classes), encoding="utf-8")
         return path
 
