@@ -3,7 +3,7 @@
 Corners are whole pixels from 1, the last one included: pixel i of a row, from 0, is i + 1. A box
 of [x0, x1) is rounded to the nearest edges of pixels, halves up, and becomes `xmin` = x0 + 1,
 `xmax` = x1, each at most half a pixel off; one of which nothing would be left, as it is narrower
-than a pixel, becomes the pixel of its middle. The layout has no unpublished for a score.
+than a pixel, becomes the pixel of its middle. The layout has no place for a score.
 
 An image `a/b.jpg` has its file in `Annotations/a/b.xml`; if there is an `a/b.png` too, the second
 in the order of the listing has `Annotations/a/b.png.xml`. Control characters in a name, which XML
