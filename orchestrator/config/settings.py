@@ -203,19 +203,64 @@ class Serving(Options):
 
     host: str = Field(default="127.0.0.1", description="address to listen on; loopback")
     port: int = Field(default=8000, ge=1, le=65535, description="port to listen on")
-    replicas: int = Field(default=1, ge=1, description="copies of the model")
+    models: dict[str, str] = Field(
+        default={}, description="models beside the first one: name to NAME@ALIAS or folder"
+    )
+    max_loaded: int = Field(default=4, ge=1, description="models that a copy keeps in memory")
+    follow_s: float = Field(
+        default=10.0, gt=0, description="seconds between looks for a new champion, if followed"
+    )
+    replicas: int | tuple[int, int] = Field(
+        default=1, description="copies; [MIN, MAX]: as many as the requests need"
+    )
     cpus_per_replica: float = Field(default=1, gt=0, description="CPUs of each copy")
     gpus_per_replica: float = Field(default=0, ge=0, description="GPUs of each copy")
     max_batch_size: int = Field(default=16, ge=1, description="images per dynamic batch")
     batch_wait_s: float = Field(default=0.005, ge=0, description="wait for a batch to fill")
     max_queue: int = Field(default=256, ge=1, description="waiting requests; more get 503")
     max_request_mb: float = Field(default=16.0, gt=0, description="body limit, MiB; else 413")
+    max_images: int = Field(default=32, ge=1, description="images of one batch request; else 413")
     request_timeout_s: float = Field(default=30.0, gt=0, description="limit of one request")
+    keys_file: Path | None = Field(
+        default=None, description="hashed API keys, see `wsol keys`; needed beyond loopback"
+    )
+    rate_per_s: float | None = Field(
+        default=None, gt=0, description="requests per second of one key; more get 429"
+    )
     allowed_origins: tuple[str, ...] = Field(
         default=(), description="web pages whose scripts may ask, as https://example.org; * for all"
     )
+    fetch_from: tuple[str, ...] = Field(
+        default=(), description="addresses from which images may be fetched, as https://example.org"
+    )
+    access_log: str | None = Field(
+        default=None, description="file of JSON lines, a line for each request; -: standard error"
+    )
 
-    @field_validator("allowed_origins")
+    @field_validator("replicas")
+    @classmethod
+    def _are_some(cls, replicas: int | tuple[int, int]) -> int | tuple[int, int]:
+        least, most = (replicas, replicas) if isinstance(replicas, int) else replicas
+        if not 1 <= least <= most:
+            raise ValueError("give at least 1, or [MIN, MAX] with 1 <= MIN <= MAX")
+        return replicas
+
+    @property
+    def least_replicas(self) -> int:
+        """Copies that there are at all times."""
+        return self.replicas if isinstance(self.replicas, int) else self.replicas[0]
+
+    @property
+    def device(self) -> str:
+        """The device of a copy, as torch calls it."""
+        return "cuda" if self.gpus_per_replica else "cpu"
+
+    @property
+    def threads(self) -> int:
+        """Threads of a copy: as many as its CPUs, at least one."""
+        return max(1, int(self.cpus_per_replica))
+
+    @field_validator("allowed_origins", "fetch_from")
     @classmethod
     def _are_origins(cls, origins: tuple[str, ...]) -> tuple[str, ...]:
         """Refuse what no browser sends, and would therefore never match."""

@@ -144,7 +144,7 @@ def _application(folder: Path, name: str, serving: Serving, limits: ImageLimits)
     deployment = ray_serve.deployment(
         ray_serve.ingress()(RayReplica),
         name="Detector",
-        num_replicas=serving.replicas,
+        num_replicas=serving.least_replicas,
         ray_actor_options={
             "num_cpus": serving.cpus_per_replica,
             "num_gpus": serving.gpus_per_replica,

@@ -64,7 +64,7 @@ def running(machine: Machine, model: str, serving: Serving) -> Iterator[str]:
     url = _base_url(serving)
     with connect(machine) as engine:
         each = (serving.cpus_per_replica, serving.gpus_per_replica)
-        engine.require(serving.replicas, *each, "serve")
+        engine.require(serving.least_replicas, *each, "serve")
         with deployed(found.folder, public_name(model), serving, machine.images):
             _wait_until_ready(url)
             yield url
