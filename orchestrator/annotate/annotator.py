@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import socket
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -68,7 +70,11 @@ class Annotator:
         self.threads = threads
 
     def __call__(self, unit: dict[str, Any]) -> dict[str, Any]:
-        """Write the parts of the chunk `index` for the targets whose numbers are in `wanted`."""
+        """Write the parts of the chunk `index` for the targets whose numbers are in `wanted`.
+
+        Returns:
+            `images`, `quarantined` of them, the `worker`, and its `seconds` by phase.
+        """
         index, wanted = int(unit["index"]), [int(number) for number in unit["wanted"]]
         listing, phases = self.stores[0].listing, self.work.phases
         files = listing.chunk(index)
@@ -77,7 +83,11 @@ class Annotator:
             for number, result in zip(wanted, results, strict=True):
                 self.stores[number].write(index, result)
         seconds, phases.seconds = phases.seconds, dict.fromkeys(PHASES, 0.0)
-        return {"images": len(files), "seconds": seconds}
+        quarantined = len(results[0].quarantined)
+        worker = f"{socket.gethostname()}:{os.getpid()}"
+        return {
+            "images": len(files), "quarantined": quarantined, "worker": worker, "seconds": seconds,
+        }  # fmt: skip
 
     # Loaded with the first chunk: of an error in a constructor, Ray keeps the text alone.
     @cached_property
