@@ -20,12 +20,14 @@ from orchestrator.cli import (
     cluster,
     config,
     data,
+    detect,
     doctor,
     evaluate,
     export,
     importing,
     ingest,
     jobs,
+    keys,
     listing,
     promote,
     proposals,
@@ -77,6 +79,8 @@ app.command("annotate", rich_help_panel=_MODELS)(annotate.annotate)
 app.command("export", rich_help_panel=_MODELS)(export.export)
 app.command("review", rich_help_panel=_MODELS)(review.review)
 app.command("serve", rich_help_panel=_MODELS)(serve.serve)
+app.command("detect", rich_help_panel=_MODELS)(detect.detect)
+app.add_typer(keys.app, name="keys", rich_help_panel=_MODELS)
 app.command("sync", rich_help_panel=_MODELS)(sync.sync)
 app.command("submit", rich_help_panel=_CLUSTERS)(submit.submit)
 app.add_typer(jobs.app, name="jobs", rich_help_panel=_CLUSTERS)
