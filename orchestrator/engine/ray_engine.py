@@ -7,6 +7,7 @@ import math
 import os
 import secrets
 import sys
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -16,6 +17,7 @@ from clusters.joined import Joined
 from clusters.local import Local
 from orchestrator.config.settings import Machine, PoolResources
 from orchestrator.engine.engine import Row
+from orchestrator.engine.progress import say
 from orchestrator.engine.signals import sigterm_at_the_end
 from orchestrator.engine.surroundings import check_temporary_folder, token_file
 from orchestrator.engine.worker_errors import plain_worker_errors
@@ -23,21 +25,28 @@ from workloads.errors import ClusterError, ResourceError, one_line
 
 
 class RayEngine:
-    """The Ray that this process is connected to; see `Engine`."""
+    """The Ray that this process is connected to; see `Engine`.
+
+    Args:
+        patience_s: time in which a node may come, or come back, before work is refused for which
+            there are too few.
+    """
+
+    def __init__(self, patience_s: float = 0.0) -> None:
+        self._patience_s = patience_s
 
     def require(self, workers: int, cpus: float, gpus: float, verb: str) -> None:
         """Ray itself would wait for ever, without a word."""
-        import ray
-
-        total = ray.cluster_resources()
-        where = verb if verb == "serve" else f"resources.{verb}"
-        for kind, each in (("CPU", cpus), ("GPU", gpus)):
-            have = total.get(kind, 0.0)
-            if workers * each > have:
+        give_up = time.monotonic() + self._patience_s
+        while lacking := _lacking(workers, cpus, gpus):
+            needed = f"{verb} needs {lacking}"
+            if time.monotonic() >= give_up:
+                where = verb if verb == "serve" else f"resources.{verb}"
                 raise ResourceError(
-                    f"{verb} needs {workers} x {each:g} {kind}, the cluster has {have:g}; "
-                    f"lower {where} in ray_config.yaml or use a larger cluster"
+                    f"{needed}; lower {where} in ray_config.yaml or use a larger cluster"
                 )
+            say(f"wsol: {needed}; waiting for nodes")
+            time.sleep(min(self._patience_s, 5.0))
 
     def pool(
         self,
@@ -85,6 +94,18 @@ class RayEngine:
         self.require(1, cpus, 0, verb)
         with plain_worker_errors():
             yield from _dataset(units).map(function, num_cpus=cpus).iter_rows()
+
+
+def _lacking(workers: int, cpus: float, gpus: float) -> str:
+    """The resource of which there is too little, with both numbers; empty if there is enough."""
+    import ray
+
+    total = ray.cluster_resources()
+    for kind, each in (("CPU", cpus), ("GPU", gpus)):
+        have = total.get(kind, 0.0)
+        if workers * each > have:
+            return f"{workers} x {each:g} {kind}, the cluster has {have:g}"
+    return ""
 
 
 _HAND_OVERS = 2_000  # are few enough for this process, and enough for work to be spread evenly
