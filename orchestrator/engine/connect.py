@@ -14,7 +14,6 @@ from orchestrator.engine.engine import Engine
 from orchestrator.engine.signals import ending_by_sigterm
 from workloads.errors import ConfigError
 
-
 _PATIENCE_S = 60.0  # nodes that died are replaced, and those of a new cluster are still starting
 
 

@@ -93,5 +93,3 @@ def _without_maps(candidates: Candidates) -> Candidates:
     return Candidates(
         candidates.labels, candidates.scores, candidates.points_xy, candidates.detections
     )
-
-
