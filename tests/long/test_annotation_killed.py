@@ -68,16 +68,19 @@ class Nodes:
     def processes(self, *names: str) -> list[psutil.Process]:
         """Processes of Ray's workers on the two nodes whose titles begin so."""
         roots = [psutil.Process(pid) for node in self.workers for pid in _pids(node)]
-        return [
-            p
-            for root in roots
-            for p in root.children(recursive=True)
-            if p.is_running() and " ".join(p.cmdline()).startswith(names)
-        ]
+        below = [p for root in roots for p in root.children(recursive=True)]
+        return [p for p in below if _title(p).startswith(names)]
 
 
 def _pids(node: Any) -> list[int]:
     return [p.process.pid for some in node.all_processes.values() for p in some]
+
+
+def _title(process: psutil.Process) -> str:
+    try:
+        return " ".join(process.cmdline())
+    except psutil.Error:  # it has just ended
+        return ""
 
 
 def _kill(process: psutil.Process) -> None:
