@@ -1,4 +1,4 @@
-"""A real browser without a window, that talks to nobody."""
+"""A real browser without a window, that talks to nobody but this machine."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ FLAGS = (
     "--no-default-browser-check",
     "--no-first-run",
     "--no-pings",
-    "--host-resolver-rules=MAP * ~NOTFOUND",
+    "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
 )
 
 

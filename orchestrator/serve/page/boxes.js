@@ -2,7 +2,7 @@
 
 A box is {box: [x0, y0, x1, y1], heat, area}, half-open, in pixels. */
 
-import { ends, levelOf, mapsToCut } from "./maps.js";
+import { ends, levelOf } from "./maps.js";
 
 const f32 = Math.fround;
 
@@ -14,7 +14,7 @@ export function whyNot(cutoffs) {
 
 /** All boxes of the classes whose score is at least `cutoffs.score_threshold`, best first.
 
-@param classes [{label, score, cut}], `cut` from cutMaps
+@param classes [{label, score, cut}], `cut` from mapsToCut
 @returns [{label, score, classScore, box}] */
 export function locate(classes, width, height, cutoffs) {
   const least = f32(cutoffs.score_threshold);
@@ -23,11 +23,6 @@ export function locate(classes, width, height, cutoffs) {
     .sort((a, b) => a.label - b.label)
     .flatMap((one) => scored(one, width, height, cutoffs));
   return found.sort((a, b) => b.score - a.score); // stable: equals stay by class, then as found
-}
-
-/** What `locate` cuts of a class; it depends on the cut-offs, but not on cutoff itself. */
-export function cutMaps(raws, width, height, cutoffs) {
-  return mapsToCut(raws, width, height, cutoffs);
 }
 
 function scored({ label, score, cut }, width, height, cutoffs) {

@@ -19,6 +19,7 @@ FILES = {
     "boxes.js": "text/javascript",
     "controls.js": "text/javascript",
     "draw.js": "text/javascript",
+    "found.js": "text/javascript",
     "maps.js": "text/javascript",
     "photo.js": "text/javascript",
     "share.js": "text/javascript",
