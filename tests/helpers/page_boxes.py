@@ -34,7 +34,9 @@ _LOOP = f"""
     for await (const line of lines) console.log(JSON.stringify(answer(JSON.parse(line))));"""
 
 
-def case_of(found: list[tuple[int, float, Maps]], width: int, height: int, cutoffs: Cutoffs) -> Case:
+def case_of(
+    found: list[tuple[int, float, Maps]], width: int, height: int, cutoffs: Cutoffs
+) -> Case:
     """A question: boxes of classes (label, score, maps) in an image."""
     classes = [
         {"label": label, "score": score, "scales": [packed_map(one) for one in maps]}

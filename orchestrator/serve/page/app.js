@@ -10,7 +10,7 @@ import { unpacked } from "./maps.js";
 import { opened } from "./photo.js";
 import { copied, curlOf, jsonOf, save } from "./share.js";
 
-const HEAT_SIDE = 800; // pixels of the longer side of a heat map on the screen
+const HEAT_SIDE = 600; // pixels of the longer side of a heat map on the screen
 const TRIES = 4; // of a request that the endpoint puts off
 const LONGEST_WAIT_S = 60;
 const KEY = "wsol-key";
@@ -232,7 +232,8 @@ function heatNow(answer) {
   const label = state.alone ?? answer.maps.classes[0]?.label;
   const one = answer.maps.classes.find((each) => each.label === label);
   if (!one) return null;
-  const [width, height] = within(answer.width, answer.height, HEAT_SIDE, HEAT_SIDE, 1);
+  const [width, height] = within(answer.width, answer.height, HEAT_SIDE, HEAT_SIDE, 16);
+  at("opacity-of").textContent = `Heat of ${one.class}`;
   const { map01, level } = heatOf(answer, one, width, height, state.moved);
   return heatCanvas(map01, level);
 }
@@ -249,8 +250,9 @@ function repaint() {
   const scene = sceneOf(entry);
   const canvas = at("canvas");
   const unit = window.devicePixelRatio || 1;
-  const room = at("stage").clientWidth;
-  const [width, height] = within(scene.width, scene.height, room, Math.max(240, innerHeight * 0.68), 16);
+  const high = matchMedia("(max-width: 56rem)").matches ? 0.45 : 0.6; // of the screen, as in style.css
+  const room = [at("stage").clientWidth, Math.max(160, innerHeight * high)];
+  const [width, height] = within(scene.width, scene.height, ...room, 16);
   canvas.style.width = `${width}px`;
   canvas.style.height = `${height}px`;
   [canvas.width, canvas.height] = [Math.round(width * unit), Math.round(height * unit)];
@@ -384,6 +386,7 @@ function listen() {
     button.addEventListener("click", () => addSample(button.dataset.sample));
   }
   document.addEventListener("paste", onPaste);
+  at("stage").addEventListener("click", () => state.current ?? at("choose").click());
   for (const kind of ["dragover", "dragleave", "drop"]) document.addEventListener(kind, onDrag);
   document.addEventListener("keydown", onKey);
   const shown = onceAFrame(show);

@@ -75,8 +75,10 @@ export function listBoxes(detections) {
       return made("tr", {}, head, ...cells.map((cell) => made("td", {}, String(cell))));
     }),
   );
+  at("boxes-table").hidden = !detections.length;
   const left = detections.length - MOST_ROWS;
-  at("more").textContent = left > 0 ? `and ${left} more, which Copy JSON holds` : "";
+  at("boxes-note").textContent = left > 0 ? `And ${left} more, which Copy JSON holds.` : "";
+  if (!detections.length) at("boxes-note").textContent = "None.";
 }
 
 /** Thumbnails of the session. */
@@ -101,7 +103,7 @@ export function listHistory(entries, current, choose) {
 export function showError(error) {
   at("error").hidden = !error;
   if (!error) return;
-  at("error-message").textContent = ended(error.message);
+  at("error-message").textContent = ended(capital(error.message));
   at("error-hint").textContent = error.hint ? ended(capital(error.hint)) : "";
   at("error-id").textContent = error.requestId ? `request ${error.requestId}` : "";
 }
