@@ -24,7 +24,8 @@ Ask = Callable[[Case], list[dict[str, Any]]]
 _ANSWER = """
     const classes = asked.classes.map(({ label, score, scales }) => {
         const raws = scales.map(maps.unpacked);
-        return { label, score, cut: maps.mapsToCut(raws, asked.width, asked.height, asked.cutoffs) };
+        const cut = maps.mapsToCut(raws, asked.width, asked.height, asked.cutoffs);
+        return { label, score, cut };
     });
     return boxes.locate(classes, asked.width, asked.height, asked.cutoffs);"""
 _LOOP = f"""

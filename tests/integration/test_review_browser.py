@@ -268,7 +268,7 @@ def test_nothing_stands_in_the_way(page, width, scheme):
     assert barriers(page) == []
     for dialog, key in (("change", "c"), ("keys", "?")):
         press(page, Keys.ARROW_LEFT, "1", key)
-        until(page, lambda: page.find_element("id", dialog).is_displayed())
+        until(page, page.find_element("id", dialog).is_displayed)
         assert barriers(page) == []
         press(page, Keys.ESCAPE)
 

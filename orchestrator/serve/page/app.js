@@ -83,8 +83,7 @@ async function ask(entry) {
   refresh(entry);
   try {
     const answer = await patiently(entry, model);
-    for (const one of answer.maps?.classes ?? []) one.raws = one.scales.map(unpacked);
-    entry.answers.set(model, answer);
+    entry.answers.set(model, prepared(answer));
     // Another model may have been chosen meanwhile.
     entry.state = entry.answers.has(state.model) ? "done" : "waiting";
   } catch (error) {
@@ -92,6 +91,13 @@ async function ask(entry) {
     if (error.status === 401) askForKey();
   }
   refresh(entry);
+}
+
+/* Maps unpacked, the best class first. */
+function prepared(answer) {
+  for (const one of answer.maps?.classes ?? []) one.raws = one.scales.map(unpacked);
+  for (const classes of [answer.maps?.classes, answer.classes]) classes?.sort((a, b) => b.score - a.score);
+  return answer;
 }
 
 async function patiently(entry, model) {
