@@ -5,6 +5,7 @@ Needs Chromium and its driver (Debian: chromium, chromium-driver).
 
 from __future__ import annotations
 
+import io
 import itertools
 import sys
 import tempfile
@@ -18,13 +19,27 @@ from selenium.webdriver.common.by import By
 from orchestrator.config.places import restored
 from orchestrator.config.settings import load_settings
 from orchestrator.config.workspace import Workspace
+from orchestrator.serve import page
 from workloads.artifacts import read_json
+from workloads.datasets.digit_options import DigitsOptions
+from workloads.datasets.digit_scenes import draw
 from workloads.images.drawing import contact_sheet
 from workloads.shards.shards import Shards
 
 IMAGES = Path(__file__).parent / "images"
 SECTION = "pictures"
 WIDTH = 1100
+SAMPLES = Path(page.__file__).parent / "samples"
+SAMPLE_SCENES = (19, 17, 8)  # of the split test; several digits in each
+
+
+def draw_samples() -> None:
+    """The pictures that the endpoint's page offers to try."""
+    options = DigitsOptions(sizes=((80, 96), (80, 80)))
+    SAMPLES.mkdir(exist_ok=True)
+    for number, scene in enumerate(SAMPLE_SCENES, 1):
+        with Image.open(io.BytesIO(draw(options, "test", scene).image)) as picture:
+            picture.save(SAMPLES / f"{number}.png", optimize=True)
 
 
 def draw_digits(shards: Shards) -> None:
@@ -69,6 +84,7 @@ def main() -> None:
     record = restored(read_json(paths.stage("ingest")), paths.place)
     shards = Shards.open(Path(record["output"]["folder"]))
     IMAGES.mkdir(exist_ok=True)
+    draw_samples()
     draw_digits(shards)
     photograph_report(paths.report)
 
