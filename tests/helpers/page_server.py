@@ -85,8 +85,7 @@ def answer_of(found: Candidates, localizer: Localizer) -> dict[str, Any]:
     scores = dict(zip(found.labels.tolist(), found.scores.tolist(), strict=True))
     points = dict(zip(found.labels.tolist(), found.points_xy.tolist(), strict=True))
     classes = [
-        {"label": k, "class": names[k], "score": scores[k], "point": points[k]}
-        for k in scores
+        {"label": k, "class": names[k], "score": scores[k], "point": points[k]} for k in scores
     ]
     maps = dict(zip(found.labels.tolist(), found.maps or (), strict=True))
     columns = (kept.labels.tolist(), kept.scores.tolist(), kept.boxes_xyxy.tolist())

@@ -10,7 +10,9 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from orchestrator.config.settings import Machine, Serving
@@ -49,7 +51,7 @@ class Detector(Worker):
         serving = self.serving
         self._offers = [Offer.model_validate(one) for one in offers]
         self._known = {offer.info.digest: offer for offer in self._offers}
-        self.id = get_replica_context().replica_id.unique_id
+        self.id = str(get_replica_context().replica_id.unique_id)
 
         async def keep(digest: str) -> Localizer:
             return await self.load(self._known[digest])
@@ -156,7 +158,7 @@ class RayHost:
         self.detectors, self.catalog = detectors, catalog
         self._offers: dict[str, Offer] = {}
         self._statuses: list[ModelStatus] = []
-        self._read_roster()
+        # In a thread: a process of Serve runs its constructors where nothing may be waited for.
         threading.Thread(target=self._keep_reading, daemon=True, name="roster").start()
 
     @property
@@ -188,6 +190,8 @@ class RayHost:
         raise Overloaded("the model's processes were lost while they worked on it; ask again later")
 
     def _offer(self, name: str | None) -> Offer:
+        if not self._offers:
+            raise Overloaded("the models are not ready yet; ask again in a second")
         if name is None:
             return next(iter(self._offers.values()))
         if name not in self._offers:
@@ -200,12 +204,11 @@ class RayHost:
         self._statuses = [ModelStatus.model_validate(one) for one in statuses]
 
     def _keep_reading(self) -> None:
-        ended = threading.Event()
-        while not ended.wait(ROSTER_S):
-            try:
+        while True:
+            # While the catalog is started again, what was read holds.
+            with suppress(Exception):
                 self._read_roster()
-            except Exception:  # noqa: S112 - the catalog is being started again; what was read holds
-                continue
+            time.sleep(ROSTER_S)
 
 
 def _is_lost(failure: Exception) -> bool:
@@ -242,7 +245,8 @@ def application(machine: Machine, serving: Serving, offers: Sequence[Offer]) -> 
     """The three deployments, bound."""
     from ray import serve
 
-    whole = {**machine.model_dump(mode="json"), "serve": serving.model_dump(mode="json")}
+    of_machine = machine.model_dump(mode="json", include=set(Machine.model_fields))
+    whole = {**of_machine, "serve": serving.model_dump(mode="json")}
     given = {"machine": whole, "offers": _dumped(offers)}
     ending = {"graceful_shutdown_timeout_s": DRAIN_S, "graceful_shutdown_wait_loop_s": 0.2}
     detectors = serve.deployment(
