@@ -15,6 +15,8 @@ from collections.abc import Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
+from starlette.datastructures import MutableHeaders
+
 from orchestrator.config.settings import Machine, Serving
 from orchestrator.serve.api.host import Answer, Ask, ModelStatus
 from orchestrator.serve.hosting.follower import Follower
@@ -26,6 +28,7 @@ from workloads.models.localizer import Localizer
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
+    from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 DRAIN_S = 5.0
 """Time in which a copy may finish its requests after the endpoint was told to end."""
@@ -238,7 +241,24 @@ class Gateway:
         """The interface."""
         from orchestrator.serve.api.app import create_app
 
-        return create_app(self.host, self.serving)
+        app = create_app(self.host, self.serving)
+        app.add_middleware(_NamedByServe)
+        return app
+
+
+class _NamedByServe:
+    """Leaves out the request's id in the answer's headers: the proxy of Serve adds it again."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def without(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                del MutableHeaders(raw=message["headers"])["X-Request-Id"]
+            await send(message)
+
+        await self._app(scope, receive, without)
 
 
 def application(machine: Machine, serving: Serving, offers: Sequence[Offer]) -> Any:

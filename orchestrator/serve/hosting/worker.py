@@ -18,12 +18,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from orchestrator.config.settings import Serving
+from orchestrator.engine.progress import say
 from orchestrator.serve.api.host import Answer, Ask
 from orchestrator.serve.hosting.answers import answer_of, selection_of, wanted_of
 from orchestrator.serve.hosting.offers import Offer
 from orchestrator.serve.hosting.overlay import SIDE
 from workloads.annotation.phases import Phases
-from workloads.errors import IntegrityError
+from workloads.errors import IntegrityError, Overloaded, WsolError
 from workloads.images.decode import ImageLimits, decode_oriented, shrink_within
 from workloads.models.localizer import Localizer
 
@@ -79,9 +80,15 @@ class Worker:
         Raises:
             InputRejected: it cannot be used.
             ConfigError: an unknown class, or a cut-off that is none or cannot be chosen.
-            IntegrityError: the version's files were changed.
+            Overloaded: the version cannot be loaded; the log says why, as that has paths.
         """
-        localizer = await self.localizer(offer)
+        try:
+            localizer = await self.localizer(offer)
+        except (WsolError, OSError) as problem:
+            say(f"wsol: model '{offer.name}' cannot be loaded: {problem}")
+            raise Overloaded(
+                f"model '{offer.name}' cannot be loaded; tell whoever runs the endpoint"
+            ) from None
         selection_of(offer, localizer.card.cutoffs, ask)  # a wrong question costs nothing
         loop = asyncio.get_running_loop()
         job = await loop.run_in_executor(
