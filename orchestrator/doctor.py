@@ -36,7 +36,7 @@ from orchestrator.provenance import requirements
 from orchestrator.tracking.mlflow_store import sqlite_uri
 from orchestrator.tracking.remedies import LOGIN, newer_schema, restore_experiment, upgrade_schema
 from workloads import compile_cache
-from workloads.errors import StorageError, WsolError, one_line
+from workloads.errors import ConfigError, StorageError, WsolError, one_line
 from workloads.files import entries
 from workloads.storage.addresses import is_address, shown
 
@@ -68,6 +68,20 @@ def examine(config: Path | None = None, overrides: tuple[str, ...] = ()) -> list
         except Exception as error:  # a broken machine must not stop the other checks
             checks.append(Check(name, "fail", f"{type(error).__name__}: {error}"))
     return checks
+
+
+def examine_endpoint(url: str, key: str | None) -> list[Check]:
+    """All checks of a running endpoint in a fixed order.
+
+    Raises:
+        ConfigError: `url` is no address.
+    """
+    from orchestrator.serve.checks import check_endpoint
+
+    try:
+        return [Check(*finding) for finding in check_endpoint(url, key)]
+    except ValueError as error:
+        raise ConfigError(f"--url: {error}") from None
 
 
 def check_python() -> Check:

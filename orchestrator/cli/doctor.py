@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from orchestrator.cli.common import ConfigOption, OutputOption, SetOption, given_before
+from orchestrator.cli.detect import KeyOption
 from orchestrator.cli.output import Output, emit, make_table, plain
 from workloads.errors import ResourceError
 
@@ -18,6 +19,11 @@ _STYLES = {"ok": "green", "warn": "yellow", "fail": "bold red"}
 
 def doctor(
     context: typer.Context,
+    url: Annotated[
+        str | None,
+        typer.Option(metavar="URL", help="Check a running endpoint instead.", show_default=False),
+    ] = None,
+    key: KeyOption = None,
     config: ConfigOption = None,
     overrides: SetOption = None,
     output: OutputOption = Output.TABLE,
@@ -26,10 +32,11 @@ def doctor(
 
     Exit code 7 if something that is needed is missing.
     """
-    from orchestrator.doctor import examine
+    from orchestrator.doctor import examine, examine_endpoint
 
     given = given_before(context)
-    checks = examine(config or given.config, (*given.overrides, *(overrides or ())))
+    changes = (*given.overrides, *(overrides or ()))
+    checks = examine_endpoint(url, key) if url else examine(config or given.config, changes)
     missing = [check.name for check in checks if check.status == "fail"]
     value = {"ok": not missing, "checks": plain(checks)}
     emit(value, output, lambda: _table(value["checks"]))

@@ -21,12 +21,14 @@ from orchestrator.cli import (
     config,
     data,
     deploy,
+    detect,
     doctor,
     evaluate,
     export,
     importing,
     ingest,
     jobs,
+    keys,
     listing,
     promote,
     proposals,
@@ -81,6 +83,8 @@ app.command("serve", rich_help_panel=_MODELS)(serve.serve)
 app.command("deploy", rich_help_panel=_MODELS)(deploy.deploy)
 app.command("deployments", rich_help_panel=_MODELS)(deploy.deployments)
 app.command("undeploy", rich_help_panel=_MODELS)(deploy.undeploy)
+app.command("detect", rich_help_panel=_MODELS)(detect.detect)
+app.add_typer(keys.app, name="keys", rich_help_panel=_MODELS)
 app.command("sync", rich_help_panel=_MODELS)(sync.sync)
 app.command("submit", rich_help_panel=_CLUSTERS)(submit.submit)
 app.add_typer(jobs.app, name="jobs", rich_help_panel=_CLUSTERS)

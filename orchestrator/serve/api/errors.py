@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from typing import Any
 
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, Field
@@ -77,6 +78,15 @@ class ErrorBody(BaseModel):
     error: Problem
 
 
+class KServeError(BaseModel):
+    """The body of an error below `/v2`: KServe's clients take its `error` for text."""
+
+    error: str = Field(description="one line: what was given, what is allowed, what to do")
+    code: str
+    hint: str
+    request_id: str | None = None
+
+
 class Refused(WsolError):
     """A request that is not answered.
 
@@ -126,5 +136,14 @@ def error_response(error: Exception, scope: Scope) -> JSONResponse:
     """The answer to a request that failed; its trace is told the code."""
     known, trace = refused(error), trace_of(scope)
     trace.code = known.code
-    body = ErrorBody(error=known.problem(trace.request_id))
-    return JSONResponse(body.model_dump(), known.http_status, headers=known.headers)
+    problem = known.problem(trace.request_id)
+    body = error_body(problem, text=scope["path"].startswith("/v2"))
+    return JSONResponse(body, known.http_status, headers=known.headers)
+
+
+def error_body(problem: Problem, *, text: bool) -> dict[str, Any]:
+    """An error as JSON; as `KServeError` if its `error` shall be text."""
+    if not text:
+        return ErrorBody(error=problem).model_dump()
+    line = f"{problem.message}; {problem.hint}"
+    return KServeError(error=line, **problem.model_dump(exclude={"message"})).model_dump()

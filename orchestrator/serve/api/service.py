@@ -63,7 +63,7 @@ class Service:
         return next(m.classes for m in (*same, *models) if m.info.name == info.name or m in same)
 
     async def answer(self, job: Job, model: str | None, upload: Upload, ask: Ask) -> Answer:
-        """The answer about one image; the request's trace learns who answered, and its time.
+        """The answer about one image; the trace learns who gave it and how long it took.
 
         Raises:
             Refused: there is no such model, or the image cannot be fetched.

@@ -17,8 +17,8 @@ import orjson
 from fastapi import APIRouter, Request, Response
 from numpy.typing import NDArray
 
-from orchestrator.serve.api.describe.bodies import ERRORS, errors, json_body
-from orchestrator.serve.api.errors import Refused, refused
+from orchestrator.serve.api.describe.bodies import OF_WORK, errors, json_body
+from orchestrator.serve.api.errors import KServeError, Refused
 from orchestrator.serve.api.host import Answer, Ask, ModelInfo
 from orchestrator.serve.api.options import parse_options
 from orchestrator.serve.api.service import Service
@@ -50,7 +50,9 @@ _EXAMPLE = {
     "inputs": [{"name": INPUT, "shape": [1], "datatype": "BYTES", "data": ["BASE64"]}],
     "parameters": {"min_score": 0.5},
 }
-_STATUS = errors(401, 404, 422, 429)
+_ERRORS = errors(*OF_WORK, shape=KServeError)
+_STATUS = errors(401, 404, 422, 429, shape=KServeError)
+_UNREADY = errors(503, shape=KServeError)
 
 
 def kserve_routes(service: Service) -> APIRouter:
@@ -58,18 +60,19 @@ def kserve_routes(service: Service) -> APIRouter:
     router = APIRouter(prefix="/v2", tags=["kserve"])
     _add_status(router, service)
 
-    # Names may have a slash in them, so the longer paths stand first.
-    @router.post(
-        "/models/{name:path}/versions/{number}/infer",
-        responses=ERRORS,
-        openapi_extra={"requestBody": json_body(_EXAMPLE)},
-        operation_id="infer_version",
-    )
+    # Names may have a slash in them, so longer paths come first, which is below: decorators
+    # are applied from there.
     @router.post(
         "/models/{name:path}/infer",
-        responses=ERRORS,
+        responses=_ERRORS,
         openapi_extra={"requestBody": json_body(_EXAMPLE)},
         operation_id="infer",
+    )
+    @router.post(
+        "/models/{name:path}/versions/{number}/infer",
+        responses=_ERRORS,
+        openapi_extra={"requestBody": json_body(_EXAMPLE)},
+        operation_id="infer_version",
     )
     async def infer(request: Request, name: str, number: str | None = None) -> Response:
         """Find objects in images."""
@@ -84,10 +87,10 @@ def kserve_routes(service: Service) -> APIRouter:
             answers = await job.each([service.answer(job, name, image, ask) for image in images])
             return _answer(model, head, answers)
 
+    @router.get("/models/{name:path}", responses=_STATUS, operation_id="model")
     @router.get(
         "/models/{name:path}/versions/{number}", responses=_STATUS, operation_id="model_version"
     )
-    @router.get("/models/{name:path}", responses=_STATUS, operation_id="model")
     async def metadata(name: str, number: str | None = None) -> dict[str, Any]:
         """Inputs and outputs of a model."""
         model = service.find(name, number).info
@@ -106,7 +109,7 @@ def kserve_routes(service: Service) -> APIRouter:
 
 
 def _add_status(router: APIRouter, service: Service) -> None:
-    @router.get("", responses=errors(401, 429), operation_id="server")
+    @router.get("", responses=_STATUS, operation_id="server")
     async def server() -> dict[str, Any]:
         """The server and the extensions that it speaks."""
         return {"name": "wsol", "version": version("wsol"), "extensions": ["binary_tensor_data"]}
@@ -116,21 +119,21 @@ def _add_status(router: APIRouter, service: Service) -> None:
         """Whether the process lives."""
         return {"live": True}
 
-    @router.get("/health/ready", responses=errors(503), operation_id="ready")
+    @router.get("/health/ready", responses=_UNREADY, operation_id="ready")
     async def ready() -> dict[str, bool]:
         """Whether the default model can answer."""
         check_ready(service.host)
         return {"ready": True}
 
     @router.get(
-        "/models/{name:path}/versions/{number}/ready",
-        responses={**_STATUS, **errors(503)},
-        operation_id="model_version_ready",
+        "/models/{name:path}/ready",
+        responses={**_STATUS, **_UNREADY},
+        operation_id="model_ready",
     )
     @router.get(
-        "/models/{name:path}/ready",
-        responses={**_STATUS, **errors(503)},
-        operation_id="model_ready",
+        "/models/{name:path}/versions/{number}/ready",
+        responses={**_STATUS, **_UNREADY},
+        operation_id="model_version_ready",
     )
     async def model_ready(name: str, number: str | None = None) -> dict[str, Any]:
         """Whether a model can answer; one that is loaded with the next request can."""
@@ -199,14 +202,14 @@ def _ask(head: dict[str, Any]) -> Ask:
 
 
 def _parameters(owner: dict[str, Any], where: str) -> dict[str, Any]:
-    found = owner.get("parameters") or {}
+    found = owner.get("parameters", {})
     if not isinstance(found, dict):
         raise _bad(where, "parameters must be an object")
     return found
 
 
 def _bad(where: str, reason: str) -> Refused:
-    return refused(Refused("malformed", f"{where}: {reason}", "see /v2/models/NAME"))
+    return Refused("malformed", f"{where}: {reason}", "see /v2/models/NAME")
 
 
 def _tensors(answers: Sequence[Answer]) -> dict[str, NDArray[Any]]:

@@ -185,7 +185,7 @@ def control_of(config: Any) -> Control:
         root: Element = fromstring(config)
     except (ParseError, DefusedXmlException, ValueError) as error:
         raise Refused("malformed", f"label_config: no XML: {error}", "see Label Studio") from None
-    control = root.find(".//RectangleLabels")
+    control = next(root.iter("RectangleLabels"), None)
     if control is None:
         raise Refused("invalid", "label_config: no RectangleLabels", "add one for the boxes")
     to_name = control.get("toName", Control.to_name)

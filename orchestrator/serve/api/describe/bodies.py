@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
-from orchestrator.serve.api.errors import STATUSES, ErrorBody, Problem
+from pydantic import BaseModel
+
+from orchestrator.serve.api.errors import (
+    STATUSES,
+    ErrorBody,
+    KServeError,
+    Problem,
+    error_body,
+)
 from orchestrator.serve.api.options import DetectOptions
 from orchestrator.serve.api.uploads import FORM, JSON, RAW
 
@@ -38,16 +46,17 @@ _EXAMPLE = {
 }
 
 
-def errors(*statuses: int) -> Responses:
+def errors(*statuses: int, shape: type[BaseModel] = ErrorBody) -> Responses:
     """The errors of a route, with examples; 431 and 500 may always come."""
-    return {status: _error(status) for status in (*statuses, 431, 500)}
+    return {status: _error(status, shape) for status in (*statuses, 431, 500)}
 
 
-def _error(status: int) -> dict[str, Any]:
+def _error(status: int, shape: type[BaseModel]) -> dict[str, Any]:
     code = next(code for code, its in STATUSES.items() if its == status)
-    example = ErrorBody(error=Problem(code=code, **_EXAMPLE)).model_dump()
+    problem = Problem(code=code, **_EXAMPLE)
+    example = error_body(problem, text=shape is KServeError)
     answer: dict[str, Any] = {
-        "model": ErrorBody,
+        "model": shape,
         "description": _DESCRIPTIONS[status],
         "content": {JSON: {"example": example}},
     }
@@ -57,8 +66,10 @@ def _error(status: int) -> dict[str, Any]:
     return answer
 
 
-ERRORS = errors(400, 401, 404, 408, 413, 415, 422, 429, 503)
-"""The errors of every route that works on images."""
+OF_WORK = (400, 401, 404, 408, 413, 415, 422, 429, 503)
+"""Statuses of errors of every route that works on images."""
+
+ERRORS = errors(*OF_WORK)
 
 OPTIONS = [
     {

@@ -67,8 +67,13 @@ def test_every_error_of_the_description_has_the_one_shape_and_an_example(documen
             if status == "200":
                 continue
             content = answer["content"]["application/json"]
-            assert content["schema"] == {"$ref": "#/components/schemas/ErrorBody"}, (path, status)
-            assert STATUSES[content["example"]["error"]["code"]] == int(status)
+            shape, example = (
+                ("KServeError" if path.startswith("/v2") else "ErrorBody"),
+                content["example"],
+            )
+            assert content["schema"] == {"$ref": f"#/components/schemas/{shape}"}, (path, status)
+            problem = example if path.startswith("/v2") else example["error"]
+            assert STATUSES[problem["code"]] == int(status)
 
 
 def test_names_of_operations_are_unique_and_nothing_leads_elsewhere(document):
