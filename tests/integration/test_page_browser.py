@@ -23,8 +23,12 @@ from selenium.webdriver.support.wait import WebDriverWait
 
 from workloads.images.decode import ImageLimits, decode
 from workloads.models.localizer import Localizer
+from workloads.models.model import Model
 
 pytestmark = pytest.mark.skipif(not IS_THERE, reason="needs chromium and its driver")
+
+FIXED = {"mean": {"threshold": "mean"}, "regions": {"box_rule": "regions"}}
+"""Models whose cut-off cannot be moved in the browser."""
 
 Box = tuple[str, float, list[int]]
 
@@ -33,6 +37,8 @@ Box = tuple[str, float, list[int]]
 def endpoint(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PageServer]:
     place = tmp_path_factory.mktemp("models")
     folders = {name: make_model(place / name, seed) for seed, name in enumerate(("first", "other"))}
+    for name, cutoffs in FIXED.items():
+        folders[name] = Model.open(folders["first"]).retuned(place / name, cutoffs).folder
     with serving(folders) as endpoint:
         yield endpoint
 
@@ -116,12 +122,12 @@ def slide(browser: Chrome, slider: str, value: float) -> None:
     )
 
 
-def expected(model: Localizer, data: bytes, **cutoffs: float) -> list[Box]:
+def expected(model: Localizer, data: bytes, *, recut: bool = True, **cutoffs: float) -> list[Box]:
     """Boxes by Python at other cut-offs, as the table writes them."""
     image = decode(data, ImageLimits())
     (found,) = model.candidates([image], floor=0, most=20, keep_maps=True)
     chosen = model.card.cutoffs.model_copy(update=cutoffs)
-    kept = found.recut(chosen).detections_at(chosen.score_threshold)
+    kept = (found.recut(chosen) if recut else found).detections_at(chosen.score_threshold)
     columns = (kept.labels.tolist(), kept.scores.tolist(), kept.boxes_xyxy.tolist())
     return [
         (CLASSES[label], pytest.approx(score, abs=0.006), [round(side) for side in box])
@@ -214,8 +220,10 @@ def test_samples_paste_drop_and_history(page, endpoint, tmp_path):
     assert text(page, "name") == "sample-2.png"
     thumbs = page.find_elements("css selector", "#history button")
     assert [one.get_attribute("aria-current") for one in thumbs] == ["true", None, None]
-    thumbs[2].click()
+    thumbs[2].send_keys(Keys.ENTER)
     assert boxes_shown(page) == last
+    thumbs = page.find_elements("css selector", "#history button")
+    assert page.switch_to.active_element == thumbs[2]
     assert len(endpoint.asked) == 3  # seen again, and not asked again
     choose(page, made_file(tmp_path, 4), made_file(tmp_path, 5))
     answered(page, 5)
@@ -231,7 +239,7 @@ def test_another_model_and_one_class_alone(page, endpoint, tmp_path):
     choose(page, tmp_path / "photo 3.jpg")
     answered(page)
     chooser = Select(page.find_element("id", "model"))
-    assert [one.text for one in chooser.options] == ["first", "other · idle"]
+    assert [one.text for one in chooser.options][:2] == ["first", "other · idle"]
     slide(page, "cutoff", 0.8)
     chooser.select_by_visible_text("other · idle")
     answered(page)
@@ -251,6 +259,49 @@ def test_another_model_and_one_class_alone(page, endpoint, tmp_path):
     assert boxes_shown(page) == [one for one in everything if one[0] == alone]
     press(page, Keys.ESCAPE)
     assert boxes_shown(page) == everything
+
+
+@pytest.mark.parametrize(("name", "reason"), [("mean", "own mean"), ("regions", "proposals")])
+def test_a_cut_off_that_cannot_be_moved_says_why(page, endpoint, tmp_path, name, reason):
+    Select(page.find_element("id", "model")).select_by_value(name)
+    choose(page, made_file(tmp_path, 1))
+    answered(page)
+    assert not page.find_element("id", "cutoff").is_enabled()
+    assert reason in text(page, "why")
+    own = boxes_shown(page)
+    assert own
+    assert own == expected(endpoint.models[name], picture(1), recut=False)
+    slide(page, "score", 0)
+    assert len(boxes_shown(page)) >= len(own)
+    slide(page, "score", 1)
+    assert boxes_shown(page) == []
+    assert len(endpoint.asked) == 1
+
+
+def test_a_large_turned_photograph_is_upright_and_sent_whole(page, endpoint, tmp_path):
+    pixels = np.zeros((1500, 2000, 3), np.uint8)
+    pixels[:, :1000] = 250, 20, 20  # on top, once it is turned
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.fromarray(pixels).save(tmp_path / "turned.jpg", exif=exif)
+    choose(page, tmp_path / "turned.jpg")
+    answered(page)
+    assert endpoint.asked[0][1] == (tmp_path / "turned.jpg").read_bytes()
+    assert text(page, "facts").startswith("1500 × 2000 px")
+    for layer in ("show-boxes", "show-points"):
+        page.find_element("id", layer).click()
+    halves = """
+        const done = arguments[0], { width, height } = document.getElementById("canvas");
+        const reds = () => {
+            const shown = document.getElementById("canvas").getContext("2d");
+            const { data } = shown.getImageData(0, 0, width, height);
+            const redAt = (share) => data[4 * (Math.floor(height * share) * width + width / 2)];
+            done([redAt(0.25), redAt(0.75)]);
+        };
+        requestAnimationFrame(() => requestAnimationFrame(reds))"""
+    top, bottom = page.execute_async_script(halves)
+    assert top > 200
+    assert bottom < 50
 
 
 def test_errors_are_those_of_the_endpoint(page, endpoint, tmp_path):
