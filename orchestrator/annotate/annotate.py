@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field
@@ -39,7 +40,7 @@ from workloads.annotation.options import Kept
 from workloads.annotation.phases import PHASES
 from workloads.annotation.sources.base import Source
 from workloads.annotation.sources.registry import open_source
-from workloads.annotation.store import LISTING, AnnotationStore
+from workloads.annotation.store import LISTING, AnnotationStore, Tally
 from workloads.artifacts import (
     QUARANTINE,
     exists,
@@ -70,6 +71,8 @@ class AnnotateResult:
         gone: files that were annotated once and are not in the folder any more.
         model: the model's content digest.
         boxes: boxes in all images together.
+        classes: name to boxes, of those that have some.
+        score_histogram: class scores of all candidates, in 20 bins of equal width from 0 to 1.
         images_per_s: speed of the run that finished it, from the start of its workers; 0 if an
             earlier run had done all images.
         seconds: of that run by phase, of all actors' threads together.
@@ -85,6 +88,8 @@ class AnnotateResult:
     quarantined: int
     gone: int
     boxes: int
+    classes: dict[str, int]
+    score_histogram: list[int]
     images_per_s: float
     seconds: dict[str, float]
     files: dict[str, Path]
@@ -215,7 +220,7 @@ def _finished(
     """Count, export and seal what is complete."""
     if not job.finished:
         counts = job.store.tally()
-        _require_enough(job.store, counts["listed"], counts["quarantined"], max_quarantined)
+        _require_enough(job.store, counts.listed, counts.quarantined, max_quarantined)
         _finish(job.store, formats, counts, speed)
     result = _result(job.store.folder, source.path)
     _require_enough(job.store, result.listed, result.quarantined, max_quarantined)
@@ -357,11 +362,23 @@ def _annotate_together(machine: Machine, jobs: Sequence[_Job], source: Source) -
     total = store.listing.total
     done = total - sum(map(store.listing.size, indices))
     shown, seconds = Progress(total, "images", "annotate", done), dict.fromkeys(PHASES, 0.0)
+    workers, quarantined = Counter[str](), 0
     with connect(machine) as engine, shown as progress:
         for row in engine.pool(units, Annotator, options, resources, "annotate"):
+            workers[row["worker"]] += row["images"]
+            quarantined += row["quarantined"]
+            progress.beside = _beside(workers, quarantined)
             progress.advance(row["images"])
             seconds = {phase: seconds[phase] + spent for phase, spent in row["seconds"].items()}
         return Speed(progress.per_second, seconds)
+
+
+def _beside(workers: Counter[str], quarantined: int) -> str:
+    """Share of each worker, and what failed: a slow node or a broken folder shows while it runs."""
+    shares = [str(images) for _, images in sorted(workers.items())]
+    some = " + ".join(shares[:8]) + (" + …" if len(shares) > 8 else "")
+    failed = f"{quarantined} quarantined" if quarantined else "none quarantined"
+    return f"{failed}, by worker {some}"
 
 
 def _require_enough(
@@ -378,7 +395,7 @@ def _require_enough(
 def _finish(
     store: AnnotationStore,
     formats: Sequence[str],
-    counts: dict[str, int],
+    counts: Tally,
     speed: Speed,
 ) -> None:
     """Write the exports, and seal."""
@@ -391,7 +408,7 @@ def _finish(
         formats=list(exported(store.folder)),
         images_per_s=round(speed.images_per_s, 2),
         seconds={phase: round(spent, 2) for phase, spent in speed.seconds.items()},
-        **counts,
+        **asdict(counts),
     )
 
 
@@ -406,6 +423,8 @@ def _result(out: Path, images: Path) -> AnnotateResult:
         quarantined=found.quarantined,
         gone=found.gone,
         boxes=found.boxes,
+        classes=found.classes,
+        score_histogram=found.score_histogram,
         images_per_s=found.images_per_s,
         seconds=found.seconds,
         files=exported(out),

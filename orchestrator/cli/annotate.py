@@ -15,9 +15,18 @@ from orchestrator.cli.common import (
     champion,
     exit_if_quarantined,
     read_settings,
-    report,
 )
-from orchestrator.cli.output import Output, emit, make_table, note, plain, working
+from orchestrator.cli.output import (
+    Output,
+    bars,
+    cell,
+    emit,
+    facts_table,
+    make_table,
+    note,
+    plain,
+    working,
+)
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -88,11 +97,15 @@ def annotate(
         if teach:
             _teach(found, teach, settings.annotate.teach_score)
     if len(found) == 1:
-        report(found[0], output)
+        emit(found[0], output, lambda: facts_table(_shown(found[0])))
+        exit_if_quarantined(plain(found[0]))
         return
     emit(found, output, lambda: _table(found))
     if any(result.quarantined for result in found):
         exit_if_quarantined(plain(found[0]))
+
+
+_SHOWN_CLASSES = 10
 
 
 def _teach(found: list[AnnotateResult], folder: Path, min_score: float) -> None:
@@ -109,6 +122,16 @@ def _teach(found: list[AnnotateResult], folder: Path, min_score: float) -> None:
             f"wsol: {place}: {lesson.boxes} boxes of {lesson.images} images to learn from, "
             f"{lesson.left_out} left out ({lesson.rule})"
         )
+
+
+def _shown(found: AnnotateResult) -> dict[str, object]:
+    """The facts for people: the commonest classes, and the histogram as a picture."""
+    facts: dict[str, object] = dict(plain(found))
+    best = sorted(found.classes.items(), key=lambda one: -one[1])
+    more = f" and {len(best) - _SHOWN_CLASSES} more" if len(best) > _SHOWN_CLASSES else ""
+    facts["classes"] = f"{cell(dict(best[:_SHOWN_CLASSES]))}{more}"
+    facts["score_histogram"] = f"0 {bars(found.score_histogram)} 1"
+    return facts
 
 
 def _table(found: list[AnnotateResult]) -> Table:

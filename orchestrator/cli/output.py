@@ -7,9 +7,10 @@ is not a terminal or NO_COLOR is set.
 from __future__ import annotations
 
 import json
+import math
 import os
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stdout
 from enum import StrEnum
 from typing import Any
@@ -104,6 +105,15 @@ def cell(value: object) -> str:
         case list() | tuple():
             return ", ".join(cell(v) for v in value) or "–"
     return with_slashes(str(value))
+
+
+_BARS = " ▁▂▃▄▅▆▇█"
+
+
+def bars(counts: Sequence[int]) -> str:
+    """Counts as a row of bars; one that is not 0 can be seen."""
+    most = max(counts, default=0) or 1
+    return "".join(_BARS[math.ceil(count / most * (len(_BARS) - 1))] for count in counts)
 
 
 def plain(value: Any) -> Any:

@@ -32,6 +32,9 @@ class Progress:
         description: the verb.
         done: units finished by an earlier run; they count as done but not in the speed.
         console: where to write; stderr if None.
+
+    Attributes:
+        beside: more facts for the same line, "" for none.
     """
 
     def __init__(
@@ -46,6 +49,7 @@ class Progress:
         self.unit = unit
         self.description = description
         self.done = done
+        self.beside = ""
         self._done_before = done
         self._started = self._last_line = time.monotonic()
         self._console = console or StderrConsole(stderr=True, highlight=False)
@@ -93,7 +97,7 @@ class Progress:
         if speed > 0:
             left = (self.total - self.done) / speed
             facts += f", {_rate(speed, self.unit)}, ETA {clock(left)}"
-        return facts
+        return f"{facts}; {self.beside}" if self.beside else facts
 
     def _print_line(self) -> None:
         self._last_line = time.monotonic()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -73,7 +74,7 @@ def made_annotation(
     for index in store.listing.chunks:
         store.write(index, chunk_of(store, index, images, found))
     if finished:
-        facts = {"formats": [], "images_per_s": 1.0, **store.tally()}
+        facts = {"formats": [], "images_per_s": 1.0, **asdict(store.tally())}
         seal(folder, kind=Annotation.kind, model=request["model"], **facts)
     return store
 

@@ -46,6 +46,16 @@ class Annotation(Artifact):
         return int(self.facts["boxes"])
 
     @property
+    def classes(self) -> dict[str, int]:
+        """Boxes by class, of those that have some."""
+        return dict(self.facts.get("classes", {}))
+
+    @property
+    def score_histogram(self) -> list[int]:
+        """Class scores of all candidates, in bins of equal width from 0 to 1."""
+        return list(self.facts.get("score_histogram", []))
+
+    @property
     def images_per_s(self) -> float:
         """Speed at which it was made."""
         return float(self.facts["images_per_s"])

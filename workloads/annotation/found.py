@@ -8,7 +8,7 @@ by at most 1/131,070 of that range.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -36,7 +36,6 @@ FOUND_FIELDS = (
     pa.field("maps", pa.binary()),  # uint16, little-endian, one after the other
 )
 MAP_COLUMNS = ("map_sizes", "map_ranges", "maps")
-_LISTS = ("candidates", "class_scores", "points_xy", "boxes_xyxy", "scores", "labels")
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,21 +76,28 @@ def candidates_in(table: pa.Table) -> Iterator[Candidates]:
 
     Args:
         table: the columns of `FOUND_FIELDS`; those of the maps may be missing, and so are they.
+
+    Raises:
+        ValueError: lists of a row disagree in length, or a box is empty or outside its image.
     """
-    lists = {name: _lists(table, name) for name in _LISTS}
+    labels, ends = _lists(table, "candidates")
+    class_scores = _beside(ends, table, "class_scores")
+    points = _beside(ends, table, "points_xy", 2).reshape(-1, 2)
+    box_labels, box_ends = _lists(table, "labels")
+    scores = _beside(box_ends, table, "scores")
+    boxes = _beside(box_ends, table, "boxes_xyxy", 4).reshape(-1, 4)
     widths, heights = (table[name].to_pylist() for name in ("width", "height"))
     kept = _kept_maps(table)
     for row, (width, height) in enumerate(zip(widths, heights, strict=True)):
-        of = {name: values[ends[row] : ends[row + 1]] for name, (values, ends) in lists.items()}
-        found = Detections(
-            of["boxes_xyxy"].reshape(-1, 4), of["scores"], of["labels"], width, height
-        )
+        own, of_boxes = slice(*ends[row : row + 2]), slice(*box_ends[row : row + 2])
         yield Candidates(
-            labels=of["candidates"],
-            scores=of["class_scores"],
-            points_xy=of["points_xy"].reshape(-1, 2),
-            detections=found,
-            maps=_maps(kept[row], len(of["candidates"])),
+            labels=labels[own],
+            scores=class_scores[own],
+            points_xy=points[own],
+            detections=Detections(
+                boxes[of_boxes], scores[of_boxes], box_labels[of_boxes], width, height
+            ),
+            maps=_maps(kept[row], ends[row + 1] - ends[row]),
         )
 
 
@@ -99,6 +105,14 @@ def _lists(table: pa.Table, name: str) -> tuple[NDArray, list[int]]:
     """The values of all lists of a column one after the other, and where each begins and ends."""
     column = table[name].combine_chunks()
     return column.values.to_numpy(), column.offsets.to_pylist()
+
+
+def _beside(ends: Sequence[int], table: pa.Table, name: str, each: int = 1) -> NDArray:
+    """The values of a column whose lists have `each` values for one in lists that end so."""
+    values, own = _lists(table, name)
+    if own != [each * end for end in ends]:
+        raise ValueError(f"lists of '{name}' have another length than those beside them")
+    return values
 
 
 def _kept_maps(table: pa.Table) -> list[dict[str, Any] | None]:

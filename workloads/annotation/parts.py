@@ -29,6 +29,8 @@ from workloads.errors import IntegrityError
 from workloads.parquet import read_columns, write_parquet
 
 PARTS_TOGETHER = 10_000  # in a folder, as file systems are slow with millions
+HISTOGRAM_BINS = 20
+"""Bins of equal width from 0 to 1 of a histogram of class scores; the last one has those above."""
 PART_SCHEMA = pa.schema(
     [
         pa.field("image_id", pa.int64(), nullable=False),
@@ -92,7 +94,10 @@ def read_part(path: Path, *, maps: bool = True) -> ChunkResult:
         IntegrityError: missing, or not such a part.
     """
     table = _table(path, PART_SCHEMA if maps else _WITHOUT_MAPS)
-    found = list(candidates_in(table))
+    try:
+        found = list(candidates_in(table))
+    except ValueError as error:
+        raise _damaged(path, error) from None
     rows, quarantined = list[FoundImage](), list[QuarantinedFile]()
     columns = ("image_id", "file_name", "orientation", "reason", "sha256")
     ids, names, orientations, reasons, hashes = (table[name].to_pylist() for name in columns)
@@ -137,17 +142,25 @@ class Summary:
 
     Attributes:
         read: number of images that were read.
-        boxes: theirs, of the classes that reach a score.
+        boxes: (K,) theirs by class, of the classes that reach a score.
+        scores: (HISTOGRAM_BINS,) class scores of all candidates, see `HISTOGRAM_BINS`.
         quarantined: files that were not read.
     """
 
     read: int
-    boxes: int
+    boxes: NDArray[np.int64]
+    scores: NDArray[np.int64]
     quarantined: tuple[QuarantinedFile, ...]
 
 
-def summaries(folder: Path, listing: Listing, score_threshold: float) -> Iterator[Summary]:
+def summaries(
+    folder: Path, listing: Listing, classes: int, score_threshold: float
+) -> Iterator[Summary]:
     """Counts of all parts in order, each checked against the listing.
+
+    Args:
+        classes: how many there are.
+        score_threshold: class score from which boxes count.
 
     Raises:
         IntegrityError: as `read_parts`.
@@ -161,7 +174,8 @@ def summaries(folder: Path, listing: Listing, score_threshold: float) -> Iterato
         bad = np.array([reason is not None for reason in reasons])
         yield Summary(
             read=int((here & ~bad).sum()),
-            boxes=int(_boxes_present(table, score_threshold)[here].sum()),
+            boxes=np.bincount(_labels_present(table, here, score_threshold), minlength=classes),
+            scores=_histogram(table, here),
             quarantined=tuple(
                 QuarantinedFile(ids[row], files[row].name, reasons[row])
                 for row in np.flatnonzero(here & bad)
@@ -177,9 +191,10 @@ _SUMMARY_SCHEMA = pa.schema(
 )
 
 
-def _boxes_present(table: pa.Table, score_threshold: float) -> NDArray[np.int64]:
-    """(rows,) number of boxes of the classes that reach a score."""
-    rows = len(table)
+def _labels_present(
+    table: pa.Table, here: NDArray[np.bool_], score_threshold: float
+) -> NDArray[np.int32]:
+    """Labels of the boxes of some rows, of the classes that reach a score in their row."""
     of_candidate, candidates = _flat(table["candidates"])
     _, scores = _flat(table["class_scores"])
     of_box, labels = _flat(table["labels"])
@@ -187,7 +202,16 @@ def _boxes_present(table: pa.Table, score_threshold: float) -> NDArray[np.int64]
     present = scores >= np.float32(score_threshold)
     known = (of_candidate * classes + candidates)[present]
     shown = np.isin(of_box * classes + labels, known)
-    return np.bincount(of_box[shown], minlength=rows)
+    found: NDArray[np.int32] = labels[shown & here[of_box]]
+    return found
+
+
+def _histogram(table: pa.Table, here: NDArray[np.bool_]) -> NDArray[np.int64]:
+    rows, scores = _flat(table["class_scores"])
+    bins = np.clip(
+        scores[here[rows]].astype(np.float64) * HISTOGRAM_BINS, 0, HISTOGRAM_BINS - 1
+    ).astype(np.int64)
+    return np.bincount(bins, minlength=HISTOGRAM_BINS)
 
 
 def _flat(column: pa.ChunkedArray) -> tuple[NDArray[np.int64], NDArray[Any]]:
@@ -206,10 +230,14 @@ def _table(path: Path, schema: pa.Schema) -> pa.Table:
     try:
         return read_columns(path, schema.names).cast(schema)
     except (FileNotFoundError, ValueError, pa.ArrowException) as error:
-        problem = " ".join(str(error).split())
-        raise IntegrityError(
-            f"{path}: not a readable part ({problem}); remove it and run the same command again"
-        ) from None
+        raise _damaged(path, error) from None
+
+
+def _damaged(path: Path, error: Exception) -> IntegrityError:
+    problem = " ".join(str(error).split())
+    return IntegrityError(
+        f"{path}: not a readable part ({problem}); remove it and run the same command again"
+    )
 
 
 def _check_files(
@@ -224,6 +252,8 @@ def _check_files(
 
 def _of_now(result: ChunkResult, files: Sequence[ListedFile], first_id: int) -> ChunkResult:
     """A chunk with the names that its files have now, without those that are gone."""
+    if not any(file.gone or file.read_as for file in files):
+        return result
 
     def file_of(image_id: int) -> ListedFile:
         return files[image_id - first_id]

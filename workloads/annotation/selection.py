@@ -78,6 +78,14 @@ class Selection:
             NotFound: another cut-off, and the maps were not kept.
         """
         candidates = found.candidates
+        if self._takes_all(candidates):
+            return AnnotatedImage(
+                found.image_id,
+                found.file_name,
+                candidates.detections,
+                found.orientation,
+                candidates,
+            )
         if self.recut is not None:
             candidates = candidates.recut(self.recut)
         boxes, labels = candidates.detections, candidates.detections.labels
@@ -98,6 +106,12 @@ class Selection:
             self._chosen(candidates, found_as),
             found_as,
         )
+
+    def _takes_all(self, candidates: Candidates) -> bool:
+        """Whether an image is shown as it was found, which most of a collection is."""
+        if self.recut is not None or self.review is not None or self.labels is not None:
+            return False
+        return bool(candidates.scores.min(initial=np.inf) >= np.float32(self.min_score))
 
     def _chosen(self, candidates: Candidates, found_as: NDArray[np.int32] | None) -> Candidates:
         """The candidates that reach the score and are of the classes to keep, and those that boxes

@@ -14,11 +14,14 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, Self
 
+import numpy as np
+
 from workloads.annotation.changes import Changes, compared
 from workloads.annotation.found import FoundImage
 from workloads.annotation.listing import ListedFile, Listing, write_listing
 from workloads.annotation.options import Kept
 from workloads.annotation.parts import (
+    HISTOGRAM_BINS,
     ChunkResult,
     part_path,
     read_chunk,
@@ -44,6 +47,27 @@ from workloads.storage.storage import storage_of
 
 LISTING = "listing.json"
 PARTS = "parts"
+
+
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """Counts of a finished annotation, of the files that are there.
+
+    Attributes:
+        listed: `read` + `quarantined`.
+        gone: files that were listed once and are not there any more.
+        boxes: of the classes that reach the model's own threshold.
+        classes: name to boxes, of those that have some.
+        score_histogram: class scores of all candidates, see `HISTOGRAM_BINS`.
+    """
+
+    listed: int
+    read: int
+    quarantined: int
+    gone: int
+    boxes: int
+    classes: dict[str, int]
+    score_histogram: list[int]
 
 
 @dataclass(frozen=True)
@@ -124,6 +148,10 @@ class AnnotationStore:
         written = self._written()
         return [i for i in self.listing.chunks if self._part(i) not in written]
 
+    def is_missing(self, index: int) -> bool:
+        """Whether the part of one chunk is not written yet."""
+        return not exists(self._part(index))
+
     def write(self, index: int, result: ChunkResult) -> None:
         """Write the part of one chunk, whole or not at all."""
         write_part(self._part(index), result)
@@ -182,32 +210,32 @@ class AnnotationStore:
         path = self._part(self.listing.chunk_of(image_id))
         return _contents(path).get(image_id) if exists(path) else None
 
-    def tally(self) -> dict[str, int]:
+    def tally(self) -> Tally:
         """Count files and boxes at the model's own threshold; write the list of what was not read.
-
-        Returns:
-            `listed`, which is `read` + `quarantined`, of the files that are there; `gone`, those
-            that were listed once and are not there any more; `boxes`.
 
         Raises:
             IntegrityError: a part is missing or is not that of its chunk.
         """
-        read = quarantined = boxes = 0
+        read = quarantined = 0
+        boxes = np.zeros(len(self.classes), np.int64)
+        scores = np.zeros(HISTOGRAM_BINS, np.int64)
         path, own = self.folder / QUARANTINE, self.cutoffs.score_threshold
         with atomic_file(path) as temporary, temporary.open("w", encoding="utf-8") as out:
-            for chunk in summaries(self.folder / PARTS, self.listing, own):
-                read, boxes = read + chunk.read, boxes + chunk.boxes
+            for chunk in summaries(self.folder / PARTS, self.listing, len(boxes), own):
+                read, boxes, scores = read + chunk.read, boxes + chunk.boxes, scores + chunk.scores
                 quarantined += len(chunk.quarantined)
                 for file in chunk.quarantined:
                     out.write(json.dumps(asdict(file), ensure_ascii=False) + "\n")
-        listed = read + quarantined
-        return {
-            "listed": listed,
-            "read": read,
-            "quarantined": quarantined,
-            "gone": self.listing.total - listed,
-            "boxes": boxes,
-        }
+        listed, by_class = read + quarantined, zip(self.classes, boxes.tolist(), strict=True)
+        return Tally(
+            listed=listed,
+            read=read,
+            quarantined=quarantined,
+            gone=self.listing.total - listed,
+            boxes=int(boxes.sum()),
+            classes={name: count for name, count in by_class if count},
+            score_histogram=scores.tolist(),
+        )
 
     def _written(self) -> set[Path]:
         """The parts that are there: one listing, as a bucket answers each question slowly."""

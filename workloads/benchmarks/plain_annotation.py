@@ -90,6 +90,11 @@ def make_images(folder: Path, count: int) -> list[Path]:
     return files
 
 
+def make_small_model(folder: Path) -> Path:
+    """CAM with random weights on the smallest network."""
+    return make_model(folder, "tiny", RUNS["tiny"].side)
+
+
 def make_model(folder: Path, backbone: str, side: int) -> Path:
     """CAM with random weights."""
     torch.manual_seed(0)

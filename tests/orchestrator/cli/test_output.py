@@ -20,6 +20,7 @@ from rich.text import Text
 from orchestrator.cli.common import exit_if_quarantined, report
 from orchestrator.cli.output import (
     Output,
+    bars,
     cell,
     emit,
     facts_table,
@@ -217,3 +218,9 @@ def test_a_cell_shows_text_as_it_is(text):
         (shown,) = table.columns[-1].cells
         assert isinstance(shown, Text), "no markup"
         assert shown.plain == text
+
+
+def test_bars_show_what_is_not_nothing():
+    assert bars([0, 1, 50, 100]) == " ▁▄█"
+    assert bars([0, 0]) == "  "
+    assert bars([]) == ""

@@ -107,7 +107,8 @@ RECORDS = (
         {"box_f1": {"value": None, "interval": [0.1, 0.2]}}, Path("predictions"), Path("out"),
     ),
     AnnotateResult(
-        Path("out"), Path("images"), "m" * 64, 3, 2, 1, 0, 7, 1.5, {"read": 0.5},
+        Path("out"), Path("images"), "m" * 64, 3, 2, 1, 0, 7, {"cat": 7}, [0, 7], 1.5,
+        {"read": 0.5},
         {"coco": Path("a.json")}, Path("quarantine.jsonl"),
     ),
     Served("a.jpg", {"detections": [{"box": [0.0, 1.0, 2.0, 3.0]}]}),

@@ -6,6 +6,7 @@ import io
 from pathlib import Path
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 from made_candidates import Finding
 from PIL import Image
@@ -203,6 +204,27 @@ def test_a_wrong_part_is_said(folder, listing, tmp_path, harm):
         part_path(parts, 1).write_bytes(part_path(parts, 0).read_bytes())
     with pytest.raises(IntegrityError, match=r"part-000001\.parquet.*remove it"):
         list(read_parts(parts, listing))
+
+
+@pytest.mark.parametrize(
+    ("column", "values"),
+    [
+        ("boxes_xyxy", [0.0, 0.0, 99.0, 9.0]),  # outside of the image
+        ("boxes_xyxy", [0.0, 0.0, 9.0]),
+        ("scores", []),
+        ("class_scores", [0.5, 0.4]),
+    ],
+)
+def test_a_part_with_boxes_that_cannot_be_is_said(folder, listing, tmp_path, column, values):
+    parts = tmp_path / "parts"
+    annotate(folder, listing, parts, 0)
+    table = pq.read_table(part_path(parts, 0))
+    rows = table.to_pylist()
+    harmed = next(row for row in rows if len(row["labels"]) == 1)
+    harmed[column] = values
+    pq.write_table(table.from_pylist(rows, schema=table.schema), part_path(parts, 0))
+    with pytest.raises(IntegrityError, match=r"part-000000\.parquet: not a readable part.*remove"):
+        read_part(part_path(parts, 0))
 
 
 def test_a_failed_write_leaves_no_part(folder, listing, tmp_path, monkeypatch):

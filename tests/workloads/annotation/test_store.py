@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -14,7 +15,7 @@ from made_candidates import found_image
 from workloads.annotation.export import export, exported
 from workloads.annotation.listing import ListedFile
 from workloads.annotation.parts import ChunkResult, QuarantinedFile
-from workloads.annotation.store import AnnotationStore
+from workloads.annotation.store import AnnotationStore, Tally
 from workloads.artifacts import QUARANTINE
 from workloads.detections import Detections
 from workloads.errors import ConfigError, IntegrityError
@@ -69,10 +70,19 @@ def test_chunks_are_missing_until_their_part_is_written(tmp_path):
 def test_every_file_is_counted_once(tmp_path):
     store = filled(tmp_path)
     counts = {"listed": 5, "read": 4, "quarantined": 1, "gone": 0, "boxes": 1 + 2 + 3 + 4}
-    assert store.tally() == counts
+    # Images 1 to 4 have as many boxes of class "cat" as their id, with the score of the image.
+    histogram = np.bincount([min(int(s * 20), 19) for s in _scores(store)], minlength=20)
+    expected = Tally(**counts, classes={"cat": 10}, score_histogram=histogram.tolist())
+    assert store.tally() == expected
     assert [image.file_name for image in store.images()] == NAMES[:4]
     (line,) = (tmp_path / QUARANTINE).read_text("utf-8").splitlines()
     assert json.loads(line)["path"] == "notes.txt"
+
+
+def _scores(store: AnnotationStore) -> list[float]:
+    """Scores of all candidates, read another way."""
+    tables = [pq.read_table(path) for path in sorted((store.folder / "parts").rglob("*.parquet"))]
+    return [score for table in tables for row in table["class_scores"].to_pylist() for score in row]
 
 
 @given(chunk_images=st.integers(1, 6))

@@ -8,6 +8,7 @@ import json
 import re
 import tarfile
 import tracemalloc
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -171,7 +172,7 @@ def test_decisions_outlive_images_that_are_added(tmp_path, images):
     added = candidates({0: 0.5}, [CAT])
     for index in store.missing():
         store.write(index, chunk_of(store, index, images, {"0.png": added}))
-    seal(store.folder, kind="annotation", model=store.request["model"], **store.tally())
+    seal(store.folder, kind="annotation", model=store.request["model"], **asdict(store.tally()))
     result = run(tmp_path, images, by="score")
     assert data_of(result)["key"] == key
     assert [entry["file"] for entry in page_of(result, 0)][-3:] == ["z.png", "0.png", "d.png"]

@@ -1,0 +1,1 @@
+"""Interfaces that other programs speak already, over the same models."""

@@ -1,0 +1,1 @@
+"""Keeps requests within limits: keys, rates, bytes, time, and what may be fetched."""

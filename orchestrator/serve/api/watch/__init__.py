@@ -1,0 +1,1 @@
+"""Observes requests: a trace of each, metrics, the access log."""
