@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import shutil
 import subprocess
@@ -10,9 +11,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from browser import browsing
-from page_server import packed_map, serving
+from numpy.typing import NDArray
+from page_server import page_files
 
+from orchestrator.serve.api.answers import quantized
 from orchestrator.serve.page.page import FOLDER
 from workloads.localization.candidates import Maps
 from workloads.localization.cutoffs import Cutoffs
@@ -40,11 +44,19 @@ def case_of(
 ) -> Case:
     """A question: boxes of classes (label, score, maps) in an image."""
     classes = [
-        {"label": label, "score": score, "scales": [packed_map(one) for one in maps]}
+        {"label": label, "score": score, "scales": [quantized(one).model_dump() for one in maps]}
         for label, score, maps in found
     ]
     chosen = cutoffs.model_dump(mode="json")
     return {"width": width, "height": height, "cutoffs": chosen, "classes": classes}
+
+
+def as_answered(one: NDArray[np.float32]) -> NDArray[np.float32]:
+    """An (h, w) map as precise as an answer holds it."""
+    found = quantized(one)
+    whole = np.frombuffer(base64.b64decode(found.values), "<u2").astype(np.float64)
+    values = found.low + whole * ((found.high - found.low) / 65_535)
+    return values.astype(np.float32).reshape(one.shape)
 
 
 @contextmanager
@@ -86,6 +98,6 @@ def in_browser(folder: Path) -> Iterator[Ask]:
         const answer = (maps, boxes) => {{ {_ANSWER} }};
         Promise.all([import("/page/maps.js"), import("/page/boxes.js")])
             .then(([maps, boxes]) => done(answer(maps, boxes)));"""
-    with serving() as server, browsing(folder) as browser:
-        browser.get(server.url)
+    with page_files() as url, browsing(folder) as browser:
+        browser.get(url)
         yield lambda case: browser.execute_async_script(script, case)

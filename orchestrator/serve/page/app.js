@@ -5,7 +5,7 @@ import {
   at, colourOf, counted, describeModel, listBoxes, listClasses, listHistory, listModels, say, showError,
 } from "./controls.js";
 import { heatCanvas, paint } from "./draw.js";
-import { cutoffsOf, heatOf, shownOf, whyFixed } from "./found.js";
+import { cutoffsOf, heatOf, leastScore, shownOf, whyFixed } from "./found.js";
 import { unpacked } from "./maps.js";
 import { opened } from "./photo.js";
 import { copied, curlOf, jsonOf, save } from "./share.js";
@@ -13,34 +13,41 @@ import { copied, curlOf, jsonOf, save } from "./share.js";
 const HEAT_SIDE = 600; // pixels of the longer side of a heat map on the screen
 const TRIES = 4; // of a request that the endpoint puts off
 const LONGEST_WAIT_S = 60;
+const VIEWS = 6; // pictures that are kept as they are drawn; the others are opened again
 const KEY = "wsol-key";
 
 const state = {
   models: [],
   model: "", // the name of the one that is chosen
-  entries: [], // pictures of this session: {name, blob, view, thumb, state, answers, error, boxes}
+  entries: [], // pictures: {name, blob, opened, view, thumb, state, answers, error, boxes}
   current: null,
   alone: null, // label of the class that is shown alone
   moved: { cutoff: null, minScore: null }, // null: as the model has it
 };
 let working = false;
+let recent = []; // entries, the one that was looked at last first
 
 // Pictures come in.
 
 async function add(files) {
   const entries = [...files].map((blob) => ({
-    name: blob.name || "pasted picture", blob, view: null, thumb: null,
+    name: blob.name || "pasted picture", blob, opened: false, view: null, thumb: null,
     state: "waiting", answers: new Map(), error: null, boxes: 0,
   }));
   if (!entries.length) return;
   state.entries.push(...entries);
   choose(entries[0]);
   for (const entry of entries) {
-    Object.assign(entry, await opened(entry.blob));
-    if (entry === state.current) show();
+    await open(entry);
     work();
   }
   showHistory();
+}
+
+async function open(entry) {
+  Object.assign(entry, await opened(entry.blob), { opened: true });
+  if (!recent.includes(entry)) entry.view = null;
+  if (entry === state.current) show();
 }
 
 async function addSample(number) {
@@ -52,6 +59,9 @@ async function addSample(number) {
 function choose(entry) {
   state.current = entry;
   state.alone = null;
+  recent = [entry, ...recent.filter((one) => one !== entry)].slice(0, VIEWS);
+  for (const one of state.entries) if (!recent.includes(one)) one.view = null;
+  if (entry.thumb && !entry.view) open(entry);
   if (!entry.answers.has(state.model) && entry.state === "done") entry.state = "waiting";
   show();
   showHistory();
@@ -95,7 +105,10 @@ async function ask(entry) {
 
 /* Maps unpacked, the best class first. */
 function prepared(answer) {
-  for (const one of answer.maps?.classes ?? []) one.raws = one.scales.map(unpacked);
+  for (const one of answer.maps?.classes ?? []) {
+    one.raws = one.scales.map(unpacked);
+    delete one.scales;
+  }
   for (const classes of [answer.maps?.classes, answer.classes]) classes?.sort((a, b) => b.score - a.score);
   return answer;
 }
@@ -182,7 +195,7 @@ function showAnswer(entry, answer) {
   listBoxes(detections);
   draw(detections, shown.classes.filter(isShown));
   const words = `${counted(detections.length, "box", "boxes")}, ${counted(shown.classes.length, "class", "classes")}`;
-  const unseen = entry.view === null ? "; this browser cannot show such a file" : "";
+  const unseen = entry.opened && !entry.thumb ? "; this browser cannot show such a file" : "";
   say(words + unseen);
   const best = detections.slice(0, 5).map((one) => `${one.class} ${one.score.toFixed(2)}`);
   at("canvas").setAttribute("aria-label", [`${entry.name}: ${words}`, ...best].join(", "));
@@ -197,6 +210,7 @@ function factsOf({ width, height, timings_ms: timings }) {
 function showSliders(answer) {
   const why = answer ? whyFixed(answer) : null;
   at("score").disabled = !answer?.maps;
+  at("score").min = answer?.maps ? leastScore(answer) : 0;
   at("cutoff").disabled = !answer || why !== null;
   at("reset").disabled = state.moved.cutoff === null && state.moved.minScore === null;
   at("why").textContent = why ? `No cut-off to move: ${why}.` : "Both answer at once, in this browser.";
@@ -321,7 +335,9 @@ function chooseModel(name) {
   state.model = name;
   state.moved = { cutoff: null, minScore: null };
   describeModel(state.models.find((one) => one.name === name));
-  if (state.current) choose(state.current);
+  if (!state.current) return;
+  if (state.current.state === "failed") state.current.state = "waiting";
+  choose(state.current);
 }
 
 function askForKey() {

@@ -84,8 +84,9 @@ export function listBoxes(detections) {
 /** Thumbnails of the session. */
 export function listHistory(entries, current, choose) {
   at("history").hidden = entries.length < 1;
-  at("history").replaceChildren(
-    ...entries.map((entry, i) => {
+  refilled(
+    at("history"),
+    entries.map((entry, i) => {
       const said = { waiting: "…", working: "…", failed: "!" }[entry.state] ?? String(entry.boxes);
       const button = made("button", { className: entry.state, title: entry.name }, made("b", {}, said));
       if (entry.thumb) button.prepend(made("img", { src: entry.thumb, alt: "" }));

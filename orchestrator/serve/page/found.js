@@ -21,6 +21,11 @@ export function whyFixed(answer) {
   return whyNot(answer.maps.cutoffs);
 }
 
+/** The lowest score for which boxes are known. */
+export function leastScore({ maps: { cutoffs, min_score: own } }) {
+  return whyNot(cutoffs) ? own : 0;
+}
+
 /** Detections and classes to show, as an answer of the endpoint holds them.
 
 At the model's own values they are the endpoint's; elsewhere they are found here. */

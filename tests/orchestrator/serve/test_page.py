@@ -9,14 +9,14 @@ from pathlib import Path
 
 import httpx
 import pytest
-from page_server import serving
+from page_server import page_files
 
 from orchestrator.serve.page.page import FILES, FOLDER, INDEX
 
 
 @pytest.fixture(scope="module")
 def client() -> Iterator[httpx.Client]:
-    with serving() as server, httpx.Client(base_url=server.url, trust_env=False) as client:
+    with page_files() as url, httpx.Client(base_url=url, trust_env=False) as client:
         yield client
 
 

@@ -10,8 +10,7 @@ import pytest
 from browser import IS_THERE
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from page_boxes import NODE, Ask, case_of, page_boxes
-from page_server import packed_map, unpacked_map
+from page_boxes import NODE, Ask, as_answered, case_of, page_boxes
 
 from workloads.localization.class_boxes import level_of, maps_to_cut
 from workloads.localization.cutoffs import Cutoffs
@@ -41,8 +40,7 @@ def some_map(rng: np.random.Generator, height: int, width: int, kind: str) -> np
         noise = np.rint(noise)
     if kind == "constant":
         noise = np.full((height, width), rng.normal())
-    # As an answer holds it: the comparison is of boxes, not of 16 bits a pixel.
-    return unpacked_map(packed_map(noise.astype(np.float32)))
+    return as_answered(noise.astype(np.float32))  # boxes are compared, not 16 bits a pixel
 
 
 CUTOFFS = st.builds(
@@ -107,7 +105,13 @@ def compare(ask: Ask, cutoffs: Cutoffs, seed: int, kind: str, shape, size) -> No
 def is_close_call(maps, width: int, height: int, cutoffs: Cutoffs) -> bool:
     """Whether some pixel lies so near to the cut-off that rounding decides about it."""
     return any(
-        np.abs(one.map01 - level_of(one.map01, cutoffs, k)).min() < NEAR
+        _nearest(one.map01, level_of(one.map01, cutoffs, k)) < NEAR
         for k, raws in maps.items()
         for one in maps_to_cut(raws, width, height, cutoffs)
     )
+
+
+def _nearest(map01: np.ndarray, level: np.float32) -> float:
+    """The least distance to a level, but for 0: equal is equal for both."""
+    away = np.abs(map01.astype(np.float64) - level)
+    return away[away > 0].min(initial=np.inf)
