@@ -14,6 +14,7 @@ from orchestrator.benchmarks.ledger import measure_ledger
 from orchestrator.benchmarks.methods import compare_methods
 from orchestrator.benchmarks.ray_data_loader import compare_ray_data_loader
 from orchestrator.benchmarks.recipes import run_recipes
+from orchestrator.benchmarks.serve import compare_serving
 from orchestrator.benchmarks.submit import compare_submission
 from orchestrator.benchmarks.train import compare_training
 from orchestrator.benchmarks.train_memory import compare_train_memory
@@ -33,6 +34,7 @@ BENCHMARKS: Registry[Benchmark] = Registry(
         "loader-ray-data": compare_ray_data_loader,
         "methods": compare_methods,
         "recipes": run_recipes,
+        "serve": compare_serving,
         "submit": compare_submission,
         "train": compare_training,
         "train-memory": compare_train_memory,
