@@ -160,7 +160,7 @@ function show() {
   at("busy").hidden = !["waiting", "working"].includes(entry.state);
   at("stage").classList.remove("empty");
   at("welcome").hidden = true;
-  at("canvas").hidden = false;
+  at("canvas").hidden = !entry.view && !answer;
   at("name").textContent = entry.name;
   at("facts").textContent = answer ? factsOf(answer) : "";
   showError(entry.error);
