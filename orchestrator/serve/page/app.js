@@ -19,7 +19,7 @@ const KEY = "wsol-key";
 const state = {
   models: [],
   model: "", // the name of the one that is chosen
-  entries: [], // pictures: {name, blob, opened, view, thumb, state, answers, error, boxes}
+  entries: [], // pictures: {name, blob, opened, view, thumb, state, waits, answers, error, boxes}
   current: null,
   alone: null, // label of the class that is shown alone
   moved: { cutoff: null, minScore: null }, // null: as the model has it
@@ -32,7 +32,7 @@ let recent = []; // entries, the one that was looked at last first
 async function add(files) {
   const entries = [...files].map((blob) => ({
     name: blob.name || "pasted picture", blob, opened: false, view: null, thumb: null,
-    state: "waiting", answers: new Map(), error: null, boxes: 0,
+    state: "waiting", waits: "", answers: new Map(), error: null, boxes: 0,
   }));
   if (!entries.length) return;
   state.entries.push(...entries);
@@ -119,16 +119,18 @@ async function patiently(entry, model) {
       return await detect(entry.blob, model, sessionStorage.getItem(KEY));
     } catch (error) {
       if (!(error.retryAfter > 0) || tried === TRIES) throw error;
-      await wait(error);
+      await wait(entry, error);
     }
   }
 }
 
-async function wait({ message, retryAfter }) {
+async function wait(entry, { message, retryAfter }) {
   for (let left = Math.min(retryAfter, LONGEST_WAIT_S); left > 0; left--) {
-    say(`${message}; asked again in ${counted(left, "second", "seconds")}`);
+    entry.waits = `${message}; asked again in ${counted(left, "second", "seconds")}`;
+    if (entry === state.current) show();
     await new Promise((done) => setTimeout(done, 1000));
   }
+  entry.waits = "";
 }
 
 function again() {
@@ -160,7 +162,7 @@ function show() {
   at("busy").hidden = !["waiting", "working"].includes(entry.state);
   at("stage").classList.remove("empty");
   at("welcome").hidden = true;
-  at("canvas").hidden = false;
+  at("canvas").hidden = !entry.view && !answer;
   at("name").textContent = entry.name;
   at("facts").textContent = answer ? factsOf(answer) : "";
   showError(entry.error);
@@ -175,7 +177,7 @@ function showNoAnswer(entry) {
   at("classes").replaceChildren();
   at("classes-note").textContent = "None yet.";
   draw([], []);
-  const said = entry.state === "failed" ? `${entry.name}: failed` : `${entry.name}: asked`;
+  const said = entry.state === "failed" ? `${entry.name}: failed` : entry.waits || `${entry.name}: asked`;
   at("canvas").setAttribute("aria-label", entry.name);
   say(said);
 }
