@@ -1,13 +1,14 @@
 """Load on an endpoint, from a process of its own: requests at a rate, whatever becomes of them.
 
-    python -m orchestrator.benchmarks.open_loop URL FOLDER RATE SECONDS      one JSON value
+    python -m orchestrator.benchmarks.open_loop URL FOLDER RATE SECONDS raw|json      one JSON value
 
-With RATE 0 eight clients ask one question after the other.
+Images are sent as they are, or as JSON {"image": BASE64}. With RATE 0 eight clients ask one question after the other.
 """
 
 from __future__ import annotations
 
 import asyncio
+import base64
 import json
 import sys
 import time
@@ -19,14 +20,15 @@ import aiohttp
 import numpy as np
 
 CLIENTS = 8
-_HEADERS = {"Content-Type": "image/jpeg"}
+_TYPES = {"raw": "image/jpeg", "json": "application/json"}
 
 
 class Load:
     """Requests that were sent, and how they ended."""
 
-    def __init__(self, url: str, files: list[bytes]) -> None:
-        self.url, self.files = url, files
+    def __init__(self, url: str, files: list[bytes], form: str) -> None:
+        self.url, self.headers = url, {"Content-Type": _TYPES[form]}
+        self.files = files if form == "raw" else [_json(data) for data in files]
         self.codes: Counter[int] = Counter()
         self.ms: list[float] = []
         self.hasty = 0  # refusals without a word of when to come again
@@ -35,7 +37,7 @@ class Load:
         began = time.monotonic()
         try:
             async with session.post(
-                self.url, data=self.files[number % len(self.files)], headers=_HEADERS
+                self.url, data=self.files[number % len(self.files)], headers=self.headers
             ) as answer:
                 await answer.read()
                 self.codes[answer.status] += 1
@@ -85,14 +87,18 @@ class Load:
         }
 
 
+def _json(data: bytes) -> bytes:
+    return json.dumps({"image": base64.b64encode(data).decode()}).encode()
+
+
 def _session() -> aiohttp.ClientSession:
     limits = aiohttp.ClientTimeout(total=60)
     return aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0), timeout=limits)
 
 
 if __name__ == "__main__":
-    url, folder, rate, seconds = sys.argv[1:]
-    load = Load(url, [path.read_bytes() for path in sorted(Path(folder).iterdir())])
+    url, folder, rate, seconds, form = sys.argv[1:]
+    load = Load(url, [path.read_bytes() for path in sorted(Path(folder).iterdir())], form)
     whole = float(seconds)
     asyncio.run(load.open_loop(float(rate), whole) if float(rate) else load.closed_loop(whole))
     print(json.dumps(load.figures(whole)))  # noqa: T201

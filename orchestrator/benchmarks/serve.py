@@ -8,10 +8,9 @@ import socket
 import subprocess
 import sys
 import tempfile
-import urllib.error
-import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -26,6 +25,10 @@ COPIES = 2
 WAYS = ("wsol", "fastapi", "litserve")
 SHARES = (0.5, 0.8, 1.5)  # rates, as shares of the best closed loop
 _START_S = 180.0
+
+
+Measure = Callable[[float, float], dict[str, Any]]
+"""From a rate and seconds to figures of `open_loop`."""
 
 
 class Times(NamedTuple):
@@ -47,7 +50,7 @@ def compare_serving(extent: Extent = "usual") -> dict[str, object]:
 
     Two copies of CAM with one thread each, JPEG images of 400x350 pixels, a client process on the
     same machine. All three have the network, the decoder and the box rule of this project; the
-    others do nothing else with a request. Saturation: eight clients that ask one question after
+    others do nothing else with a request, and LitServe is sent JSON. Saturation: eight clients that ask one question after
     the other. Then open loops at 0.5, 0.8 and 1.5 of the best of these figures.
 
     Returns:
@@ -78,13 +81,13 @@ def _measure(folder: Path, network: str, times: Times) -> dict[str, Any]:
     for number in range(times.rounds):
         rate = 0.0
         for way in WAYS[number % len(WAYS) :] + WAYS[: number % len(WAYS)]:
-            with _endpoint(way, model, folder) as url:
-                closed[way].append(_load(url, folder / "images", 0.0, times.seconds))
+            with _endpoint(way, model, folder) as load:
+                closed[way].append(load(0.0, times.seconds))
         rate = max(_median(closed[way], "per_s") for way in WAYS)
         for way in WAYS:
-            with _endpoint(way, model, folder) as url:
+            with _endpoint(way, model, folder) as load:
                 for share in SHARES:
-                    told = _load(url, folder / "images", share * rate, times.seconds)
+                    told = load(share * rate, times.seconds)
                     opened.setdefault((way, share), []).append(told)
     others = max(_median(closed[way], "per_s") for way in WAYS[1:])
     facts: dict[str, Any] = {"ratio": _median(closed["wsol"], "per_s") / others}
@@ -106,15 +109,15 @@ def _median(rows: list[dict[str, Any]], name: str) -> float:
 
 
 @contextmanager
-def _endpoint(way: str, model: Path, folder: Path) -> Iterator[str]:
-    """The address of a way's endpoint, warm; all of its processes end with the block."""
+def _endpoint(way: str, model: Path, folder: Path) -> Iterator[Measure]:
+    """Load on a way's endpoint, which is warm; all of its processes end with the block."""
     port = _free_port()
     if way == "wsol":
         words = ["-m", "orchestrator.cli", "serve", "--model", str(model), "--port", str(port)]
         words += ["--set", f"serve.replicas={COPIES}", "--set", "cluster=local"]
         words += ["--set", f"workspace={folder / 'workspace'}"]
     else:
-        words = ["-m", "orchestrator.benchmarks.plain_endpoints", way, str(model)]
+        words = ["-m", f"orchestrator.benchmarks.plain_{way}", str(model)]
         words += [str(port), str(COPIES)]
     log = folder / f"{way}.log"
     with log.open("w") as said:
@@ -123,10 +126,10 @@ def _endpoint(way: str, model: Path, folder: Path) -> Iterator[str]:
         )
     try:
         url = f"http://127.0.0.1:{port}/v1/detect"
-        data = (folder / "images" / "000000.jpg").read_bytes()
-        until(lambda: _answers(url, data), _START_S)
-        _load(url, folder / "images", 0.0, 3.0)
-        yield url
+        load = partial(_load, url, folder / "images", "json" if way == "litserve" else "raw")
+        until(lambda: load(0.0, 0.5)["per_s"] > 0, _START_S)
+        load(0.0, 3.0)  # warms up
+        yield load
     finally:
         _end(process)
 
@@ -143,18 +146,9 @@ def _end(process: subprocess.Popen[bytes]) -> None:
     process.wait()
 
 
-def _answers(url: str, data: bytes) -> bool:
-    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-    request = urllib.request.Request(url, data, {"Content-Type": "image/jpeg"})  # noqa: S310
-    try:
-        with opener.open(request, timeout=30) as answer:
-            return bool(answer.status == 200)
-    except (urllib.error.URLError, OSError):
-        return False
-
-
-def _load(url: str, images: Path, rate: float, seconds: float) -> dict[str, Any]:
-    words = ["-m", "orchestrator.benchmarks.open_loop", url, str(images), str(rate), str(seconds)]
+def _load(url: str, images: Path, form: str, rate: float, seconds: float) -> dict[str, Any]:
+    words = ["-m", "orchestrator.benchmarks.open_loop", url, str(images)]
+    words += [str(rate), str(seconds), form]
     done = subprocess.run([sys.executable, *words], capture_output=True, text=True, check=True)
     return dict(json.loads(done.stdout))
 

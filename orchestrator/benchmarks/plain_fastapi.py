@@ -12,10 +12,11 @@ from typing import Any
 
 import torch
 
-_MODEL_VARIABLE = "WSOL_BENCH_MODEL"
+MODEL_VARIABLE = "WSOL_BENCH_MODEL"
 
 
-def _answer(loop: Any, data: bytes) -> dict[str, Any]:
+def answer(loop: Any, data: bytes) -> dict[str, Any]:
+    """The boxes of an image file, as JSON."""
     found = loop.detections(data)
     return {
         "width": found.width,
@@ -29,12 +30,13 @@ def _answer(loop: Any, data: bytes) -> dict[str, Any]:
     }
 
 
-def _loop() -> Any:
+def make_loop() -> Any:
+    """The model that the environment names, with one thread."""
     from workloads.benchmarks.plain_annotation import PlainLoop
     from workloads.models.model import Model
 
     torch.set_num_threads(1)
-    return PlainLoop(Model.open(Path(os.environ[_MODEL_VARIABLE])))
+    return PlainLoop(Model.open(Path(os.environ[MODEL_VARIABLE])))
 
 
 def fastapi_app() -> Any:
@@ -43,10 +45,10 @@ def fastapi_app() -> Any:
     from fastapi.concurrency import run_in_threadpool
     from fastapi.responses import JSONResponse
 
-    app, loop = FastAPI(), _loop()
+    app, loop = FastAPI(), make_loop()
 
     async def detect(request: Request) -> JSONResponse:
-        return JSONResponse(await run_in_threadpool(_answer, loop, await request.body()))
+        return JSONResponse(await run_in_threadpool(answer, loop, await request.body()))
 
     app.add_route("/v1/detect", detect, methods=["POST"])
     return app
@@ -57,38 +59,12 @@ def serve_fastapi(port: int, copies: int) -> None:
     import uvicorn
 
     uvicorn.run(
-        "orchestrator.benchmarks.plain_endpoints:fastapi_app",
+        "orchestrator.benchmarks.plain_fastapi:fastapi_app",
         factory=True, host="127.0.0.1", port=port, workers=copies, log_level="error",
     )  # fmt: skip
 
 
-def serve_litserve(port: int, copies: int) -> None:
-    """So many workers behind one server."""
-    import litserve  # type: ignore[import-untyped]
-    from fastapi import Request
-
-    class Detect(litserve.LitAPI):  # type: ignore[misc]
-        """The model of this process."""
-
-        def setup(self, device: str) -> None:
-            self.loop = _loop()
-
-        async def decode_request(self, request: Request) -> bytes:
-            return await request.body()
-
-        def predict(self, data: bytes) -> dict[str, Any]:
-            return _answer(self.loop, data)
-
-        def encode_response(self, output: dict[str, Any]) -> dict[str, Any]:
-            return output
-
-    server = litserve.LitServer(
-        Detect(api_path="/v1/detect"), accelerator="cpu", workers_per_device=copies, timeout=60
-    )
-    server.run(host="127.0.0.1", port=port, log_level="error", generate_client_file=False)
-
-
 if __name__ == "__main__":
-    way, model, port, copies = sys.argv[1:]
-    os.environ[_MODEL_VARIABLE] = model
-    {"fastapi": serve_fastapi, "litserve": serve_litserve}[way](int(port), int(copies))
+    model, port, copies = sys.argv[1:]
+    os.environ[MODEL_VARIABLE] = model
+    serve_fastapi(int(port), int(copies))
