@@ -50,8 +50,9 @@ def compare_serving(extent: Extent = "usual") -> dict[str, object]:
 
     Two copies of CAM with one thread each, JPEG images of 400x350 pixels, a client process on the
     same machine. All three have the network, the decoder and the box rule of this project; the
-    others do nothing else with a request, and LitServe is sent JSON. Saturation: eight clients that ask one question after
-    the other. Then open loops at 0.5, 0.8 and 1.5 of the best of these figures.
+    others do nothing else with a request, and LitServe is sent JSON. Saturation: eight clients
+    that ask one question after the other. Then open loops at 0.5, 0.8 and 1.5 of the best of
+    these figures.
 
     Returns:
         `ratio`, the least of the networks'; for each network its ratio, and for each way answers

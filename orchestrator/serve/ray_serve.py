@@ -10,7 +10,8 @@ from typing import Any
 
 from orchestrator.config.settings import Machine, Serving
 from orchestrator.serve.hosting.offers import Offer, make_offers
-from orchestrator.serve.hosting.on_ray import application
+from orchestrator.serve.hosting.on_ray import RayHost, application, copies
+from orchestrator.serve.listening import listening
 from workloads.errors import Conflict, WsolError, one_line
 
 APPLICATION = "wsol"
@@ -22,10 +23,13 @@ _CONTROLLER = "SERVE_CONTROLLER_ACTOR"
 def deployed(
     machine: Machine, serving: Serving, offers: Sequence[Offer]
 ) -> Iterator[Callable[[], None]]:
-    """Models in the Ray of this process, until the block ends.
+    """Copies of the models in the Ray of this process, until the block ends.
+
+    The interface is in this process itself: a proxy of Serve would pass each request, and each
+    piece of its body, through two more processes (decision 0031).
 
     Yields:
-        A check that does nothing: what goes wrong with loading is raised before.
+        A check for `running`; what goes wrong with loading is raised before.
 
     Raises:
         Conflict: this Ray serves something already.
@@ -33,8 +37,12 @@ def deployed(
     """
     _refuse_second()
     try:
-        _start(machine, serving, offers)
-        yield lambda: None
+        host = _start(machine, serving, offers)
+        with listening(host, serving) as check:
+            try:
+                yield check
+            finally:
+                host.end()
     finally:
         _stop()
 
@@ -68,18 +76,6 @@ def build(arguments: dict[str, Any]) -> Any:
     return application(settings, settings.serve, offers)
 
 
-def http_options(serving: Serving) -> dict[str, Any]:
-    """The options of Serve's proxy.
-
-    Its own limit of time is larger than ours, so that it is our interface that says so.
-    """
-    return {
-        "host": serving.host,
-        "port": serving.port,
-        "request_timeout_s": 2 * serving.request_timeout_s + 10,
-    }
-
-
 def _refuse_second() -> None:
     """Ray has one Serve at most; a second start would quietly replace what runs there."""
     import ray
@@ -89,15 +85,18 @@ def _refuse_second() -> None:
         raise Conflict("this Ray serves something already; end that, or use another cluster")
 
 
-def _start(machine: Machine, serving: Serving, offers: Sequence[Offer]) -> None:
+def _start(machine: Machine, serving: Serving, offers: Sequence[Offer]) -> RayHost:
     from ray import serve as ray_serve
 
     logging.getLogger("ray.serve").setLevel(logging.ERROR)
-    ray_serve.start(proxy_location="HeadOnly", http_options=http_options(serving))
+    ray_serve.start(proxy_location="Disabled")
     try:
-        ray_serve.run(application(machine, serving, offers), name=APPLICATION, route_prefix="/")
+        catalog = ray_serve.run(
+            copies(machine, serving, offers), name=APPLICATION, route_prefix=None
+        )
     except RuntimeError as error:
         raise WsolError(f"the endpoint does not start: {_reason() or error}") from error
+    return RayHost(ray_serve.get_deployment_handle("Detector", APPLICATION), catalog)
 
 
 def _reason() -> str:

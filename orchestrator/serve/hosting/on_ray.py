@@ -1,16 +1,15 @@
-"""Models on Ray Serve: one process that speaks HTTP, copies that answer, and one that knows which
-version each name stands for.
+"""Models on Ray Serve: copies that answer, one process that knows which version each name stands
+for, and one that speaks HTTP, hands images on, and tries again where a copy was lost.
 
-    Gateway    the interface; hands images on, and tries again where a copy was lost
     Detector   the copies of the models: decodes, finds boxes
     Catalog    the roster; looks for new champions and has the copies load them
+    Gateway    the interface, where no command runs it
 """
 
 from __future__ import annotations
 
 import asyncio
 import threading
-import time
 from collections.abc import Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
@@ -161,6 +160,7 @@ class RayHost:
         self.detectors, self.catalog = detectors, catalog
         self._offers: dict[str, Offer] = {}
         self._statuses: list[ModelStatus] = []
+        self._ended = threading.Event()
         # In a thread: a process of Serve runs its constructors where nothing may be waited for.
         threading.Thread(target=self._keep_reading, daemon=True, name="roster").start()
 
@@ -176,7 +176,9 @@ class RayHost:
     async def detect(self, model: str | None, data: bytes, ask: Ask) -> Answer:
         """See `Host`. An image whose copy is lost is sent to another one."""
         offer = self._offer(model)
-        handle = self.detectors.options(multiplexed_model_id=offer.info.digest)
+        handle = self.detectors
+        if len(self._offers) > 1:  # to a copy that has the model in memory, where one is free
+            handle = handle.options(multiplexed_model_id=offer.info.digest)
         words = offer.model_dump(mode="json"), data, ask.model_dump(mode="json")
         for attempt in range(ATTEMPTS):
             try:
@@ -207,11 +209,14 @@ class RayHost:
         self._statuses = [ModelStatus.model_validate(one) for one in statuses]
 
     def _keep_reading(self) -> None:
-        while True:
+        while not self._ended.wait(ROSTER_S):
             # While the catalog is started again, what was read holds.
             with suppress(Exception):
                 self._read_roster()
-            time.sleep(ROSTER_S)
+
+    def end(self) -> None:
+        """Look at the roster no more."""
+        self._ended.set()
 
 
 def _is_lost(failure: Exception) -> bool:
@@ -261,40 +266,70 @@ class _NamedByServe:
         await self._app(scope, receive, without)
 
 
+def copies(machine: Machine, serving: Serving, offers: Sequence[Offer]) -> Any:
+    """The catalog, bound to the copies of the models."""
+    return _catalog(machine, serving, offers, _detectors(machine, serving, offers))
+
+
 def application(machine: Machine, serving: Serving, offers: Sequence[Offer]) -> Any:
-    """The three deployments, bound."""
+    """All three deployments, bound: an endpoint behind the proxy of Serve."""
     from ray import serve
 
-    of_machine = machine.model_dump(mode="json", include=set(Machine.model_fields))
-    whole = {**of_machine, "serve": serving.model_dump(mode="json")}
-    given = {"machine": whole, "offers": _dumped(offers)}
-    ending = {"graceful_shutdown_timeout_s": DRAIN_S, "graceful_shutdown_wait_loop_s": 0.2}
-    detectors = serve.deployment(
-        Detector,
-        name="Detector",
-        ray_actor_options={
-            "num_cpus": serving.cpus_per_replica,
-            "num_gpus": serving.gpus_per_replica,
-        },
-        # One batch computes while the next one gathers; with less, batches never fill.
-        max_ongoing_requests=2 * _at_once(serving),
-        max_queued_requests=serving.max_queue,
-        max_constructor_retry_count=1,  # a model that cannot be loaded cannot be loaded again
-        health_check_period_s=2.0,
-        **_copies(serving),
-        **ending,
-    ).bind(**given)
-    catalog = serve.deployment(
-        Catalog, name="Catalog", ray_actor_options={"num_cpus": 0}, **ending
-    ).bind(**given, detectors=detectors)
+    detectors = _detectors(machine, serving, offers)
     return serve.deployment(
         serve.ingress()(Gateway),
         name="Gateway",
         ray_actor_options={"num_cpus": 0},
         # The interface counts its requests itself, and answers those that are too many.
         max_ongoing_requests=4 * serving.max_queue,
-        **ending,
-    ).bind(machine=whole, detectors=detectors, catalog=catalog)
+        **_ENDING,
+    ).bind(
+        machine=_as_json(machine, serving),
+        detectors=detectors,
+        catalog=_catalog(machine, serving, offers, detectors),
+    )
+
+
+def _detectors(machine: Machine, serving: Serving, offers: Sequence[Offer]) -> Any:
+    from ray import serve
+
+    return serve.deployment(
+        Detector,
+        name="Detector",
+        ray_actor_options={
+            "num_cpus": serving.cpus_per_replica,
+            "num_gpus": serving.gpus_per_replica,
+        },
+        # Images wait at the copies. Where all copies are full, the handle of Serve looks for a
+        # free one less and less often, up to a second apart, and leaves them idle meanwhile.
+        max_ongoing_requests=max(2 * _at_once(serving), serving.max_queue),
+        max_queued_requests=serving.max_queue,
+        max_constructor_retry_count=1,  # a model that cannot be loaded cannot be loaded again
+        health_check_period_s=2.0,
+        logging_config={"enable_access_log": False},  # the interface has one
+        **_number(serving),
+        **_ENDING,
+    ).bind(machine=_as_json(machine, serving), offers=_dumped(offers))
+
+
+def _catalog(machine: Machine, serving: Serving, offers: Sequence[Offer], detectors: Any) -> Any:
+    from ray import serve
+
+    return serve.deployment(
+        Catalog,
+        name="Catalog",
+        ray_actor_options={"num_cpus": 0},
+        logging_config={"enable_access_log": False},
+        **_ENDING,
+    ).bind(machine=_as_json(machine, serving), offers=_dumped(offers), detectors=detectors)
+
+
+_ENDING = {"graceful_shutdown_timeout_s": DRAIN_S, "graceful_shutdown_wait_loop_s": 0.2}
+
+
+def _as_json(machine: Machine, serving: Serving) -> dict[str, Any]:
+    of_machine = machine.model_dump(mode="json", include=set(Machine.model_fields))
+    return {**of_machine, "serve": serving.model_dump(mode="json")}
 
 
 def _at_once(serving: Serving) -> int:
@@ -302,7 +337,7 @@ def _at_once(serving: Serving) -> int:
     return serving.max_batch_size if serving.device == "cuda" else serving.threads
 
 
-def _copies(serving: Serving) -> dict[str, Any]:
+def _number(serving: Serving) -> dict[str, Any]:
     if isinstance(serving.replicas, int):
         return {"num_replicas": serving.replicas}
     least, most = serving.replicas
