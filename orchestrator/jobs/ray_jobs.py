@@ -161,7 +161,7 @@ class RayJobs:
 
 
 def address_of(code: Package) -> str:
-    """Where a cluster that code was sent to has it."""
+    """The address of code on a cluster that it was sent to."""
     return f"gcs://{_archive(code)}"
 
 

@@ -133,7 +133,7 @@ class Deployments:
             time.sleep(_LOOK_S)
 
     def _code(self) -> dict[str, Any]:
-        """Where the cluster finds this very code."""
+        """The runtime environment that has this very code."""
         if isinstance(self._cluster, Remote):
             if self._cluster.has_code:
                 return {}
