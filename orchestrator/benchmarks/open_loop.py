@@ -2,8 +2,8 @@
 
     python -m orchestrator.benchmarks.open_loop URL FOLDER RATE SECONDS raw|json      one JSON value
 
-Images are sent as they are, or as JSON {"image": BASE64}. With RATE 0 eight clients ask one question
-after the other.
+Images are sent as they are, or as JSON {"image": BASE64}. With RATE 0 eight clients ask one
+question after the other.
 """
 
 from __future__ import annotations
