@@ -18,7 +18,7 @@ import psutil
 
 from orchestrator.benchmarks.until import until
 from workloads.benchmarks.extent import Extent
-from workloads.benchmarks.plain_annotation import RUNS, make_images, make_model
+from workloads.benchmarks.plain_annotation import LARGE, RUNS, SMALL, make_images, make_model
 from workloads.errors import ConfigError
 
 COPIES = 2
@@ -39,8 +39,8 @@ class Times(NamedTuple):
 
 
 TIMES: dict[str, dict[Extent, Times]] = {
-    "tiny": {"quick": Times(4, 1), "usual": Times(10, 2), "full": Times(20, 3)},
-    "vgg16": {"quick": Times(0, 0), "usual": Times(20, 1), "full": Times(40, 3)},
+    SMALL: {"quick": Times(4, 1), "usual": Times(10, 2), "full": Times(20, 3)},
+    LARGE: {"quick": Times(0, 0), "usual": Times(20, 1), "full": Times(40, 3)},
 }
 
 

@@ -38,11 +38,14 @@ class Run(NamedTuple):
     rounds: dict[Extent, int]
 
 
+SMALL, LARGE = "tiny", "vgg16"
+"""Backbones: one where everything around the network shows, and one of the papers."""
+
 RUNS = {
-    "tiny": Run(
+    SMALL: Run(
         64, {"quick": 300, "usual": 2_000, "full": 10_000}, {"quick": 1, "usual": 3, "full": 5}
     ),
-    "vgg16": Run(224, {"quick": 0, "usual": 96, "full": 400}, {"quick": 0, "usual": 1, "full": 3}),
+    LARGE: Run(224, {"quick": 0, "usual": 96, "full": 400}, {"quick": 0, "usual": 1, "full": 3}),
 }
 
 
@@ -100,7 +103,7 @@ def make_images(folder: Path, count: int) -> list[Path]:
 
 def make_small_model(folder: Path) -> Path:
     """CAM with random weights on the smallest network."""
-    return make_model(folder, "tiny", RUNS["tiny"].side)
+    return make_model(folder, SMALL, RUNS[SMALL].side)
 
 
 def make_model(folder: Path, backbone: str, side: int) -> Path:
