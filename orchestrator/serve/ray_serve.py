@@ -96,7 +96,8 @@ def _start(machine: Machine, serving: Serving, offers: Sequence[Offer]) -> RayHo
         )
     except RuntimeError as error:
         raise WsolError(f"the endpoint does not start: {_reason() or error}") from error
-    return RayHost(ray_serve.get_deployment_handle("Detector", APPLICATION), catalog)
+    detectors = ray_serve.get_deployment_handle("Detector", APPLICATION)
+    return RayHost(serving, detectors, catalog)
 
 
 def _reason() -> str:

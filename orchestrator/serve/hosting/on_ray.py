@@ -152,12 +152,16 @@ class Catalog:
 class RayHost:
     """Models on Ray; see `Host`.
 
+    Images wait here, not in the handle of Serve: where all copies are full it looks for a free one
+    less and less often, up to a second apart, and leaves them idle meanwhile.
+
     Args:
         detectors, catalog: handles.
     """
 
-    def __init__(self, detectors: Any, catalog: Any) -> None:
+    def __init__(self, serving: Serving, detectors: Any, catalog: Any) -> None:
         self.detectors, self.catalog = detectors, catalog
+        self._turns = asyncio.Semaphore(_room(serving))
         self._offers: dict[str, Offer] = {}
         self._statuses: list[ModelStatus] = []
         self._ended = threading.Event()
@@ -182,7 +186,8 @@ class RayHost:
         words = offer.model_dump(mode="json"), data, ask.model_dump(mode="json")
         for attempt in range(ATTEMPTS):
             try:
-                answer, error = await handle.detect.remote(*words)
+                async with self._turns:
+                    answer, error = await handle.detect.remote(*words)
             except Exception as failure:
                 if not _is_lost(failure):
                     raise
@@ -240,7 +245,7 @@ class Gateway:
 
     def __init__(self, machine: dict[str, Any], detectors: Any, catalog: Any) -> None:
         self.serving = _settings(machine).serve
-        self.host = RayHost(detectors, catalog)
+        self.host = RayHost(self.serving, detectors, catalog)
 
     def __serve_build_asgi_app__(self) -> FastAPI:
         """The interface."""
@@ -300,9 +305,7 @@ def _detectors(machine: Machine, serving: Serving, offers: Sequence[Offer]) -> A
             "num_cpus": serving.cpus_per_replica,
             "num_gpus": serving.gpus_per_replica,
         },
-        # Images wait at the copies. Where all copies are full, the handle of Serve looks for a
-        # free one less and less often, up to a second apart, and leaves them idle meanwhile.
-        max_ongoing_requests=max(2 * _at_once(serving), serving.max_queue),
+        max_ongoing_requests=_ongoing(serving),
         max_queued_requests=serving.max_queue,
         max_constructor_retry_count=1,  # a model that cannot be loaded cannot be loaded again
         health_check_period_s=2.0,
@@ -335,6 +338,17 @@ def _as_json(machine: Machine, serving: Serving) -> dict[str, Any]:
 def _at_once(serving: Serving) -> int:
     """Images that a copy works on at the same time."""
     return serving.max_batch_size if serving.device == "cuda" else serving.threads
+
+
+def _ongoing(serving: Serving) -> int:
+    """Images that a copy holds: while it works on some, as many are decoded or gather."""
+    return 2 * _at_once(serving)
+
+
+def _room(serving: Serving) -> int:
+    """Images that all copies hold together."""
+    most = serving.replicas if isinstance(serving.replicas, int) else serving.replicas[1]
+    return most * _ongoing(serving)
 
 
 def _number(serving: Serving) -> dict[str, Any]:
