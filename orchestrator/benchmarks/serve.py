@@ -22,7 +22,8 @@ from workloads.benchmarks.plain_annotation import LARGE, RUNS, SMALL, make_image
 from workloads.errors import ConfigError
 
 COPIES = 2
-WAYS = ("wsol", "fastapi", "litserve")
+OURS = ("ray", "inline")
+WAYS = (*OURS, "fastapi", "litserve")
 SHARES = (0.5, 0.8, 1.5)  # rates, as shares of the best closed loop
 _START_S = 180.0
 
@@ -48,15 +49,15 @@ def compare_serving(extent: Extent = "usual") -> dict[str, object]:
     """Answers per second at saturation over those of the better of FastAPI with uvicorn and
     LitServe, and the times of answers at rising rates.
 
-    Two copies of CAM with one thread each, JPEG images of 400x350 pixels, a client process on the
-    same machine. All three have the network, the decoder and the box rule of this project; the
-    others do nothing else with a request, and LitServe is sent JSON. Saturation: eight clients
-    that ask one question after the other. Then open loops at 0.5, 0.8 and 1.5 of the best of
-    these figures.
+    Two copies of CAM with one thread each ("ray"), or one process with two threads ("inline",
+    cluster=inline), JPEG images of 400x350 pixels, a client process on the same machine. All have
+    the network, the decoder and the box rule of this project; the others do nothing else with a
+    request, and LitServe is sent JSON. Saturation: eight clients that ask one question after the
+    other. Then open loops at 0.5, 0.8 and 1.5 of the best of these figures.
 
     Returns:
-        `ratio`, the least of the networks'; for each network its ratio, and for each way answers
-        per second, p50 and p99 in ms, and refusals (503), by rate.
+        `ratio`, the least of the networks' with Ray; for each network its ratios, and for each way
+        answers per second, p50 and p99 in ms, and refusals (503), by rate.
 
     Raises:
         ConfigError: LitServe is not installed.
@@ -90,8 +91,9 @@ def _measure(folder: Path, network: str, times: Times) -> dict[str, Any]:
                 for share in SHARES:
                     told = load(share * rate, times.seconds)
                     opened.setdefault((way, share), []).append(told)
-    others = max(_median(closed[way], "per_s") for way in WAYS[1:])
-    facts: dict[str, Any] = {"ratio": _median(closed["wsol"], "per_s") / others}
+    others = max(_median(closed[way], "per_s") for way in WAYS if way not in OURS)
+    ratios = {way: _median(closed[way], "per_s") / others for way in OURS}
+    facts: dict[str, Any] = {"ratio": ratios["ray"], "inline_ratio": ratios["inline"]}
     for way in WAYS:
         facts[f"{way}_per_s"] = round(_median(closed[way], "per_s"), 2)
         facts[f"{way}_p99_ms"] = round(_median(closed[way], "p99_ms"), 1)
@@ -113,9 +115,13 @@ def _median(rows: list[dict[str, Any]], name: str) -> float:
 def _endpoint(way: str, model: Path, folder: Path) -> Iterator[Measure]:
     """Load on a way's endpoint, which is warm; all of its processes end with the block."""
     port = _free_port()
-    if way == "wsol":
+    if way in OURS:
         words = ["-m", "orchestrator.cli", "serve", "--model", str(model), "--port", str(port)]
-        words += ["--set", f"serve.replicas={COPIES}", "--set", "cluster=local"]
+        size = {
+            "ray": ("cluster=local", f"serve.replicas={COPIES}"),
+            "inline": ("cluster=inline", f"serve.cpus_per_replica={COPIES}"),
+        }[way]
+        words += [word for one in size for word in ("--set", one)]
         words += ["--set", f"workspace={folder / 'workspace'}"]
     else:
         words = ["-m", f"orchestrator.benchmarks.plain_{way}", str(model)]
