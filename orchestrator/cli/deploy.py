@@ -8,7 +8,9 @@ import typer
 
 from orchestrator.cli.common import (
     ConfigOption,
+    FollowOption,
     OutputOption,
+    ServedOption,
     SetOption,
     champion,
     read_settings,
@@ -31,18 +33,9 @@ ClusterOption = Annotated[
 
 def deploy(
     context: typer.Context,
-    model: Annotated[
-        str | None,
-        typer.Option(
-            metavar="NAME@ALIAS",
-            help="Also NAME/VERSION or a model's folder; else the settings' champion.",
-            show_default=False,
-        ),
-    ] = None,
+    model: ServedOption = None,
     name: Annotated[str, typer.Option(help="Name of the endpoint; 'wsol' answers at /.")] = "wsol",
-    follow: Annotated[
-        bool, typer.Option("--follow-champion", help="Roll out what the alias comes to mean.")
-    ] = False,
+    follow: FollowOption = False,
     on: ClusterOption = None,
     timeout_s: Annotated[float, typer.Option("--timeout", help="Seconds to wait.", min=1)] = 300,
     config: ConfigOption = None,

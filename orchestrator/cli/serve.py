@@ -7,27 +7,25 @@ from typing import Annotated
 
 import typer
 
-from orchestrator.cli.common import ConfigOption, SetOption, champion, read_settings
+from orchestrator.cli.common import (
+    ConfigOption,
+    FollowOption,
+    ServedOption,
+    SetOption,
+    champion,
+    read_settings,
+)
 from orchestrator.cli.output import note, working
 
 
 def serve(
     context: typer.Context,
-    model: Annotated[
-        str | None,
-        typer.Option(
-            metavar="NAME@ALIAS",
-            help="Also NAME/VERSION or a model's folder; else the settings' champion.",
-            show_default=False,
-        ),
-    ] = None,
+    model: ServedOption = None,
     host: Annotated[str | None, typer.Option(help="Else serve.host.", show_default=False)] = None,
     port: Annotated[
         int | None, typer.Option(help="Else serve.port.", min=1, max=65535, show_default=False)
     ] = None,
-    follow: Annotated[
-        bool, typer.Option("--follow-champion", help="Roll out what the alias comes to mean.")
-    ] = False,
+    follow: FollowOption = False,
     build: Annotated[
         Path | None,
         typer.Option(
