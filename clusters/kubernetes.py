@@ -23,6 +23,7 @@ from workloads.options import Options
 _DASHBOARD_PORT, _SERVE_PORT = 8265, 8000
 _PORTS = {"gcs": 6379, "dashboard": _DASHBOARD_PORT, "client": 10001, "serve": _SERVE_PORT}
 _TOKEN_KEY = "auth_token"  # noqa: S105 - the key of KubeRay's secret, not a secret
+_EVERYWHERE = "0.0.0.0"  # noqa: S104 - in the pod; who is no other pod asks through a service
 _KEPT_S = 3600  # a finished job's pods, to look at their logs
 _RESOURCES = {"cluster": "RayCluster", "job": "RayJob", "service": "RayService"}
 
@@ -54,8 +55,10 @@ class Service(Options):
 
     model: str = Field(description="NAME@ALIAS, NAME/VERSION, or a folder on a volume")
     overrides: tuple[str, ...] = Field(
-        default=(), description="KEY.PATH=VALUE of the settings, as tracking.uri=http://..."
+        default=(),
+        description="KEY.PATH=VALUE of the settings: serve.keys_file=... and tracking.uri=http://...",
     )
+    follow: bool = Field(default=False, description="roll out what the alias comes to mean")
 
 
 class Kubernetes(Remote):
@@ -226,10 +229,13 @@ class Kubernetes(Remote):
             "name": "wsol",
             "route_prefix": "/",
             "import_path": "orchestrator.serve.ray_serve:build",
-            "args": {"model": served.model, "overrides": list(served.overrides)},
-        }
-        # Pods are reached through the service of the cluster, not from outside.
-        http = {"host": "0.0.0.0", "port": _SERVE_PORT}  # noqa: S104
+            "args": {
+                "model": served.model, "follow": served.follow,
+                "overrides": list(served.overrides), "host": _EVERYWHERE,
+            },
+        }  # fmt: skip
+        # Pods are reached through the service of the cluster, by whoever is in it.
+        http = {"host": _EVERYWHERE, "port": _SERVE_PORT}
         values = {"proxy_location": "EveryNode", "http_options": http}
         return yaml.safe_dump({**values, "applications": [application]}, sort_keys=False)
 

@@ -75,19 +75,27 @@ class Annotator:
         Returns:
             `images`, `quarantined` of them, the `worker`, and its `seconds` by phase.
         """
-        index, wanted = int(unit["index"]), [int(number) for number in unit["wanted"]]
-        listing, phases = self.stores[0].listing, self.work.phases
-        files = listing.chunk(index)
-        results = self.work.annotate(files, listing.first_id(index), wanted)
-        with phases("write"):
+        index = int(unit["index"])
+        # An actor may have been killed with this part written, and another behind it begun.
+        wanted = [n for n in map(int, unit["wanted"]) if self.stores[n].is_missing(index)]
+        quarantined = self._write(index, wanted) if wanted else 0
+        phases = self.work.phases
+        seconds, phases.seconds = phases.seconds, dict.fromkeys(PHASES, 0.0)
+        return {
+            "images": self.stores[0].listing.size(index),
+            "quarantined": quarantined,
+            "worker": f"{socket.gethostname()}:{os.getpid()}",
+            "seconds": seconds,
+        }
+
+    def _write(self, index: int, wanted: list[int]) -> int:
+        """Annotate a chunk; returns how many files were quarantined."""
+        listing = self.stores[0].listing
+        results = self.work.annotate(listing.chunk(index), listing.first_id(index), wanted)
+        with self.work.phases("write"):
             for number, result in zip(wanted, results, strict=True):
                 self.stores[number].write(index, result)
-        seconds, phases.seconds = phases.seconds, dict.fromkeys(PHASES, 0.0)
-        quarantined = len(results[0].quarantined)
-        worker = f"{socket.gethostname()}:{os.getpid()}"
-        return {
-            "images": len(files), "quarantined": quarantined, "worker": worker, "seconds": seconds,
-        }  # fmt: skip
+        return len(results[0].quarantined)
 
     # Loaded with the first chunk: of an error in a constructor, Ray keeps the text alone.
     @cached_property

@@ -60,6 +60,18 @@ QuarantinedOption = Annotated[
         show_default=False,
     ),
 ]
+ServedOption = Annotated[
+    str | None,
+    typer.Option(
+        "--model",
+        metavar="NAME@ALIAS",
+        help="Also NAME/VERSION or a model's folder; else the settings' champion.",
+        show_default=False,
+    ),
+]
+FollowOption = Annotated[
+    bool, typer.Option("--follow-champion", help="Roll out what the alias comes to mean.")
+]
 OutputOption = Annotated[
     Output,
     typer.Option("--output", "-o", help="Form of the answer on stdout.", rich_help_panel="Output"),

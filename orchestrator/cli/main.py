@@ -20,6 +20,7 @@ from orchestrator.cli import (
     cluster,
     config,
     data,
+    deploy,
     detect,
     doctor,
     evaluate,
@@ -79,6 +80,9 @@ app.command("annotate", rich_help_panel=_MODELS)(annotate.annotate)
 app.command("export", rich_help_panel=_MODELS)(export.export)
 app.command("review", rich_help_panel=_MODELS)(review.review)
 app.command("serve", rich_help_panel=_MODELS)(serve.serve)
+app.command("deploy", rich_help_panel=_MODELS)(deploy.deploy)
+app.command("deployments", rich_help_panel=_MODELS)(deploy.deployments)
+app.command("undeploy", rich_help_panel=_MODELS)(deploy.undeploy)
 app.command("detect", rich_help_panel=_MODELS)(detect.detect)
 app.add_typer(keys.app, name="keys", rich_help_panel=_MODELS)
 app.command("sync", rich_help_panel=_MODELS)(sync.sync)

@@ -14,6 +14,8 @@ from orchestrator.engine.engine import Engine
 from orchestrator.engine.signals import ending_by_sigterm
 from workloads.errors import ConfigError
 
+_PATIENCE_S = 60.0  # nodes that died are replaced, and those of a new cluster are still starting
+
 
 @contextmanager
 def connect(machine: Machine) -> Iterator[Engine]:
@@ -38,7 +40,7 @@ def connect(machine: Machine) -> Iterator[Engine]:
     from orchestrator.engine.ray_engine import RayEngine, running_ray
 
     with running_ray(machine, cluster), ending_by_sigterm():
-        yield RayEngine()
+        yield RayEngine(_PATIENCE_S if isinstance(cluster, Joined) else 0.0)
 
 
 def is_inline(machine: Machine) -> bool:

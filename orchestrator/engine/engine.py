@@ -42,7 +42,8 @@ class Engine(Protocol):
         Args:
             worker: a class whose instances map one row to one row; made once per actor. It
                 should load its model with the first row: of a constructor's error Ray keeps the
-                text only.
+                text only. Of many units some may be given to it again after a crash though their
+                part is written, so it looks first.
         """
 
     def tasks(

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import logging
+import math
 import os
 import secrets
 import sys
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -15,6 +17,7 @@ from clusters.joined import Joined
 from clusters.local import Local
 from orchestrator.config.settings import Machine, PoolResources
 from orchestrator.engine.engine import Row
+from orchestrator.engine.progress import say
 from orchestrator.engine.signals import sigterm_at_the_end
 from orchestrator.engine.surroundings import check_temporary_folder, token_file
 from orchestrator.engine.worker_errors import plain_worker_errors
@@ -22,21 +25,28 @@ from workloads.errors import ClusterError, ResourceError, one_line
 
 
 class RayEngine:
-    """The Ray that this process is connected to; see `Engine`."""
+    """The Ray that this process is connected to; see `Engine`.
+
+    Args:
+        patience_s: time in which a node may come, or come back, before work is refused for which
+            there are too few.
+    """
+
+    def __init__(self, patience_s: float = 0.0) -> None:
+        self._patience_s = patience_s
 
     def require(self, workers: int, cpus: float, gpus: float, verb: str) -> None:
         """Ray itself would wait for ever, without a word."""
-        import ray
-
-        total = ray.cluster_resources()
-        where = verb if verb == "serve" else f"resources.{verb}"
-        for kind, each in (("CPU", cpus), ("GPU", gpus)):
-            have = total.get(kind, 0.0)
-            if workers * each > have:
+        give_up = time.monotonic() + self._patience_s
+        while lacking := _lacking(workers, cpus, gpus):
+            needed = f"{verb} needs {lacking}"
+            if time.monotonic() >= give_up:
+                where = verb if verb == "serve" else f"resources.{verb}"
                 raise ResourceError(
-                    f"{verb} needs {workers} x {each:g} {kind}, the cluster has {have:g}; "
-                    f"lower {where} in ray_config.yaml or use a larger cluster"
+                    f"{needed}; lower {where} in ray_config.yaml or use a larger cluster"
                 )
+            say(f"wsol: {needed}; waiting for nodes")
+            time.sleep(min(self._patience_s, 5.0))
 
     def pool(
         self,
@@ -46,15 +56,25 @@ class RayEngine:
         resources: PoolResources,
         verb: str,
     ) -> Iterator[Row]:
-        """A Ray Data actor pool; it carries units, not images."""
+        """A Ray Data actor pool; it carries units, not images.
+
+        With many units an actor is handed several at once: Ray Data takes 5 ms of this process
+        for each hand-over, whatever is in it.
+        """
+        self.require(1, resources.cpus_per_actor, resources.gpus_per_actor, verb)
+        for start in range(0, len(units), _UNITS_OF_A_DATASET):
+            some = units[start : start + _UNITS_OF_A_DATASET]
+            yield from self._pool(some, worker, worker_options, resources)
+
+    def _pool(
+        self, units: Sequence[Row], worker: type, worker_options: Row, resources: PoolResources
+    ) -> Iterator[Row]:
         from ray.data import ActorPoolStrategy
 
-        if not units:
-            return
-        self.require(1, resources.cpus_per_actor, resources.gpus_per_actor, verb)
+        together = units_together(len(units), resources.actors)
         with plain_worker_errors():
             yield from (
-                _dataset(units)
+                _dataset(units, together)
                 .map(
                     worker,
                     fn_constructor_kwargs=worker_options,
@@ -76,10 +96,33 @@ class RayEngine:
             yield from _dataset(units).map(function, num_cpus=cpus).iter_rows()
 
 
-def _dataset(units: Sequence[Row]) -> Any:
+def _lacking(workers: int, cpus: float, gpus: float) -> str:
+    """The resource of which there is too little, with both numbers; empty if there is enough."""
+    import ray
+
+    total = ray.cluster_resources()
+    for kind, each in (("CPU", cpus), ("GPU", gpus)):
+        have = total.get(kind, 0.0)
+        if workers * each > have:
+            return f"{workers} x {each:g} {kind}, the cluster has {have:g}"
+    return ""
+
+
+_HAND_OVERS = 2_000  # are few enough for this process, and enough for work to be spread evenly
+_MOST_TOGETHER = 16
+_UNITS_OF_A_DATASET = 320_000  # Ray Data keeps about 10 kB in this process for each hand-over
+
+
+def units_together(units: int, actors: int) -> int:
+    """The number of units that an actor is handed at once."""
+    each = units // max(_HAND_OVERS, 20 * actors)
+    return min(max(each, 1), _MOST_TOGETHER)
+
+
+def _dataset(units: Sequence[Row], together: int = 1) -> Any:
     import ray.data
 
-    return ray.data.from_items(list(units), override_num_blocks=len(units))
+    return ray.data.from_items(list(units), override_num_blocks=math.ceil(len(units) / together))
 
 
 @contextmanager

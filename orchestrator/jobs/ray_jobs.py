@@ -76,13 +76,13 @@ class RayJobs:
             resources: what it takes to start it.
             code: what becomes its working folder; it is sent if the cluster has it not.
         """
-        sent = code is not None and self._send(code)
+        sent = code is not None and self.send(code)
         request = {
             "submission_id": submission,
             "entrypoint": entrypoint,
             "entrypoint_resources": dict(resources),
             "metadata": dict(metadata),
-            "runtime_env": {"working_dir": f"gcs://{_archive(code)}"} if code else {},
+            "runtime_env": {"working_dir": address_of(code)} if code else {},
         }
         body = json.dumps(request).encode()
         self._call("submit", "/api/jobs/", method="POST", body=body, timeout_s=_WORK_S)
@@ -124,7 +124,7 @@ class RayJobs:
         named = {_ray_name(name): pair for name, pair in usage.items()}
         return Capacity(total, {name: float(pair[0]) for name, pair in named.items()})
 
-    def _send(self, code: Package) -> bool:
+    def send(self, code: Package) -> bool:
         """Send code that the cluster has not; whether it had to be.
 
         The question makes the head keep what it has for a while, so that nobody takes it away
@@ -158,6 +158,11 @@ class RayJobs:
 
     def _error(self, what: str, error: WebError) -> ClusterError:
         return ClusterError(f"cluster '{self._cluster}': cannot {what}: {error}")
+
+
+def address_of(code: Package) -> str:
+    """The address of code on a cluster that it was sent to."""
+    return f"gcs://{_archive(code)}"
 
 
 def _archive(code: Package) -> str:

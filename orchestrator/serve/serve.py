@@ -1,4 +1,4 @@
-"""`wsol serve`: a model over HTTP, until it is told to end."""
+"""`wsol serve`: models over HTTP, until it is told to end."""
 
 from __future__ import annotations
 
@@ -9,78 +9,76 @@ import socket
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 from orchestrator.config.settings import Machine, Serving
 from orchestrator.engine.connect import connect, is_inline
 from orchestrator.engine.progress import say
-from orchestrator.tracking.registry import fetch_model
+from orchestrator.serve.hosting.offers import make_offers
 from workloads.errors import ConfigError, ResourceError, WsolError
-from workloads.files import is_folder
-from workloads.models.model import Model
-from workloads.storage.addresses import absolute
 
-READY_TIMEOUT_S = 60.0
+READY_TIMEOUT_S = 120.0
 
 
-def serve(machine: Machine, model: str, serving: Serving) -> None:
-    """Serve a model until Ctrl-C (raises KeyboardInterrupt) or SIGTERM (returns).
+def serve(machine: Machine, model: str, serving: Serving, *, follow: bool = False) -> None:
+    """Serve models until Ctrl-C (raises KeyboardInterrupt) or SIGTERM (returns).
 
     Args:
-        model: a model folder, NAME@ALIAS or NAME/VERSION.
+        model: the default one: a model folder, NAME@ALIAS or NAME/VERSION.
+        serving: names the others.
+        follow: whether a new version under an alias is rolled out.
 
     Raises:
         NotFound, IntegrityError: no such model, or its files were changed.
         ResourceError: the port is taken, or the cluster is too small.
         Conflict: the cluster serves something already.
-        ConfigError: `serve.host` is no address of this machine.
+        ConfigError: `serve.host` is no address of this machine, or open to others without keys.
         ClusterError: Ray does not start.
     """
-    with running(machine, model, serving) as url:
-        say(f"wsol: serving {model} at {url}/v1/detect (description: {url}/openapi.json)")
+    with running(machine, model, serving, follow=follow) as url:
+        say(f"wsol: serving {model} at {url} (a page; {url}/v1/detect for programs, {url}/docs)")
         say("wsol: Ctrl-C ends it")
         _wait_for_sigterm()
 
 
 @contextmanager
-def running(machine: Machine, model: str, serving: Serving) -> Iterator[str]:
+def running(
+    machine: Machine, model: str, serving: Serving, *, follow: bool = False
+) -> Iterator[str]:
     """The base URL of an endpoint that answers; it ends with the block.
 
     Raises:
         WsolError: as `serve`.
     """
-    found = _check(machine, model, serving)
-    if not _is_loopback(serving.host):
-        say(
-            f"wsol: warning: {serving.host} can be reached from other machines, and the endpoint "
-            "asks for no password; keep serve.host at 127.0.0.1 or put a proxy in front"
-        )
+    offers = make_offers(machine, model, serving.models, follow=follow)
+    require_keys(serving)
+    _check_port(serving)
     if is_inline(machine):
         from orchestrator.serve.inline import deployed
     else:
         from orchestrator.serve.ray_serve import deployed
-    url = _base_url(serving)
+    url = base_url(serving)
     with connect(machine) as engine:
         each = (serving.cpus_per_replica, serving.gpus_per_replica)
         engine.require(serving.least_replicas, *each, "serve")
-        with deployed(found.folder, public_name(model), serving, machine.images):
-            _wait_until_ready(url)
+        with deployed(machine, serving, offers) as check:
+            _wait_until_ready(url, check)
             yield url
 
 
-def public_name(model: str) -> str:
-    """The name of a model that clients see: of a folder its own, not where it lies."""
-    folder = Path(model).expanduser()
-    return absolute(folder).name if is_folder(folder) else model
+def require_keys(serving: Serving) -> None:
+    """Refuse an address that others reach without a key.
 
-
-def _check(machine: Machine, model: str, serving: Serving) -> Model:
-    """The model. A wrong model and a taken port are said before anything starts."""
-    found = fetch_model(machine, model)
-    _check_port(serving)
-    return found
+    Raises:
+        ConfigError: with how to make a key.
+    """
+    if serving.keys_file is None and not _is_loopback(serving.host):
+        raise ConfigError(
+            f"serve.host {serving.host}: can be reached from other machines, and no API keys are "
+            "set; make one with 'wsol keys add NAME --file KEYS' and set serve.keys_file, or keep "
+            "127.0.0.1"
+        )
 
 
 def _check_port(serving: Serving) -> None:
@@ -114,15 +112,17 @@ def _is_loopback(host: str) -> bool:
         return host == "localhost"
 
 
-def _base_url(serving: Serving) -> str:
+def base_url(serving: Serving) -> str:
+    """The address of an endpoint as this machine reaches it."""
     every = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - read, not bound
     host = every.get(serving.host, serving.host)
     return f"http://[{host}]:{serving.port}" if ":" in host else f"http://{host}:{serving.port}"
 
 
-def _wait_until_ready(url: str) -> None:
+def _wait_until_ready(url: str, check: Callable[[], None]) -> None:
     give_up = time.monotonic() + READY_TIMEOUT_S
     while not _is_ready(url):
+        check()
         if time.monotonic() > give_up:
             raise WsolError(
                 f"{url}/readyz: not ready after {READY_TIMEOUT_S:g} s; "

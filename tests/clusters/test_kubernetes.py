@@ -113,7 +113,9 @@ def test_a_service_is_a_configuration_that_serve_takes() -> None:
     values = yaml.safe_load(given_to_kuberay(cluster)["spec"]["serveConfigV2"])
     (application,) = ServeDeploySchema.model_validate(values).applications
     assert application.import_path == "orchestrator.serve.ray_serve:build"
-    assert application.args == {"model": "wsol@champion", "overrides": []}
+    assert application.args == {
+        "model": "wsol@champion", "follow": False, "overrides": [], "host": "0.0.0.0",
+    }  # fmt: skip
     with pytest.raises(ConfigError, match="runs: service, it takes no jobs"):
         cluster.submit_address()
 

@@ -1,9 +1,11 @@
-"""A real browser without a window, that talks to nobody."""
+"""A real browser without a window, that talks to nobody but this machine."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
+from importlib import resources
 from pathlib import Path
 
 from selenium.webdriver import Chrome, ChromeOptions
@@ -28,7 +30,7 @@ FLAGS = (
     "--no-default-browser-check",
     "--no-first-run",
     "--no-pings",
-    "--host-resolver-rules=MAP * ~NOTFOUND",
+    "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
 )
 
 
@@ -53,6 +55,24 @@ def look(browser: Chrome, width: int, scheme: str = "light") -> None:
     browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
     feature = {"name": "prefers-color-scheme", "value": scheme}
     browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [feature]})
+
+
+def barriers(browser: Chrome) -> list[str]:
+    """Serious and critical findings of axe-core on the page as it is now, one line each."""
+    if not browser.execute_script("return 'axe' in window"):
+        browser.execute_script(_axe())
+    found = browser.execute_async_script("axe.run().then(arguments[0])")["violations"]
+    return [
+        f"{one['id']}: {node['html'][:120]}: {node['failureSummary'][:300]}"
+        for one in found
+        if one["impact"] in ("serious", "critical")
+        for node in one["nodes"]
+    ]
+
+
+@cache
+def _axe() -> str:
+    return (resources.files("selenium_axe_python") / "axe-core/axe.min.js").read_text("utf-8")
 
 
 BEYOND = """

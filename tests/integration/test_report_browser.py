@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from browser import BEYOND, IS_THERE, LOW_CONTRAST, browsing, look
+from browser import BEYOND, IS_THERE, LOW_CONTRAST, barriers, browsing, look
 from made_shards import made_record, made_truth, write_shards
 from selenium.webdriver import Chrome
 from synthetic_pipeline import make_pipeline
@@ -91,3 +91,9 @@ def test_text_stands_out_in_both_schemes(page: Chrome, scheme: str) -> None:
     assert page.execute_script(LOW_CONTRAST) == []
     background = page.execute_script("return getComputedStyle(document.body).backgroundColor")
     assert (background == "rgb(255, 255, 255)") == (scheme == "light")
+
+
+@pytest.mark.parametrize(("width", "scheme"), [(390, "light"), (1280, "dark")])
+def test_nothing_stands_in_the_way(page: Chrome, width: int, scheme: str) -> None:
+    look(page, width, scheme)
+    assert barriers(page) == []

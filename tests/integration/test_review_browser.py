@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from browser import BEYOND, IS_THERE, LOW_CONTRAST, browsing, look
+from browser import BEYOND, IS_THERE, LOW_CONTRAST, barriers, browsing, look
 from made_annotation import candidates, made_annotation, made_photo
 from selenium.webdriver import Chrome
 from selenium.webdriver.common.action_chains import ActionChains
@@ -257,6 +257,20 @@ def test_it_is_never_wider_than_the_screen(page, folder, width):
 def test_text_stands_out_in_both_schemes(page, scheme):
     look(page, 1280, scheme)
     assert page.execute_script(LOW_CONTRAST) == []
+
+
+@pytest.mark.parametrize(("width", "scheme"), [(390, "light"), (1280, "dark")])
+def test_nothing_stands_in_the_way(page, width, scheme):
+    look(page, width, scheme)
+    assert barriers(page) == []
+    page.execute_script("document.getElementById('files').open = true")
+    press(page, "a", "h")  # with decisions and heat
+    assert barriers(page) == []
+    for dialog, key in (("change", "c"), ("keys", "?")):
+        press(page, Keys.ARROW_LEFT, "1", key)
+        until(page, page.find_element("id", dialog).is_displayed)
+        assert barriers(page) == []
+        press(page, Keys.ESCAPE)
 
 
 def test_everything_that_can_be_pressed_has_a_name_and_shows_its_focus(page):

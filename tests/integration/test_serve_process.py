@@ -8,7 +8,6 @@ import signal
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 
@@ -17,16 +16,17 @@ import pytest
 from commands import start_wsol, wait_until
 from samples import free_port, picture
 
+from orchestrator.serve.hosting.offers import make_offer
 from orchestrator.serve.serve import serve
 from workloads.errors import ResourceError, WsolError
-from workloads.models.model import Model
 
 RAW = {"Content-Type": "application/octet-stream"}
 
 
 def test_a_replica_that_does_not_start_says_why(ray_cluster, settings, model_folder, monkeypatch):
-    gone = replace(Model.open(model_folder), folder=model_folder / "nothing")
-    monkeypatch.setattr("orchestrator.serve.serve._check", lambda *_: gone)
+    offer = make_offer(settings, "m@champion", str(model_folder))
+    gone = [offer.model_copy(update={"folder": model_folder / "nothing"})]
+    monkeypatch.setattr("orchestrator.serve.serve.make_offers", lambda *_, **__: gone)
     with pytest.raises(WsolError, match=r"does not start: .*NotFound: .*no model there"):
         serve(settings, "m@champion", settings.serve)
 

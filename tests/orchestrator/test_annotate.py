@@ -15,10 +15,12 @@ from pycocotools.coco import COCO
 from samples import CLASSES, make_images, make_model, make_settings
 
 from orchestrator.annotate.annotate import AnnotateResult, annotate, annotate_with, places
+from orchestrator.annotate.annotator import Annotator, Target
 from orchestrator.config.settings import Settings
 from orchestrator.engine.leases import lease
 from workloads import artifacts
 from workloads.annotation.parts import part_path
+from workloads.annotation.store import AnnotationStore
 from workloads.errors import ConfigError, Conflict, IntegrityError, NotFound, WsolError
 from workloads.images.decode import ImageLimits, decode
 from workloads.models.localizer import Localizer
@@ -348,3 +350,20 @@ def test_places_of_several_models() -> None:
     }  # fmt: skip
     with pytest.raises(ConfigError, match="two of them are one"):
         places(out, ["m/2", "m@2"])
+
+
+def test_a_unit_that_is_given_again_is_not_done_again(copy, whole, model_folder, settings):
+    """Of units that were handed over together, a killed actor had written some already."""
+    before = {p: p.stat().st_mtime_ns for p in (copy / "parts").rglob("part-*")}
+    store = AnnotationStore.open(copy)
+    target = Target(model=model_folder, digest=whole.model, out=copy)
+    actor = Annotator(
+        [target.model_dump(mode="json")], str(whole.images), store.request["limits"],
+        store.request["kept"], "cpu", 1,
+    )  # fmt: skip
+    part_path(copy / "parts", 1).unlink()
+    rows = [actor({"index": index, "wanted": [0]}) for index in store.listing.chunks]
+    assert sum(row["images"] for row in rows) == whole.listed
+    after = {p: p.stat().st_mtime_ns for p in (copy / "parts").rglob("part-*")}
+    assert [p for p in after if after[p] != before[p]] == [part_path(copy / "parts", 1)]
+    assert [bool(row["seconds"]["forward"]) for row in rows] == [i == 1 for i in range(len(rows))]

@@ -148,6 +148,10 @@ class AnnotationStore:
         written = self._written()
         return [i for i in self.listing.chunks if self._part(i) not in written]
 
+    def is_missing(self, index: int) -> bool:
+        """Whether the part of one chunk is not written yet."""
+        return not exists(self._part(index))
+
     def write(self, index: int, result: ChunkResult) -> None:
         """Write the part of one chunk, whole or not at all."""
         write_part(self._part(index), result)

@@ -14,6 +14,7 @@ from PIL import Image
 from workloads.annotation.options import Kept
 from workloads.backbones.normalizer import InputNormalizer
 from workloads.benchmarks.extent import Extent
+from workloads.detections import Detections
 from workloads.images.decode import ImageLimits, decode
 from workloads.images.view import View
 from workloads.localization.candidates import find_candidates, wanted_classes
@@ -37,11 +38,14 @@ class Run(NamedTuple):
     rounds: dict[Extent, int]
 
 
+SMALL, LARGE = "tiny", "vgg16"
+"""Backbones: one where everything around the network shows, and one of the papers."""
+
 RUNS = {
-    "tiny": Run(
+    SMALL: Run(
         64, {"quick": 300, "usual": 2_000, "full": 10_000}, {"quick": 1, "usual": 3, "full": 5}
     ),
-    "vgg16": Run(224, {"quick": 0, "usual": 96, "full": 400}, {"quick": 0, "usual": 1, "full": 3}),
+    LARGE: Run(224, {"quick": 0, "usual": 96, "full": 400}, {"quick": 0, "usual": 1, "full": 3}),
 }
 
 
@@ -57,23 +61,30 @@ class PlainLoop:
         self.view = View(chosen.size)
         self.limits, self.kept = ImageLimits(), Kept()
 
-    @torch.inference_mode()
     def boxes(self, file: Path) -> int:
-        """Number of boxes of one image."""
-        image = decode(file.read_bytes(), self.limits)
+        """Number of boxes of one image, with candidates as an annotation keeps them."""
+        kept = self.kept
+        return len(self.detections(file.read_bytes(), kept.min_score, kept.classes_per_image))
+
+    @torch.inference_mode()
+    def detections(self, data: bytes, floor: float = 0.0, most: int = 0) -> Detections:
+        """Boxes of one image file.
+
+        Args:
+            floor, most: as of `wanted_classes`; by default of the classes that are present.
+        """
+        image = decode(data, self.limits)
         height, width = image.shape[:2]
         pixels = torch.from_numpy(self.view.pixels(image))[None]
         answer = self.method.localize(self.normalize(pixels))
         scores = answer.scores[0].numpy()
-        labels = wanted_classes(
-            scores, self.cutoffs, self.kept.min_score, self.kept.classes_per_image
-        )
+        labels = wanted_classes(scores, self.cutoffs, floor, most)
         (maps,) = answer.maps_of([labels])
         of_label = {k: tuple(one[i].numpy() for one in maps) for i, k in enumerate(labels)}
         found = find_candidates(
             scores, labels, of_label.__getitem__, width, height, self.cutoffs, self.together
         )
-        return len(found.detections)
+        return found.detections
 
 
 def make_images(folder: Path, count: int) -> list[Path]:
@@ -88,6 +99,11 @@ def make_images(folder: Path, count: int) -> list[Path]:
         coarse = rng.integers(0, 256, (12, 12, 3), dtype=np.uint8)
         Image.fromarray(cv2.resize(coarse, SIZE)).save(file, "JPEG")
     return files
+
+
+def make_small_model(folder: Path) -> Path:
+    """CAM with random weights on the smallest network."""
+    return make_model(folder, SMALL, RUNS[SMALL].side)
 
 
 def make_model(folder: Path, backbone: str, side: int) -> Path:

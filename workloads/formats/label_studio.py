@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from workloads.artifacts import atomic_folder
+from workloads.detections import Detections
 from workloads.formats.base import About, AnnotatedImage, Format
 from workloads.formats.json_text import ListWriter
 from workloads.formats.xml_text import attribute
@@ -54,15 +55,25 @@ def _task(image: AnnotatedImage, about: About) -> dict[str, Any]:
 
 
 def _regions(image: AnnotatedImage, classes: Sequence[str]) -> list[dict[str, Any]]:
-    found = image.detections
+    regions = regions_of(image.detections, classes, "label", "image")
+    return [{"id": f"{image.image_id}-{index}", **one} for index, one in enumerate(regions)]
+
+
+def regions_of(
+    found: Detections, classes: Sequence[str], from_name: str, to_name: str
+) -> list[dict[str, Any]]:
+    """Boxes as regions of a labelling interface, without their ids, in percent of the image.
+
+    Args:
+        from_name, to_name: names of the control and of the image in the interface.
+    """
     across, down = 100 / found.width, 100 / found.height
     columns = (found.labels.tolist(), found.boxes_xyxy.tolist(), found.scores.tolist())
     return [
         {
-            "id": f"{image.image_id}-{index}",
             "type": "rectanglelabels",
-            "from_name": "label",
-            "to_name": "image",
+            "from_name": from_name,
+            "to_name": to_name,
             "original_width": found.width,
             "original_height": found.height,
             "image_rotation": 0,
@@ -76,7 +87,7 @@ def _regions(image: AnnotatedImage, classes: Sequence[str]) -> list[dict[str, An
                 "rectanglelabels": [classes[label]],
             },
         }
-        for index, (label, (x0, y0, x1, y1), score) in enumerate(zip(*columns, strict=True))
+        for label, (x0, y0, x1, y1), score in zip(*columns, strict=True)
     ]
 
 

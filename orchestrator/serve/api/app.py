@@ -4,6 +4,7 @@
     GET  /v1/models, /metrics            what there is, and how it does
     GET  /healthz, /readyz               200 or 503 (HEAD too)
     GET  /openapi.json, /docs            the interface, for programs and for people
+    GET  /, /page/                       a page for people
     /v2                                  the same models as KServe's protocol has them
     /label-studio                        the same models as a backend of Label Studio
 
@@ -42,6 +43,7 @@ from orchestrator.serve.api.status import status_routes
 from orchestrator.serve.api.watch.access_log import AccessLog
 from orchestrator.serve.api.watch.metrics import Metrics
 from orchestrator.serve.api.watch.trace import Trace, route_of
+from orchestrator.serve.page.page import add_page
 from workloads.errors import WsolError
 
 _DESCRIPTION = "Weakly supervised object localization: images in, boxes and points out."
@@ -104,6 +106,7 @@ def create_app(host: Host, serving: Serving) -> FastAPI:
     app.include_router(kserve_routes(service))
     app.include_router(label_studio_routes(service))
     add_docs(app)
+    add_page(app)
     return app
 
 

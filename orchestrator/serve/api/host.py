@@ -63,7 +63,7 @@ class Ask(BaseModel, frozen=True):
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What was found in an image, boxes and points in pixels of the upright image.
+    """Findings in an image, boxes and points in pixels of the upright image.
 
     Attributes:
         orientation: EXIF's, 1 to 8, which was applied.
@@ -99,7 +99,7 @@ class Host(Protocol):
         """All models, the default one first."""
 
     async def detect(self, model: str | None, data: bytes, ask: Ask) -> Answer:
-        """What one image file shows.
+        """The answer for one image file.
 
         Args:
             model: its name; None: the default one.

@@ -60,7 +60,9 @@ def test_options_before_and_behind_add_up():
 
 def test_run_and_serve_have_words_of_their_own_that_win(monkeypatch):
     asked = []
-    monkeypatch.setattr("orchestrator.serve.serve.serve", lambda _, m, s: asked.append((m, s)))
+    monkeypatch.setattr(
+        "orchestrator.serve.serve.serve", lambda _, m, s, **__: asked.append((m, s))
+    )
     words = ["--set", "serve.port=9002", "serve", "--set", "serve.port=9003", "--port", "9004"]
     done = CliRunner().invoke(app, [*words, "--model", "m/2"], catch_exceptions=False)
     assert done.exit_code == 0

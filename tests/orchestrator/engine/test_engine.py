@@ -11,6 +11,7 @@ import pytest
 
 from orchestrator.config.settings import PoolResources, Settings
 from orchestrator.engine.connect import connect, is_inline
+from orchestrator.engine.ray_engine import units_together
 from workloads.errors import ConfigError, ResourceError
 
 INLINE = Settings(cluster="inline")
@@ -88,3 +89,10 @@ def test_sigterm_ends_it_as_an_exit_and_the_handler_is_given_back() -> None:
         signal.pause()
     assert ended.value.code == 143
     assert signal.getsignal(signal.SIGTERM) == before
+
+
+def test_units_are_handed_over_together_only_if_there_are_many() -> None:
+    assert units_together(200, 2) == 1
+    assert units_together(7_813, 2) == 3
+    assert units_together(7_813, 1_000) == 1  # each actor gets some
+    assert units_together(10_000_000, 2) == 16  # and never too many

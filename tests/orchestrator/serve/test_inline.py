@@ -16,8 +16,10 @@ import pytest
 from samples import CLASSES, free_port, make_model, make_settings, picture
 
 from orchestrator.config.settings import Settings
+from orchestrator.serve.api.guard.keys import new_key, write_keys
+from orchestrator.serve.hosting.worker import Worker
 from orchestrator.serve.serve import running, serve
-from workloads.errors import NotFound, ResourceError
+from workloads.errors import ConfigError, IntegrityError, NotFound, ResourceError
 from workloads.images.decode import ImageLimits, decode
 from workloads.models.localizer import Localizer
 
@@ -34,8 +36,8 @@ def settings(tmp_path) -> Settings:
     return make_settings(tmp_path / "w")
 
 
-def ask(url: str, data: bytes | None = None) -> tuple[int, dict]:
-    headers = {"Content-Type": "application/octet-stream"}
+def ask(url: str, data: bytes | None = None, key: str = "") -> tuple[int, dict]:
+    headers = {"Content-Type": "application/octet-stream", "X-API-Key": key}
     try:
         with OPENER.open(urllib.request.Request(url, data, headers), timeout=20) as answer:
             return answer.status, json.load(answer)
@@ -68,9 +70,8 @@ def test_a_body_over_the_settings_limit_is_refused(settings, folder):
     with running(settings, str(folder), settings.serve) as url:
         status, answer = ask(f"{url}/v1/detect", b"x" * (2**20 + 1))
     assert status == 413
-    assert answer["error"] == (
-        "the body is over 1048576 bytes, the limit of serve.max_request_mb; send a smaller image"
-    )
+    assert answer["error"]["code"] == "too_large"
+    assert "1048576" in answer["error"]["message"]
 
 
 def test_the_end_of_the_block_frees_the_port_and_the_thread(settings, folder):
@@ -101,15 +102,69 @@ def test_a_taken_port_is_said_before_anything_starts(settings, folder):
     assert endpoints() == []
 
 
-@pytest.mark.parametrize(("host", "warned"), [("127.0.0.1", False), ("0.0.0.0", True)])
-def test_an_open_door_is_warned_of_once(settings, folder, capsys, host, warned):
-    serving = settings.serve.model_copy(update={"host": host})
+def test_it_listens_for_others_only_with_keys(settings, folder, tmp_path):
+    serving = settings.serve.model_copy(update={"host": "0.0.0.0"})
+    with (
+        pytest.raises(ConfigError, match="no API keys are set"),
+        running(settings, str(folder), serving),
+    ):
+        pass
+    keys = tmp_path / "keys"
+    key, entry = new_key("me")
+    write_keys(keys, [entry])
+    with running(settings, str(folder), serving.model_copy(update={"keys_file": keys})) as url:
+        assert ask(f"{url}/healthz")[0] == 200
+        assert ask(f"{url}/v1/models")[0] == 401
+        assert ask(f"{url}/v1/models", key=key)[0] == 200
+
+
+def test_it_lives_while_it_loads_and_says_why_it_cannot(settings, folder, monkeypatch):
+    began, go_on = threading.Event(), threading.Event()
+
+    def slow(*_: object) -> None:
+        began.set()
+        go_on.wait(20)
+        raise IntegrityError("the weights are gone")
+
+    monkeypatch.setattr(Worker, "_load", slow)
+    url, seen = f"http://127.0.0.1:{settings.serve.port}", {}
+
+    def look() -> None:
+        began.wait(20)
+        seen.update(healthz=ask(f"{url}/healthz")[0], readyz=ask(f"{url}/readyz")[0])
+        go_on.set()
+
+    looking = threading.Thread(target=look)
+    looking.start()
+    with (
+        pytest.raises(IntegrityError, match="the weights are gone"),
+        running(settings, str(folder), settings.serve),
+    ):
+        pass
+    looking.join()
+    assert seen == {"healthz": 200, "readyz": 503}
+    assert endpoints() == []
+
+
+def test_several_models_answer_and_a_bad_one_says_so(settings, folder, tmp_path):
+    other = make_model(tmp_path / "other", seed=4)
+    bad = make_model(tmp_path / "bad", seed=5)
+    models = {"second": str(other), "third": str(bad)}
+    serving = settings.serve.model_copy(update={"models": models, "max_loaded": 1})
     with running(settings, str(folder), serving) as url:
-        assert ask(f"{url}/healthz") == (200, {"status": "ok"})
-    lines = capsys.readouterr().err.splitlines()
-    said = [line for line in lines if "can be reached from other machines" in line]
-    assert len(said) == warned
-    assert all(line.startswith("wsol: warning: 0.0.0.0 ") for line in said)
+        (bad / "weights.safetensors").write_bytes(b"gone")
+        data = picture(5)
+        answers = [ask(f"{url}/v1/detect?model={name}", data) for name in ("m", "second", "m")]
+        assert [(code, one["model"]["name"]) for code, one in answers] == [
+            (200, "m"), (200, "second"), (200, "m"),
+        ]  # fmt: skip
+        assert answers[0][1]["detections"] == answers[2][1]["detections"]
+        assert answers[0][1]["detections"] != answers[1][1]["detections"]
+        code, refused = ask(f"{url}/v1/detect?model=fourth", data)
+        assert (code, refused["error"]["code"]) == (404, "unknown_model")
+        assert "allowed: m, second, third" in refused["error"]["message"]
+        assert ask(f"{url}/v1/detect?model=third", data)[0] == 503
+        assert ask(f"{url}/v1/detect", data)[0] == 200
 
 
 def test_sigterm_ends_serving_in_peace(settings, folder, capsys):
@@ -132,4 +187,4 @@ def test_sigterm_ends_serving_in_peace(settings, folder, capsys):
     assert signal.getsignal(signal.SIGTERM) is before
     said = capsys.readouterr().err
     url = f"http://127.0.0.1:{serving.port}"
-    assert f"wsol: serving {folder} at {url}/v1/detect (description: {url}/openapi.json)\n" in said
+    assert f"wsol: serving {folder} at {url} (a page; {url}/v1/detect for programs" in said

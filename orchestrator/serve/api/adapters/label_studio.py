@@ -31,6 +31,7 @@ from orchestrator.serve.api.uploads import (
     too_many,
 )
 from workloads.errors import WsolError
+from workloads.formats.label_studio import regions_of
 
 _EXAMPLE_TASK = {"id": 1, "data": {"image": "data:image/png;base64,..."}}
 _EXAMPLE = {"tasks": [_EXAMPLE_TASK], "label_config": "<View>...</View>"}
@@ -201,28 +202,9 @@ def control_of(config: Any) -> Control:
 
 
 def _regions(answer: Answer, classes: tuple[str, ...], control: Control) -> list[dict[str, Any]]:
-    found = answer.detections
-    across, down = 100 / found.width, 100 / found.height
-    columns = (found.labels.tolist(), found.boxes_xyxy.tolist(), found.scores.tolist())
+    regions = regions_of(answer.detections, classes, control.from_name, control.to_name)
     return [
-        {
-            "id": str(index),
-            "type": "rectanglelabels",
-            "from_name": control.from_name,
-            "to_name": control.to_name,
-            "original_width": found.width,
-            "original_height": found.height,
-            "image_rotation": 0,
-            "score": score,
-            "value": {
-                "x": x0 * across,
-                "y": y0 * down,
-                "width": (x1 - x0) * across,
-                "height": (y1 - y0) * down,
-                "rotation": 0,
-                "rectanglelabels": [classes[label]],
-            },
-        }
-        for index, (label, (x0, y0, x1, y1), score) in enumerate(zip(*columns, strict=True))
-        if not control.labels or classes[label] in control.labels
+        {"id": str(index), **one}
+        for index, one in enumerate(regions)
+        if not control.labels or control.labels.issuperset(one["value"]["rectanglelabels"])
     ]

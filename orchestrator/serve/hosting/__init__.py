@@ -1,0 +1,1 @@
+"""The hosts of served models: which version each name stands for, and who answers for it."""
