@@ -15,12 +15,14 @@ import numpy as np
 from PIL import Image
 
 KEY = "X-API-Key"
+MODEL = "m"  # that is served
+INFER = f"/v2/models/{MODEL}/infer"
 PATHS = (
     *("/v1/detect", "/v1/detect:batch", "/v1/models", "/healthz", "/readyz", "/metrics", "/docs"),
-    *("/openapi.json", "/", "/page/x", "/v2", "/v2/models/m@champion/infer"),
+    *("/openapi.json", "/", "/page/x", "/v2", INFER),
     *("/v2/models/a/folder/versions/1/infer", "/label-studio/predict", "/label-studio/setup"),
 )
-WORK = ("/v1/detect", "/v1/detect:batch", "/v2/models/m@champion/infer", "/label-studio/predict")
+WORK = ("/v1/detect", "/v1/detect:batch", INFER, "/label-studio/predict")
 WILD = ("", "0", "-1", "1e999", "NaN", "null", "\0", "\ud7ff", "%00", "a" * 3000, "../../etc", "{}")
 
 
@@ -113,8 +115,7 @@ def image_request(rng: random.Random, key: str) -> bytes:
         case 3:
             one = {"name": "image", "shape": [1], "datatype": "BYTES", "data": [text]}
             body = json.dumps({"inputs": [one]}).encode()
-            path = "/v2/models/m@champion/infer"
-            return request("POST", path, body, "application/json", key)
+            return request("POST", INFER, body, "application/json", key)
     task = {"data": {"image": f"data:image/png;base64,{text}"}}
     body = json.dumps({"tasks": [task]}).encode()
     return request("POST", "/label-studio/predict", body, "application/json", key)
