@@ -255,6 +255,7 @@ def test_nothing_that_is_sent_breaks_the_endpoint(endpoint: Endpoint) -> None:
         thread.start()
         return thread
 
+    before = Client(endpoint.url, endpoint.key).detect(GOOD[0]).detections
     began = time.monotonic()
     good = guarded(ask_well, endpoint, stop, waited)
     slow = [guarded(trickle, endpoint, tally) for _ in range(SLOW)]
@@ -284,6 +285,7 @@ def test_nothing_that_is_sent_breaks_the_endpoint(endpoint: Endpoint) -> None:
     assert len(waited) > 50
     half = len(sizes) // 2
     assert max(sizes[half:]) - max(sizes[:half]) < MAX_GROWTH_MB
+    assert Client(endpoint.url, endpoint.key).detect(GOOD[0]).detections == before
     text = Client(endpoint.url, endpoint.key)._once("/metrics", None, "", time.monotonic() + 5)
     assert b"wsol_held_bytes 0.0" in text
     assert b"wsol_requests_in_work 0.0" in text
