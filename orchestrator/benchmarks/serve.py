@@ -81,7 +81,6 @@ def _measure(folder: Path, network: str, times: Times) -> dict[str, Any]:
     closed: dict[str, list[dict[str, Any]]] = {way: [] for way in WAYS}
     opened: dict[tuple[str, float], list[dict[str, Any]]] = {}
     for number in range(times.rounds):
-        rate = 0.0
         for way in WAYS[number % len(WAYS) :] + WAYS[: number % len(WAYS)]:
             with _endpoint(way, model, folder) as load:
                 closed[way].append(load(0.0, times.seconds))
