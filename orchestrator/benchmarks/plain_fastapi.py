@@ -1,6 +1,6 @@
 """Endpoints to measure against: the same model behind FastAPI and uvicorn, and behind LitServe.
 
-python -m orchestrator.benchmarks.plain_endpoints fastapi|litserve MODEL PORT COPIES
+python -m orchestrator.benchmarks.plain_fastapi MODEL PORT COPIES
 """
 
 from __future__ import annotations
