@@ -110,6 +110,7 @@ def parts_of(out: Path) -> int:
     return len(storage_of(out).files(out / "parts"))
 
 
+@pytest.mark.long  # in CI in a folder, in tests/orchestrator/test_annotate.py
 def test_an_annotation_that_is_killed_goes_on(
     bucket: Path, images: Path, model: Path, in_peace: dict[str, str], tmp_path: Path
 ) -> None:

@@ -108,7 +108,7 @@ def test_the_same_metrics_in_blocks_and_whole(inline: Made, on_ray: Made) -> Non
     assert json.dumps(on_ray.metrics, sort_keys=True) == json.dumps(inline.metrics, sort_keys=True)
 
 
-@pytest.mark.long  # in CI in one process, in test_object_storage.py
+@pytest.mark.long  # in CI in one process, in tests/orchestrator/test_annotate.py
 def test_an_annotation_killed_on_ray_and_started_again(
     joined: str, model_folder: Path, tmp_path: Path
 ) -> None:

@@ -23,6 +23,7 @@ from workloads.errors import ResourceError, WsolError
 RAW = {"Content-Type": "application/octet-stream"}
 
 
+@pytest.mark.long  # it starts all of Serve, to see it fail
 def test_a_replica_that_does_not_start_says_why(ray_cluster, settings, model_folder, monkeypatch):
     offer = make_offer(settings, "m@champion", str(model_folder))
     gone = [offer.model_copy(update={"folder": model_folder / "nothing"})]
