@@ -44,6 +44,7 @@ from workloads.methods.base import CropOf, Localization, Method
 from workloads.models.card import ModelCard
 from workloads.models.exact_arithmetic import GPU_CHUNK, exact_arithmetic
 from workloads.models.model import Model
+from workloads.models.packed_convolutions import pack_convolutions
 from workloads.models.version import check_card
 
 
@@ -90,6 +91,8 @@ class Localizer:
     localizer on a CPU sets torch's own number of threads in this process to 1 and leaves it so:
     restoring it would change the rounding of a call that runs beside this one.
 
+    Of the network it is given it makes one that only answers: in place, and for good.
+
     Attributes:
         card: classes, thresholds, preprocessing.
         digest: names the model version.
@@ -115,6 +118,8 @@ class Localizer:
         self._method = method.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self._method.eval().requires_grad_(False)
         self._cooccurrence = np.asarray(card.cooccurrence, dtype=np.float64)
+        if self.device.type == "cpu":
+            pack_convolutions(self._method, self._forward_once)
 
     @classmethod
     def load(cls, folder: Path, device: str = "cpu", threads: int | None = 1) -> Self:
@@ -345,6 +350,12 @@ class Localizer:
             return self._inputs([crop(framed(row), box, self._side) for row, box in pairs])
 
         return crop_of
+
+    @torch.inference_mode()
+    def _forward_once(self) -> None:
+        """A forward pass on an input of the usual shape."""
+        with exact_arithmetic(self.device, one_thread=self.threads is not None):
+            self._method.localize(self._inputs([np.zeros((self._side,) * 2 + (3,), np.uint8)]))
 
     def _inputs(self, squares: Sequence[NDArray[np.uint8]]) -> Tensor:
         """(B, 3, S, S) normalised, on the device."""
