@@ -218,6 +218,9 @@ class Serving(Options):
     max_batch_size: int = Field(default=16, ge=1, description="images per dynamic batch")
     batch_wait_s: float = Field(default=0.005, ge=0, description="wait for a batch to fill")
     max_queue: int = Field(default=256, ge=1, description="waiting requests; more get 503")
+    max_wait_s: float = Field(
+        default=10.0, gt=0, description="wait for those before, by their pace; over it 503"
+    )
     max_request_mb: float = Field(default=16.0, gt=0, description="body limit, MiB; else 413")
     max_images: int = Field(default=32, ge=1, description="images of one batch request; else 413")
     request_timeout_s: float = Field(default=30.0, gt=0, description="limit of one request")
@@ -251,6 +254,11 @@ class Serving(Options):
         return self.replicas if isinstance(self.replicas, int) else self.replicas[0]
 
     @property
+    def most_replicas(self) -> int:
+        """Copies that there are at most."""
+        return self.replicas if isinstance(self.replicas, int) else self.replicas[1]
+
+    @property
     def device(self) -> str:
         """The device of a copy, as torch calls it."""
         return "cuda" if self.gpus_per_replica else "cpu"
@@ -259,6 +267,11 @@ class Serving(Options):
     def threads(self) -> int:
         """Threads of a copy: as many as its CPUs, at least one."""
         return max(1, int(self.cpus_per_replica))
+
+    @property
+    def at_once(self) -> int:
+        """Images that a copy works on at the same time."""
+        return self.max_batch_size if self.device == "cuda" else self.threads
 
     @field_validator("allowed_origins", "fetch_from")
     @classmethod

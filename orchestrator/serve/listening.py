@@ -12,6 +12,7 @@ import uvicorn
 from orchestrator.config.settings import Serving
 from orchestrator.serve.api.app import create_app
 from orchestrator.serve.api.host import Host
+from orchestrator.serve.http_protocol import StrictProtocol
 
 DRAIN_S = 10  # at the end, for requests that are being answered; a client may never close
 
@@ -35,6 +36,8 @@ def listening(
         create_app(host, serving),
         host=serving.host,
         port=serving.port,
+        http=StrictProtocol,
+        ws="none",
         log_level="critical",
         server_header=False,
         timeout_graceful_shutdown=DRAIN_S,

@@ -335,20 +335,14 @@ def _as_json(machine: Machine, serving: Serving) -> dict[str, Any]:
     return {**of_machine, "serve": serving.model_dump(mode="json")}
 
 
-def _at_once(serving: Serving) -> int:
-    """Images that a copy works on at the same time."""
-    return serving.max_batch_size if serving.device == "cuda" else serving.threads
-
-
 def _ongoing(serving: Serving) -> int:
     """Images that a copy holds: while it works on some, as many are decoded or gather."""
-    return 2 * _at_once(serving)
+    return 2 * serving.at_once
 
 
 def _room(serving: Serving) -> int:
     """Images that all copies hold together."""
-    most = serving.replicas if isinstance(serving.replicas, int) else serving.replicas[1]
-    return most * _ongoing(serving)
+    return serving.most_replicas * _ongoing(serving)
 
 
 def _number(serving: Serving) -> dict[str, Any]:
@@ -359,7 +353,7 @@ def _number(serving: Serving) -> dict[str, Any]:
         "autoscaling_config": {
             "min_replicas": least,
             "max_replicas": most,
-            "target_ongoing_requests": _at_once(serving),
+            "target_ongoing_requests": serving.at_once,
             "upscale_delay_s": 5.0,
             "downscale_delay_s": 120.0,
         }

@@ -12,6 +12,7 @@ from fastapi import Request
 
 from orchestrator.config.settings import Serving
 from orchestrator.serve.api.errors import Refused
+from orchestrator.serve.api.guard.pace import Pace
 from orchestrator.serve.api.watch.trace import Trace
 
 HELD_BODIES = 8
@@ -35,27 +36,47 @@ class Work:
         self.running, self.held = 0, 0
         self._most, self._limit_s = serving.max_queue, serving.request_timeout_s
         self._at_once = serving.max_batch_size
+        self._pace, self._max_wait_s = Pace(), serving.max_wait_s
+        # One for each that works and one that is next are let in, however slow they are.
+        self._few = 2 * serving.most_replicas * serving.at_once
 
     @contextmanager
     def job(self, trace: Trace) -> Iterator[Job]:
         """A place among the requests in work, and what it holds, until the block ends.
 
         Raises:
-            Refused: there are too many.
+            Refused: as `check`.
         """
-        if self.running >= self._most:
-            raise Refused(
-                "overloaded",
-                f"{self.running} requests are in work, the most of serve.max_queue",
-                "ask again later",
-            )
+        self.check()
+        if self.running == 0:
+            self._pace.busy()
         self.running += 1
         job = Job(self, trace, self._limit_s, self._at_once)
         try:
             yield job
+            self._pace.answered()
         finally:
             self.running -= 1
             self.held -= job.held
+
+    def check(self) -> None:
+        """Look for a place for one request more.
+
+        Raises:
+            Refused: there are too many, or it would wait for too long.
+        """
+        wait_s = self._pace.wait_s(self.running)
+        if self.running >= self._most:
+            said = f"{self.running} requests are in work, the most of serve.max_queue"
+        elif self.running >= self._few and wait_s > self._max_wait_s:
+            said = (
+                f"{self.running} requests are in work, and a new one would wait for {wait_s:.3g} s,"
+                f" over the {self._max_wait_s:g} s of serve.max_wait_s"
+            )
+        else:
+            return
+        # By then half of those that are before it now are answered.
+        raise Refused("overloaded", said, "ask again later", retry_s=wait_s / 2)
 
 
 class Job:

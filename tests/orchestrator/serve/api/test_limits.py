@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import ExitStack
 
 import httpx
 import pytest
 from made_host import Client, MadeHost, picture, problem_of
 
-from orchestrator.serve.api.guard.work import HELD_BODIES
+from orchestrator.config.settings import Serving
+from orchestrator.serve.api.errors import Refused
+from orchestrator.serve.api.guard.work import HELD_BODIES, Work
+from orchestrator.serve.api.watch.trace import Trace
 from workloads.errors import ConfigError
 
 MAX_BODY = 50_000
@@ -143,6 +147,30 @@ def test_more_requests_than_may_be_in_work_are_turned_away(host):
     assert "serve.max_queue" in problem_of(refused, 503, "overloaded")["message"]
     assert refused.headers["retry-after"] == "1"
     assert client.detect(picture()).status_code == 200  # all places are free again
+
+
+def test_requests_that_would_wait_for_too_long_are_turned_away(host):
+    host.seconds = 0.1
+    client = Client(host, max_wait_s=0.01)
+    assert client.detect(picture()).status_code == 200  # now the pace is known
+    answers = together(client, *[picture()] * 5)
+    # One that is worked on and one that is next are let in, however slow the model is.
+    assert sorted(one.status_code for one in answers) == [200, 200, 503, 503, 503]
+    refused = next(one for one in answers if one.status_code == 503)
+    assert "serve.max_wait_s" in problem_of(refused, 503, "overloaded")["message"]
+
+
+def test_whoever_is_turned_away_is_told_when_half_of_the_others_are_answered(host):
+    work = Work(Serving(max_queue=20))
+    work._pace.seconds = 0.7
+    trace = Trace("id", "POST", "")
+    with ExitStack() as jobs:
+        for _ in range(14):
+            jobs.enter_context(work.job(trace))
+        with pytest.raises(Refused, match=r"10.5 s, over the 10 s of serve\.max_wait_s") as refused:
+            for _ in range(6):
+                jobs.enter_context(work.job(trace))
+    assert refused.value.headers["Retry-After"] == "6"
 
 
 def test_bodies_together_hold_a_bounded_number_of_bytes(host):
