@@ -117,7 +117,7 @@ def _endpoint(way: str, model: Path, folder: Path) -> Iterator[Measure]:
     if way in OURS:
         words = ["-m", "orchestrator.cli", "serve", "--model", str(model), "--port", str(port)]
         size = {
-            "ray": ("cluster=local", f"serve.replicas={COPIES}"),
+            "ray": ("cluster=local", f"serve.cpus_per_replica={COPIES}"),
             "inline": ("cluster=inline", f"serve.cpus_per_replica={COPIES}"),
         }[way]
         words += [word for one in size for word in ("--set", one)]

@@ -35,6 +35,8 @@ ATTEMPTS = 3
 """Copies that an image is sent to, if one after the other is lost while it works on it."""
 ROSTER_S = 0.5
 """Seconds between the gateway's looks at the roster: for so long an old version may answer."""
+SETTLED_S = 10.0
+"""The same where no model is loaded or followed: nothing is going to change."""
 WARM_TIMEOUT_S = 300.0
 
 
@@ -115,11 +117,13 @@ class Catalog:
         self.detectors, self.serving = detectors, settings.serve
         self.roster = Roster([Offer.model_validate(one) for one in offers])
         self.follower = Follower(settings, self.roster, self._warm)
+        self._settled = False
         threading.Thread(target=self._start, daemon=True, name="catalog").start()
 
-    def report(self) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-        """Offers and statuses as JSON, in the same order."""
-        return _dumped(self.roster.offers), _dumped(self.roster.statuses())
+    def report(self) -> tuple[list[dict[str, Any]], list[dict[str, Any]], bool]:
+        """Offers and statuses as JSON, in the same order; and whether they will stay so."""
+        settled = self._settled
+        return _dumped(self.roster.offers), _dumped(self.roster.statuses()), settled
 
     def _start(self) -> None:
         for offer in self.roster.offers[: self.serving.max_loaded]:
@@ -133,6 +137,8 @@ class Catalog:
                 self.roster.mark(offer.name, "ready")
         if any(offer.follows for offer in self.roster.offers):
             self.follower.start(self.serving.follow_s)
+        else:
+            self._settled = True
 
     def _warm(self, offer: Offer) -> None:
         """Have all copies load a version.
@@ -160,10 +166,13 @@ class RayHost:
     """
 
     def __init__(self, serving: Serving, detectors: Any, catalog: Any) -> None:
-        self.detectors, self.catalog = detectors, catalog
+        # Straight to the copy's own port, which wants Ray's token too: through Ray's objects each
+        # image costs twice the CPU time.
+        self.detectors, self.catalog = detectors.options(_by_reference=False), catalog
         self._turns = asyncio.Semaphore(_room(serving))
         self._offers: dict[str, Offer] = {}
         self._statuses: list[ModelStatus] = []
+        self._settled = False
         self._ended = threading.Event()
         # In a thread: a process of Serve runs its constructors where nothing may be waited for.
         threading.Thread(target=self._keep_reading, daemon=True, name="roster").start()
@@ -209,12 +218,12 @@ class RayHost:
         return self._offers[name]
 
     def _read_roster(self) -> None:
-        offers, statuses = self.catalog.report.remote().result(timeout_s=30)
+        offers, statuses, self._settled = self.catalog.report.remote().result(timeout_s=30)
         self._offers = {one["info"]["name"]: Offer.model_validate(one) for one in offers}
         self._statuses = [ModelStatus.model_validate(one) for one in statuses]
 
     def _keep_reading(self) -> None:
-        while not self._ended.wait(ROSTER_S):
+        while not self._ended.wait(SETTLED_S if self._settled else ROSTER_S):
             # While the catalog is started again, what was read holds.
             with suppress(Exception):
                 self._read_roster()
