@@ -6,8 +6,11 @@ import shutil
 import socket
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 
+import grpc
 import httpx
+import psutil
 import pytest
 from samples import CLASSES, make_images, make_settings, picture
 
@@ -100,6 +103,32 @@ def test_the_boxes_are_exactly_those_of_annotate(client, model_folder, tmp_path)
             [x, y, x + w, y + h] for x, y, w, h in (a["bbox"] for a in expected)
         ]
         assert (answer["width"], answer["height"]) == (image["width"], image["height"])
+
+
+def test_the_ports_of_a_copy_ask_for_the_token(endpoint, request):
+    """One of them takes pickled requests: whoever reached it could run code."""
+    if "local" not in request.node.callspec.id:
+        pytest.skip("no copies")
+    codes = {code_without_token(port) for port in ports_of_copies()}
+    assert grpc.StatusCode.UNAUTHENTICATED in codes
+    assert codes <= {grpc.StatusCode.UNAUTHENTICATED, grpc.StatusCode.UNIMPLEMENTED}
+
+
+def ports_of_copies() -> list[int]:
+    found = []
+    for process in psutil.process_iter():
+        with suppress(psutil.Error):
+            if ":Detector" in " ".join(process.cmdline()):
+                found += [c.laddr.port for c in process.net_connections() if c.status == "LISTEN"]
+    return found
+
+
+def code_without_token(port: int) -> grpc.StatusCode:
+    with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
+        call = channel.unary_unary("/ray.serve.ASGIService/HandleRequest")
+        with pytest.raises(grpc.RpcError) as refused:
+            call(b"", timeout=20)
+    return refused.value.code()
 
 
 def test_many_at_once_get_what_each_gets_alone(client):

@@ -17,9 +17,9 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from importlib.metadata import version
 
-from fastapi import FastAPI, Request
+from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse
+from fastapi.responses import JSONResponse, RedirectResponse
 from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
@@ -38,6 +38,7 @@ from orchestrator.serve.api.guard.keys import KeyRing
 from orchestrator.serve.api.guard.rate import RateLimit
 from orchestrator.serve.api.guard.work import Work
 from orchestrator.serve.api.host import Host
+from orchestrator.serve.api.paths import own_path
 from orchestrator.serve.api.service import Service
 from orchestrator.serve.api.status import status_routes
 from orchestrator.serve.api.watch.access_log import AccessLog
@@ -136,7 +137,9 @@ def _handle_errors(app: FastAPI) -> None:
         return error_response(Refused("invalid", line), request.scope)
 
     @app.exception_handler(HTTPException)
-    async def http(request: Request, error: HTTPException) -> JSONResponse:
+    async def http(request: Request, error: HTTPException) -> Response:
+        if own_path(request.scope) == "":  # what the page asks for is relative to its folder
+            return RedirectResponse(f"{request.url.path}/")
         code = {404: "not_found", 405: "method_not_allowed"}.get(error.status_code, "malformed")
         line = f"{request.method} {request.url.path}: {error.detail}"
         return error_response(Refused(code, line, headers=error.headers), request.scope)

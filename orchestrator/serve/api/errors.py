@@ -10,6 +10,7 @@ from fastapi.responses import JSONResponse
 from pydantic import BaseModel, Field
 from starlette.types import Scope
 
+from orchestrator.serve.api.paths import own_path
 from orchestrator.serve.api.watch.trace import trace_of
 from workloads.errors import (
     ConfigError,
@@ -137,7 +138,7 @@ def error_response(error: Exception, scope: Scope) -> JSONResponse:
     known, trace = refused(error), trace_of(scope)
     trace.code = known.code
     problem = known.problem(trace.request_id)
-    body = error_body(problem, text=scope["path"].startswith("/v2"))
+    body = error_body(problem, text=own_path(scope).startswith("/v2"))
     return JSONResponse(body, known.http_status, headers=known.headers)
 
 

@@ -1,4 +1,4 @@
-/* What the page asks of the endpoint. */
+/* What the page asks of the endpoint. Addresses are relative: it may not be the only one of its host. */
 
 /** An error as the endpoint gives it; `retryAfter` in seconds, null if it does not say. */
 export class Refused extends Error {
@@ -10,7 +10,7 @@ export class Refused extends Error {
 
 /** GET /v1/models: what there is, the default one among it. */
 export async function models(key) {
-  return (await answered("/v1/models", { headers: access(key) })).models;
+  return (await answered("v1/models", { headers: access(key) })).models;
 }
 
 /** POST /v1/detect, the bytes as they are: boxes, points and maps. */
@@ -23,7 +23,7 @@ export async function detect(blob, model, key) {
 export function detectPath(model, options = { return: "boxes,points,map" }) {
   const query = new URLSearchParams({ ...(model && { model }), ...options });
   const text = query.toString().replaceAll("%2C", ",");
-  return text ? `/v1/detect?${text}` : "/v1/detect";
+  return text ? `v1/detect?${text}` : "v1/detect";
 }
 
 /** What the endpoint is told that a file is; it looks for itself. */

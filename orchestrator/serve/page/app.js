@@ -51,7 +51,7 @@ async function open(entry) {
 }
 
 async function addSample(number) {
-  const response = await fetch(`/page/samples/${number}.png`);
+  const response = await fetch(`page/samples/${number}.png`);
   if (!response.ok) return say(`sample ${number} cannot be read`);
   await add([new File([await response.blob()], `sample-${number}.png`, { type: "image/png" })]);
 }

@@ -33,7 +33,7 @@ export function jsonOf(answer, shown) {
 export function curlOf({ name, blob }, model, options, hasKey) {
   const parts = ["curl", "--data-binary", quoted(`@${name}`), "-H", quoted(`Content-Type: ${typeOf(blob)}`)];
   if (hasKey) parts.push("-H", '"Authorization: Bearer $WSOL_KEY"');
-  return [...parts, quoted(location.origin + detectPath(model, options))].join(" ");
+  return [...parts, quoted(new URL(detectPath(model, options), document.baseURI).href)].join(" ");
 }
 
 function quoted(text) {

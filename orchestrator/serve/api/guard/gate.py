@@ -8,6 +8,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from orchestrator.serve.api.errors import Refused, error_response
 from orchestrator.serve.api.guard.keys import Key, KeyRing
 from orchestrator.serve.api.guard.rate import RateLimit
+from orchestrator.serve.api.paths import own_path
 from orchestrator.serve.api.watch.trace import trace_of
 
 OPEN = frozenset({"/healthz", "/readyz", "/v2/health/live", "/v2/health/ready"})
@@ -48,8 +49,8 @@ class Gate:
 
 def _is_open(scope: Scope) -> bool:
     # The page has no data of its own; a browser asks for it before anyone can type a key.
-    path: str = scope["path"]
-    of_page = path == "/" or path.startswith(_PAGE)
+    path = own_path(scope)
+    of_page = path in ("", "/") or path.startswith(_PAGE)
     return path in OPEN or (of_page and scope["method"] in ("GET", "HEAD"))
 
 
