@@ -52,7 +52,7 @@ def wait_for(seen: Any, what: str) -> None:
 
 
 def digest_at(url: str) -> str:
-    return str(httpx.get(f"{url}/v1/models", trust_env=False).json()["models"][0]["info"]["digest"])
+    return str(httpx.get(f"{url}/v1/models", trust_env=False).json()["models"][0]["digest"])
 
 
 def test_endpoints_come_change_grow_and_go_under_load(cluster: str, tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ Every error has the shape of `errors.ErrorBody`.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from importlib.metadata import version
 
@@ -50,8 +50,13 @@ from workloads.errors import WsolError
 _DESCRIPTION = "Weakly supervised object localization: images in, boxes and points out."
 
 
-def create_app(host: Host, serving: Serving) -> FastAPI:
+def create_app(
+    host: Host, serving: Serving, start: Callable[[], Awaitable[None]] | None = None
+) -> FastAPI:
     """The interface of a host.
+
+    Args:
+        start: is awaited before the first request, where the server tells the application so.
 
     Raises:
         NotFound, ConfigError: `serve.keys_file` cannot be used.
@@ -70,6 +75,8 @@ def create_app(host: Host, serving: Serving) -> FastAPI:
 
     @asynccontextmanager
     async def life(_: FastAPI) -> AsyncIterator[None]:
+        if start is not None:
+            await start()
         yield
         if log:
             log.close()

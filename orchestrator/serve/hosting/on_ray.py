@@ -182,6 +182,11 @@ class RayHost:
         """Whether the default model has passed a real forward pass."""
         return bool(self._statuses) and self._statuses[0].state == "ready"
 
+    async def tried(self) -> None:
+        """Wait until the default model can answer, or is known not to."""
+        while not self._statuses or self._statuses[0].state not in ("ready", "failed"):
+            await asyncio.sleep(0.1)
+
     def models(self) -> Sequence[ModelStatus]:
         """All models, the default one first."""
         return self._statuses
@@ -260,7 +265,8 @@ class Gateway:
         """The interface."""
         from orchestrator.serve.api.app import create_app
 
-        app = create_app(self.host, self.serving)
+        # Requests come only then: they go on to the gateway that was there before.
+        app = create_app(self.host, self.serving, self.host.tried)
         app.add_middleware(_NamedByServe)
         return app
 
