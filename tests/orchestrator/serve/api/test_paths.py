@@ -27,7 +27,7 @@ def client(tmp_path: Path) -> Client:
 
 def test_its_place_leads_to_its_page(client):
     moved = client.get(PLACE)
-    assert (moved.status_code, moved.headers["location"]) == (307, f"http://t{PLACE}/")
+    assert (moved.status_code, moved.headers["location"]) == (307, f"{PLACE}/")
     assert "<main" in client.get(f"{PLACE}/").text
 
 
