@@ -69,8 +69,7 @@ $(READY): requirements.lock pyproject.toml
 	@test -n "$(PYTHON)" || { echo "make: Python 3.11 is needed and neither python3.11, python3" \
 		"nor python is one; install it and run make again" >&2; exit 1; }
 	$(PYTHON) -m venv .venv
-	$(BIN)/pip install --disable-pip-version-check --no-input --no-compile --require-hashes \
-		-r requirements.lock
+	$(BIN)/pip install --disable-pip-version-check --no-input --require-hashes -r requirements.lock
 	$(BIN)/pip install --disable-pip-version-check --no-input --no-deps --no-build-isolation -e .
 	@touch $@
 
