@@ -21,7 +21,7 @@ from workloads.benchmarks.extent import Extent
 from workloads.benchmarks.plain_annotation import LARGE, RUNS, SMALL, make_images, make_model
 from workloads.errors import ConfigError
 
-COPIES = 2
+CPUS = 2  # of each way
 OURS = ("ray", "inline")
 WAYS = (*OURS, "fastapi", "litserve")
 SHARES = (0.5, 0.8, 1.5)  # rates, as shares of the best closed loop
@@ -49,11 +49,12 @@ def compare_serving(extent: Extent = "usual") -> dict[str, object]:
     """Answers per second at saturation over those of the better of FastAPI with uvicorn and
     LitServe, and the times of answers at rising rates.
 
-    Two copies of CAM with one thread each ("ray"), or one process with two threads ("inline",
-    cluster=inline), JPEG images of 400x350 pixels, a client process on the same machine. All have
-    the network, the decoder and the box rule of this project; the others do nothing else with a
-    request, and LitServe is sent JSON. Saturation: eight clients that ask one question after the
-    other. Then open loops at 0.5, 0.8 and 1.5 of the best of these figures.
+    CAM in one copy with two threads on Ray Serve ("ray"), in one process with two threads
+    ("inline", cluster=inline), and in two processes of each of the others; JPEG images of 400x350
+    pixels, a client process on the same machine. All have the network, the decoder and the box
+    rule of this project, ours with packed weights; the others do nothing else with a request, and
+    LitServe is sent JSON. Saturation: eight clients that ask one question after the other. Then
+    open loops at 0.5, 0.8 and 1.5 of the best of these figures.
 
     Returns:
         `ratio`, the least of the networks' with Ray; for each network its ratios, and for each way
@@ -117,14 +118,14 @@ def _endpoint(way: str, model: Path, folder: Path) -> Iterator[Measure]:
     if way in OURS:
         words = ["-m", "orchestrator.cli", "serve", "--model", str(model), "--port", str(port)]
         size = {
-            "ray": ("cluster=local", f"serve.cpus_per_replica={COPIES}"),
-            "inline": ("cluster=inline", f"serve.cpus_per_replica={COPIES}"),
+            "ray": ("cluster=local", f"serve.cpus_per_replica={CPUS}"),
+            "inline": ("cluster=inline", f"serve.cpus_per_replica={CPUS}"),
         }[way]
         words += [word for one in size for word in ("--set", one)]
         words += ["--set", f"workspace={folder / 'workspace'}"]
     else:
         words = ["-m", f"orchestrator.benchmarks.plain_{way}", str(model)]
-        words += [str(port), str(COPIES)]
+        words += [str(port), str(CPUS)]
     log = folder / f"{way}.log"
     with log.open("w") as said:
         process = subprocess.Popen(

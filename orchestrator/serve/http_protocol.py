@@ -72,6 +72,9 @@ class StrictProtocol(HttpToolsProtocol):
             self._deadline = None
 
     def _give_up(self) -> None:
+        if self.cycle is not None and not self.cycle.response_complete:
+            self._expect_headers()  # a request that was sent too early waits for the answer before
+            return
         line = f"the headers were not complete after {HEADERS_S:g} s"
         self._refuse(Refused("upload_too_slow", line, "send it again"))
 

@@ -20,11 +20,16 @@ SHORT_S = 0.3
 
 
 @pytest.fixture
-def port(monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
+def host() -> MadeHost:
+    return MadeHost()
+
+
+@pytest.fixture
+def port(host: MadeHost, monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
     """An endpoint that waits for headers for SHORT_S only."""
     monkeypatch.setattr(http_protocol, "HEADERS_S", SHORT_S)
     port = free_port()
-    with listening(MadeHost(), Serving(port=port)):
+    with listening(host, Serving(port=port)):
         for _ in range(100):
             try:
                 socket.create_connection(("127.0.0.1", port)).close()
@@ -123,3 +128,23 @@ def test_a_large_upload_comes_with_its_headers(port):
         headers={"Content-Type": "image/png"}, trust_env=False,
     )  # fmt: skip
     assert answer.status_code in (200, 422)
+
+
+def test_the_next_request_may_begin_before_an_answer(port, host):
+    """Half of it: the answer that is being made comes whole all the same."""
+    host.seconds = 4 * SHORT_S
+    data = picture()
+    whole = (
+        b"POST /v1/detect HTTP/1.1\r\nHost: t\r\nContent-Type: image/png\r\n"
+        + f"Content-Length: {len(data)}\r\n\r\n".encode()
+        + data
+    )
+    said = b""
+    with connect(port) as connection:
+        connection.sendall(whole + b"GET /healthz HTTP/1.1\r\nHo")
+        while piece := connection.recv(65536):
+            said += piece
+    first, _, second = said.partition(b"HTTP/1.1 408")
+    assert first.startswith(b"HTTP/1.1 200")
+    assert json.loads(first.partition(b"\r\n\r\n")[2])["detections"]
+    assert b"upload_too_slow" in second
