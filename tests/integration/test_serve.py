@@ -26,6 +26,8 @@ from workloads.errors import (
 )
 
 RAW = {"Content-Type": "application/octet-stream"}
+# Over its limit of resting connections httpx closes some that a thread was just given.
+MANY = httpx.Limits(max_keepalive_connections=None)
 
 
 @pytest.fixture(scope="module", params=["inline", "local"])
@@ -39,7 +41,7 @@ def endpoint(request, model_folder, tmp_path_factory) -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def client(endpoint) -> Iterator[httpx.Client]:
-    with httpx.Client(base_url=endpoint, timeout=60, trust_env=False) as client:
+    with httpx.Client(base_url=endpoint, timeout=60, limits=MANY, trust_env=False) as client:
         yield client
 
 

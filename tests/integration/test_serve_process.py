@@ -21,6 +21,8 @@ from orchestrator.serve.serve import serve
 from workloads.errors import ResourceError, WsolError
 
 RAW = {"Content-Type": "application/octet-stream"}
+# Over its limit of resting connections httpx closes some that a thread was just given.
+MANY = httpx.Limits(max_keepalive_connections=None)
 
 
 @pytest.mark.long  # it starts all of Serve, to see it fail
@@ -70,7 +72,7 @@ def process(request, model_folder, tmp_path) -> Iterator[tuple[BaseProcess, str,
 )
 def test_it_sheds_load_and_ends_cleanly(process, sent, code):
     process, url, said = process
-    with httpx.Client(base_url=url, timeout=60, trust_env=False) as client:
+    with httpx.Client(base_url=url, timeout=60, limits=MANY, trust_env=False) as client:
 
         def post(seed: int) -> int:
             return client.post("/v1/detect", content=picture(seed), headers=RAW).status_code
